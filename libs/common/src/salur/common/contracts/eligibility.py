@@ -1,0 +1,135 @@
+"""Events eligibility writes: programmes, decisions, cycles, entitlements."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from salur.common.contracts.base import (
+    AmountMinor,
+    Code,
+    Currency,
+    Fact,
+    Id,
+    Name,
+    Personal,
+    Scalar,
+    Sha256,
+    contract,
+    strict_model,
+)
+
+
+@contract("salur.programme.published.v1", "eligibility.programmes")
+class ProgrammePublished(Fact):
+    """A version of a programme's rules is in force. Key: programme_id. `version` = SHA-256 of the rules text."""
+
+    programme_id: Code
+    version: Sha256
+    name: dict[str, str] = Field(description="by language: en, id")
+    kind: Code
+    function: Code
+    rules: str = Field(description="the YAML as published, byte for byte")
+
+
+class CriterionResult(BaseModel):
+    """One criterion as evaluated."""
+
+    model_config = strict_model()
+
+    code: Code
+    outcome: Literal["met", "not-met", "not-reported"]
+    values: dict[str, Scalar] = Field(description="the inputs the expression read, by name")
+
+
+@contract("salur.decision.made.v1", "eligibility.decisions")
+class DecisionMade(Fact):
+    """Whether a family qualifies for a programme, and why. Key: household_id.
+
+    `input_hash` = SHA-256 of the canonical inputs, `programme_version` = hash of the rules: with both the decision
+    can be made again and must come out the same.
+    """
+
+    decision_id: Id
+    programme_id: Code
+    programme_version: Sha256
+    household_id: Id
+    household_version: int
+    outcome: Literal["enrolled", "not-enrolled"]
+    unmet: list[Code] = Field(description="codes of the criteria not met or not reported, in rule order")
+    criteria: Personal[list[CriterionResult]]
+    input_hash: Sha256
+
+
+@contract("salur.cycle.opened.v1", "eligibility.cycles")
+class CycleOpened(Fact):
+    """A payment cycle of a programme began on a registry cut. Key: cycle_id."""
+
+    cycle_id: Id
+    programme_id: Code
+    programme_version: Sha256
+    name: Name
+    cut_id: Id
+    decided: int
+    enrolled: int
+
+
+class Component(BaseModel):
+    """One line of an entitlement: quantity × unit."""
+
+    model_config = strict_model()
+
+    code: Code
+    quantity: int = Field(ge=0)
+    unit_minor: AmountMinor
+    amount_minor: AmountMinor
+
+
+class NotDue(BaseModel):
+    """A component that was considered and not granted, with its reason."""
+
+    model_config = strict_model()
+
+    code: Code
+    reason: Name
+    count: int = Field(ge=1)
+
+
+@contract("salur.entitlement.granted.v1", "eligibility.entitlements")
+class EntitlementGranted(Fact):
+    """What a beneficiary is owed for a cycle. Key: beneficiary_id. Unique per programme, cycle, beneficiary, kind."""
+
+    entitlement_id: Id
+    programme_id: Code
+    cycle_id: Id
+    beneficiary_id: Id
+    kind: Code
+    amount_minor: AmountMinor
+    currency: Currency
+    components: list[Component]
+    not_due: list[NotDue]
+    decision_id: Id
+    region: str
+
+
+@contract("salur.entitlement.not-due.v1", "eligibility.entitlements")
+class EntitlementNotDue(Fact):
+    """An enrolled beneficiary to whom nothing is owed this cycle, and why. Key: beneficiary_id."""
+
+    programme_id: Code
+    cycle_id: Id
+    beneficiary_id: Id
+    not_due: list[NotDue]
+    decision_id: Id
+
+
+@contract("salur.cycle.granted.v1", "eligibility.entitlements")
+class CycleGranted(Fact):
+    """Every entitlement of the cycle stands before this mark in its partition. Key: cycle_id; one per partition."""
+
+    cycle_id: Id
+    programme_id: Code
+    cut_id: Id
+    partition: int
+    entitlements: int = Field(description="of all partitions together")
+    amount_minor: int = Field(description="of all partitions together")
+    currency: Currency

@@ -1,0 +1,175 @@
+"""Events payments writes: funds, lists, instructions to banks, and each payment's fate."""
+
+from datetime import datetime
+
+from pydantic import Field
+
+from salur.common.contracts.base import (
+    AmountMinor,
+    BankCode,
+    Code,
+    Currency,
+    Fact,
+    Id,
+    InstructionId,
+    Name,
+    Personal,
+    Sha256,
+    contract,
+)
+
+
+@contract("salur.fund.opened.v1", "payments.funds")
+class FundOpened(Fact):
+    """A fund with its budget. Key: fund_id."""
+
+    fund_id: Code
+    name: Name
+    currency: Currency
+    budget_minor: AmountMinor
+
+
+class _List(Fact):
+    list_id: Id
+    cycle_id: Id
+    fund_id: Code
+    content_hash: Sha256
+    items: int
+    amount_minor: int
+    currency: Currency
+
+
+@contract("salur.payment-list.submitted.v1", "payments.lists")
+class PaymentListSubmitted(_List):
+    """A locked list asks for approval; its funds are reserved. Key: list_id.
+
+    `funded_items` of `items` fit the budget, in rank order; the rest is held for want of funds.
+    """
+
+    funded_items: int
+    funded_minor: int
+    held_items: int
+    submitted_by: str
+
+
+@contract("salur.payment-list.approved.v1", "payments.lists")
+class PaymentListApproved(_List):
+    """Another person approved exactly the list with this content hash. Key: list_id."""
+
+    approved_by: str
+    funded_items: int
+    funded_minor: int
+
+
+@contract("salur.payment-list.refused.v1", "payments.lists")
+class PaymentListRefused(_List):
+    """A second person refused the list; its reserved funds are free again. Key: list_id."""
+
+    refused_by: str
+    reason: Name
+
+
+class _Instruction(Fact):
+    instruction_id: InstructionId
+    payment_id: Id
+    bank: BankCode
+
+
+@contract("salur.payment.instructed.v1", "payments.instructions.*")
+class PaymentInstructed(_Instruction):
+    """The bank is asked to credit one account. Key: payment_id. The same instruction_id is never paid twice.
+
+    The bank answers on `banks.results.<bank>`; it must refuse the instruction after `execute_until`.
+    """
+
+    entitlement_id: Id
+    part: int = Field(ge=1)
+    attempt: int = Field(ge=1)
+    amount_minor: AmountMinor
+    currency: Currency
+    execute_until: datetime
+    remittance: Name
+    account_number: Personal[str]
+    account_holder: Personal[str]
+
+
+@contract("salur.payment.inquired.v1", "payments.instructions.*")
+class PaymentInquired(_Instruction):
+    """Asks what became of an instruction. Key: payment_id.
+
+    A bank that answers *not executed* closes the instruction_id for ever: it must refuse it later.
+    """
+
+    inquiry: int = Field(ge=1)
+    amount_minor: AmountMinor
+    currency: Currency
+
+
+class _PaymentState(Fact):
+    payment_id: Id
+    instruction_id: InstructionId
+    entitlement_id: Id
+    beneficiary_id: Id
+    cycle_id: Id
+    bank: BankCode
+    amount_minor: AmountMinor
+    currency: Currency
+
+
+@contract("salur.payment.settled.v1", "payments.payments")
+class PaymentSettled(_PaymentState):
+    """The bank credited the account (ISO 20022 status ACCC). Key: payment_id."""
+
+    bank_reference: Name
+    bank_message_id: Name
+
+
+@contract("salur.payment.rejected.v1", "payments.payments")
+class PaymentRejected(_PaymentState):
+    """The bank refused the instruction for good (RJCT). Key: payment_id. `reason` is an ISO 20022 code."""
+
+    reason: str
+    bank_message_id: Name
+
+
+@contract("salur.payment.returned.v1", "payments.payments")
+class PaymentReturned(_PaymentState):
+    """Settled money came back (pacs.004). Key: payment_id."""
+
+    reason: str
+    bank_reference: Name
+    bank_message_id: Name
+
+
+@contract("salur.payment.unknown.v1", "payments.payments")
+class PaymentUnknown(_PaymentState):
+    """No final answer in time: the bank is asked before anything else happens. Key: payment_id."""
+
+    inquiry: int
+
+
+@contract("salur.payment.held.v1", "payments.payments")
+class PaymentHeld(Fact):
+    """An entitlement that cannot be instructed now, why, and who must act. Key: payment_id."""
+
+    payment_id: Id
+    entitlement_id: Id
+    beneficiary_id: Id
+    cycle_id: Id
+    list_id: Id
+    amount_minor: AmountMinor
+    currency: Currency
+    reason: Code
+
+
+@contract("salur.bank-result.suspended.v1", "payments.activity")
+class BankResultSuspended(Fact):
+    """A bank's answer that contradicts what we know. It changes no payment; a person must look. Key: suspense_id."""
+
+    suspense_id: Id
+    bank: BankCode
+    topic: str
+    partition: int
+    offset: int
+    reason: Code
+    instruction_id: str | None = None
