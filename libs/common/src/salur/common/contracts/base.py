@@ -79,6 +79,6 @@ def contract(event_type: str, *topics: str) -> Callable[[type[_F]], type[_F]]:
     return declare
 
 
-def strict_model(**settings: Any) -> ConfigDict:
+def strict_model() -> ConfigDict:
     """Settings of the value objects inside facts: frozen, additive."""
-    return ConfigDict(frozen=True, extra="allow", allow_inf_nan=False, **settings)
+    return ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)

@@ -1,0 +1,133 @@
+"""Who may do what: deny by default. Bearer JWTs (EdDSA), roles to permissions, a region scope.
+
+In production the tokens come from an OIDC provider whose keys stand in the JWKS file; the all-in-one run has a local
+issuer (`local_issuer`, `mint`).
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet, OKPKey
+
+from salur.common.errors import Unauthenticated
+from salur.common.values.region import region_within
+
+AUDIENCE = "salur"
+CLOCK_LEEWAY_S = 30
+TOKEN_CACHE_MAX = 1_000
+DEFAULT_TTL_S = 3600
+
+_READ = frozenset({"streams:read"})
+PERMISSIONS: dict[str, frozenset[str]] = {
+    "registrar": _READ
+    | {"household:register", "household:read", "household:change", "import:run", "import:read", "cut:make"},
+    "programme-officer": _READ
+    | {"programme:publish", "programme:read", "cycle:open", "cycle:read", "decision:read", "household:read"},
+    "payment-operator": _READ
+    | {
+        "fund:open",
+        "fund:read",
+        "list:build",
+        "list:submit",
+        "list:read",
+        "payment:read",
+        "ledger:read",
+        "cycle:read",
+    },
+    "approver": _READ | {"list:approve", "list:read", "payment:read", "fund:read", "ledger:read", "cycle:read"},
+    "auditor": _READ
+    | {"log:read", "log:publish", "ledger:read", "payment:read", "list:read", "fund:read", "programme:read"}
+    | {"cycle:read", "decision:read", "dead-letter:read", "import:read"},
+    "operator": _READ | {"streams:seal", "dead-letter:read", "dead-letter:replay", "log:read", "log:publish"},
+    "administrator": _READ | {"dead-letter:read"},
+    "citizen": frozenset(),
+}
+"""What each role may do. A bank's role (`bank:<code>`) is spoken to over Kafka and holds no HTTP permission."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated principal. `regions` empty = central: sees every region."""
+
+    actor: str
+    roles: frozenset[str]
+    regions: tuple[str, ...] = ()
+    request_id: str = ""
+
+    def may(self, permission: str) -> bool:
+        return any(permission in PERMISSIONS.get(role, frozenset()) for role in self.roles)
+
+    def sees(self, region: str) -> bool:
+        """Whether the caller's scope covers `region`."""
+        return not self.regions or any(region_within(region, scope) for scope in self.regions)
+
+
+class Verifier:
+    """Checks tokens against the keys of a JWKS file; good ones are remembered until they expire."""
+
+    def __init__(self, jwks_file: Path) -> None:
+        self._keys = KeySet.import_key_set(orjson.loads(jwks_file.read_bytes()))
+        self._known: dict[str, tuple[float, dict[str, Any]]] = {}
+
+    def verify(self, token: str, request_id: str) -> Caller:
+        """The caller a token stands for. Raises Unauthenticated."""
+        now = time.time()
+        known = self._known.get(token)
+        if known is None or known[0] < now:
+            known = self._remember(token, now)
+        claims = known[1]
+        return Caller(claims["sub"], frozenset(claims["roles"]), tuple(claims.get("regions", ())), request_id)
+
+    def _remember(self, token: str, now: float) -> tuple[float, dict[str, Any]]:
+        try:
+            claims = jwt.decode(token, self._keys, algorithms=["Ed25519", "EdDSA"]).claims
+            jwt.JWTClaimsRegistry(
+                now=int(now),
+                leeway=CLOCK_LEEWAY_S,
+                exp={"essential": True},
+                sub={"essential": True},
+                aud={"essential": True, "value": AUDIENCE},
+                roles={"essential": True},
+            ).validate(claims)
+        except (JoseError, ValueError) as error:
+            raise Unauthenticated(
+                f"the token is not valid ({type(error).__name__}): sign in again",
+                code="token-invalid",
+                who="caller",
+            ) from None
+        if len(self._known) >= TOKEN_CACHE_MAX:
+            self._known.clear()
+        self._known[token] = (float(claims["exp"]), claims)
+        return self._known[token]
+
+
+def local_issuer(folder: Path) -> Path:
+    """Make (once) an Ed25519 issuer in `folder`: `issuer.json` (secret, 0600) and `jwks.json`. Returns the JWKS path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    secret, public = folder / "issuer.json", folder / "jwks.json"
+    if not secret.exists():
+        key = OKPKey.generate_key("Ed25519", {"use": "sig", "alg": "EdDSA"}, auto_kid=True)
+        secret.touch(mode=0o600)
+        secret.write_bytes(orjson.dumps(key.as_dict(private=True)))
+        public.write_bytes(orjson.dumps({"keys": [key.as_dict(private=False)]}))
+    return public
+
+
+def mint(folder: Path, sub: str, roles: list[str], regions: list[str] | None = None, ttl_s: int = DEFAULT_TTL_S) -> str:
+    """A token of the local issuer in `folder`."""
+    key = OKPKey.import_key(orjson.loads((folder / "issuer.json").read_bytes()))
+    now = int(time.time())
+    claims = {
+        "sub": sub,
+        "aud": AUDIENCE,
+        "iat": now,
+        "exp": now + ttl_s,
+        "roles": roles,
+        "regions": regions or [],
+    }
+    return jwt.encode({"alg": "EdDSA", "kid": key.kid}, claims, key, algorithms=["EdDSA"])

@@ -1,0 +1,31 @@
+"""Exactly-once effects and provable completeness by one mechanism: dense streams, relay, marks that refuse holes."""
+
+from salur.common.contracts.topics import PARTITIONS
+from salur.common.events.consumer import (
+    Consumer,
+    Handler,
+    OutsideConsumer,
+    OutsideRecord,
+    RawConsumer,
+    RawEvent,
+    blocked_keys,
+)
+from salur.common.events.envelope import Draft, EventTooLarge, Received, partition_for
+from salur.common.events.stream import EventStore, stream_name
+
+__all__ = [
+    "PARTITIONS",
+    "Consumer",
+    "Draft",
+    "EventStore",
+    "EventTooLarge",
+    "Handler",
+    "OutsideConsumer",
+    "OutsideRecord",
+    "RawConsumer",
+    "RawEvent",
+    "Received",
+    "blocked_keys",
+    "partition_for",
+    "stream_name",
+]

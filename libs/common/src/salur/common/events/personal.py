@@ -1,0 +1,84 @@
+"""Personal values beside the body, commitments inside it.
+
+An event has one fresh 32-byte seed. The salt of a field is HMAC-SHA-256(seed, path), so one field can be opened
+without opening the others. The commitment is SHA-256(salt ‖ path ‖ 0x00 ‖ canonical JSON of the value), written
+`sha256:<hex>`. The Kafka header `personal` holds `{"salt": base64(seed), "values": {path: value}}`.
+"""
+
+import base64
+import hashlib
+import hmac
+import os
+from typing import Any
+
+import orjson
+
+HEADER = "personal"
+PREFIX = "sha256:"
+SEED_SIZE = 32
+
+
+class CommitmentBroken(ValueError):
+    """The values beside an event are not the ones its body commits to."""
+
+
+def commitment(seed: bytes, path: str, value: Any) -> str:
+    """The commitment to `value` at `path`."""
+    name = path.encode()
+    salt = hmac.digest(seed, name, "sha256")
+    canonical = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return PREFIX + hashlib.sha256(salt + name + b"\x00" + canonical).hexdigest()
+
+
+def split(data: dict[str, Any], personal_fields: frozenset[str]) -> bytes:
+    """Replace the personal values in `data` by commitments (in place); returns the header's bytes.
+
+    A dict is committed key by key (`attributes.poverty_index`), anything else as a whole.
+    """
+    seed = os.urandom(SEED_SIZE)
+    values: dict[str, Any] = {}
+    for field in personal_fields:
+        value = data[field]
+        if isinstance(value, dict):
+            committed = {}
+            for key, item in value.items():
+                path = f"{field}.{key}"
+                values[path] = item
+                committed[key] = commitment(seed, path, item)
+            data[field] = committed
+        else:
+            values[field] = value
+            data[field] = commitment(seed, field, value)
+    return orjson.dumps({"salt": base64.b64encode(seed).decode(), "values": values})
+
+
+def join(data: dict[str, Any], personal_fields: frozenset[str], header: bytes | None) -> None:
+    """Put the values back into `data` (in place) after checking each against its commitment.
+
+    Raises CommitmentBroken when the header is missing, malformed, or tells another value than the body.
+    """
+    if header is None:
+        raise CommitmentBroken("the personal values of the event are absent: its writer must publish it again")
+    try:
+        parsed = orjson.loads(header)
+        seed = base64.b64decode(parsed["salt"], validate=True)
+        values = parsed["values"]
+        for field in personal_fields:
+            body = data[field]
+            if isinstance(body, dict):
+                data[field] = {key: _checked(seed, f"{field}.{key}", values, mark) for key, mark in body.items()}
+            else:
+                data[field] = _checked(seed, field, values, body)
+    except CommitmentBroken:
+        raise
+    except (KeyError, TypeError, ValueError):
+        raise CommitmentBroken("the personal header of the event is malformed: its writer must act") from None
+
+
+def _checked(seed: bytes, path: str, values: dict[str, Any], mark: str) -> Any:
+    value = values[path]
+    if commitment(seed, path, value) != mark:
+        raise CommitmentBroken(
+            f"the value beside field {path} is not the one the event commits to: its writer must act"
+        )
+    return value

@@ -1,0 +1,208 @@
+"""The relay: takes a service's events to Kafka, each stream strictly in sequence.
+
+`published` moves only over the contiguous acknowledged prefix. On the first failed send or delivery nothing more is
+handed over, the producer is closed, a new one is built and the work resumes from `published`. Consumers drop the
+repeats by their marks.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import asyncpg
+
+from salur.common.database import TRANSIENT, Connection, prepare_connection
+from salur.common.events import personal
+from salur.common.events.envelope import CONTENT_TYPE
+from salur.common.events.stream import queries
+from salur.common.logs import get_logger
+from salur.common.secrets import Secrets, open_with
+
+log = get_logger("relay")
+
+LOCK_NAME = "salur.relay"
+POLL_S = 1.0
+RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One record for Kafka."""
+
+    stream: str
+    sequence: int
+    topic: str
+    partition: int
+    key: bytes
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
+class Producer(Protocol):
+    """What the relay needs of Kafka. `send` hands a record over and returns the future of its acknowledgement."""
+
+    async def send(self, record: Outgoing) -> "asyncio.Future[object]": ...
+    async def close(self) -> None: ...
+
+
+ProducerFactory = Callable[[], Awaitable[Producer]]
+TailReader = Callable[[Sequence[tuple[str, int]]], Awaitable[dict[str, int]]]
+"""Highest sequence Kafka holds, per stream name, for the given (topic, partition)s."""
+
+
+class SendFailed(Exception):
+    """A record was not acknowledged; what came before it was."""
+
+
+async def behind_past(conn: Connection, read_tails: TailReader) -> dict[str, int]:
+    """Streams whose sequence in Kafka is above their head here: stream → that sequence. Empty when all is well."""
+    rows = await queries.published_marks(conn)
+    tails = await read_tails([(row["topic"], row["partition"]) for row in rows])
+    heads = {row["stream"]: row["head"] for row in await queries.stream_heads(conn)}
+    return {stream: tail for stream, tail in tails.items() if tail > heads.get(stream, 0)}
+
+
+async def fence_if_behind(conn: Connection, read_tails: TailReader) -> dict[str, int]:
+    """Compare with Kafka before the first write; fence every stream when the database lost published events."""
+    behind = await behind_past(conn, read_tails)
+    if behind:
+        await queries.fence(conn)
+        log.error("behind-published-past", streams=len(behind), remedy="run `salur recover`")
+    return behind
+
+
+class Relay:
+    """One supervised owner: whoever holds the advisory lock on a direct connection."""
+
+    def __init__(
+        self,
+        database_url: str,
+        secrets: Secrets,
+        make_producer: ProducerFactory,
+        read_tails: TailReader,
+        window: int,
+    ) -> None:
+        self._url = database_url
+        self._secrets = secrets
+        self._make_producer = make_producer
+        self._read_tails = read_tails
+        self._window = window
+        self._wake = asyncio.Event()
+        self.published_total = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Relay until `stop`; survives losing the database, Kafka and the lock."""
+        attempt = 0
+        while not stop.is_set():
+            try:
+                await self._own(stop)
+                attempt = 0
+            except (*TRANSIENT, asyncpg.PostgresError, SendFailed) as error:
+                attempt = min(attempt + 1, len(RETRY_S) - 1)
+                log.warning("relay-interrupted", error=type(error).__name__, detail=str(error)[:200])
+            await _pause(stop, RETRY_S[attempt])
+
+    async def _own(self, stop: asyncio.Event) -> None:
+        conn = await asyncpg.connect(self._url, command_timeout=60)
+        try:
+            await prepare_connection(conn)
+            if not await conn.fetchval("SELECT pg_try_advisory_lock(hashtext($1))", LOCK_NAME):
+                return
+            await conn.add_listener("salur_events", lambda *_: self._wake.set())
+            if await fence_if_behind(conn, self._read_tails):
+                return
+            await self.publish_until(conn, stop)
+        finally:
+            with contextlib.suppress(*TRANSIENT, asyncpg.PostgresError):
+                await conn.close(timeout=2)
+
+    async def publish_until(self, conn: Connection, stop: asyncio.Event) -> None:
+        """Publish while this process owns the relay. Raises SendFailed or a database error."""
+        producer = await self._make_producer()
+        try:
+            while not stop.is_set():
+                self._wake.clear()
+                if not await self.publish_window(conn, producer):
+                    await self._wait(stop)
+        finally:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(producer.close(), timeout=5)
+
+    async def publish_window(self, conn: Connection, producer: Producer) -> int:
+        """Publish one window of events and save the acknowledged prefix. Returns how many moved.
+
+        Raises SendFailed after saving what was acknowledged before the failure.
+        """
+        outgoing = await self._unpublished(conn)
+        acknowledged, failure = await send_in_order(producer, outgoing)
+        if acknowledged:
+            await queries.save_published(conn, streams=list(acknowledged), published=list(acknowledged.values()))
+        if failure is not None:
+            raise SendFailed(
+                f"{type(failure).__name__}: the producer is rebuilt and resumes from what was acknowledged"
+            )
+        self.published_total += len(outgoing)
+        return len(outgoing)
+
+    async def _unpublished(self, conn: Connection) -> list[Outgoing]:
+        marks = await queries.published_marks(conn)
+        place = {row["stream"]: (row["topic"], row["partition"]) for row in marks}
+        rows = await queries.unpublished(
+            conn,
+            streams=[row["stream"] for row in marks],
+            after=[row["published"] for row in marks],
+            per_stream=self._window,
+            most=self._window,
+        )
+        return [self._outgoing(row, *place[row["stream"]]) for row in rows]
+
+    def _outgoing(self, row: asyncpg.Record, topic: str, partition: int) -> Outgoing:
+        headers = [("content-type", CONTENT_TYPE)]
+        if row["sealed"] is not None and row["subject_key"] is not None:
+            subject_key = self._secrets.open(row["subject_key"], row["subject"].encode())
+            headers.append((personal.HEADER, open_with(subject_key, row["sealed"], row["stream"].encode())))
+        return Outgoing(row["stream"], row["sequence"], topic, partition, row["key"].encode(), row["body"], headers)
+
+    async def _wait(self, stop: asyncio.Event) -> None:
+        stopped = asyncio.create_task(stop.wait())
+        woken = asyncio.create_task(self._wake.wait())
+        try:
+            await asyncio.wait({stopped, woken}, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+            woken.cancel()
+
+
+async def send_in_order(
+    producer: Producer, outgoing: Sequence[Outgoing]
+) -> tuple[dict[str, int], BaseException | None]:
+    """Hand records over one awaited send after another, then wait for the acknowledgements.
+
+    Returns the last contiguously acknowledged sequence per stream, and the first failure if there was one. After a
+    failure nothing more of any stream counts: a later batch may stand in Kafka, but its stream has a hole before it.
+    """
+    handed: list[tuple[Outgoing, asyncio.Future[object]]] = []
+    failure: BaseException | None = None
+    for record in outgoing:
+        try:
+            handed.append((record, await producer.send(record)))
+        except Exception as error:
+            failure = error
+            break
+    results = await asyncio.gather(*(future for _, future in handed), return_exceptions=True)
+    acknowledged: dict[str, int] = {}
+    broken: set[str] = set()
+    for (record, _), result in zip(handed, results, strict=True):
+        if isinstance(result, BaseException):
+            failure = failure or result
+            broken.add(record.stream)
+        elif record.stream not in broken:
+            acknowledged[record.stream] = record.sequence
+    return acknowledged, failure
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), timeout=seconds)

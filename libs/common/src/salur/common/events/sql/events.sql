@@ -1,0 +1,141 @@
+-- name: declare_topics!
+WITH given AS (SELECT * FROM unnest(:names::text[], :partitions::int[]) AS t (name, partitions)),
+     topics AS (INSERT INTO topic (name, partitions) SELECT name, partitions FROM given ON CONFLICT DO NOTHING)
+SELECT 1;
+
+-- name: declare_streams!
+INSERT INTO stream (name, topic, partition)
+SELECT t.name || '/' || p, t.name, p FROM topic t CROSS JOIN LATERAL generate_series(0, t.partitions - 1) AS p
+WHERE t.name = ANY(:names::text[])
+ON CONFLICT DO NOTHING;
+
+-- name: declare_relays!
+INSERT INTO relay (stream) SELECT name FROM stream ON CONFLICT DO NOTHING;
+
+-- name: declare_seals!
+INSERT INTO seal (stream) SELECT name FROM stream ON CONFLICT DO NOTHING;
+
+-- name: topic_partitions
+SELECT name, partitions FROM topic;
+
+-- name: lock_streams
+SELECT name, sequence, fenced FROM stream WHERE name = ANY(:names::text[]) ORDER BY name FOR UPDATE;
+
+-- name: advance_streams!
+UPDATE stream s SET sequence = g.head
+FROM unnest(:names::text[], :heads::bigint[]) AS g (name, head) WHERE s.name = g.name;
+
+-- name: notify!
+SELECT pg_notify('salur_events', '');
+
+-- name: subject_keys
+SELECT subject, sealed FROM subject_key WHERE subject = ANY(:subjects::text[]);
+
+-- name: insert_subject_keys!
+INSERT INTO subject_key (subject, sealed)
+SELECT * FROM unnest(:subjects::text[], :sealed::bytea[]) ON CONFLICT DO NOTHING;
+
+-- name: stream_heads
+SELECT s.name AS stream, s.sequence AS head, s.fenced, r.published
+FROM stream s JOIN relay r ON r.stream = s.name ORDER BY s.name;
+
+-- name: unpublished
+SELECT e.stream, e.sequence, e.key, e.body, p.sealed, k.sealed AS subject_key, p.subject
+FROM unnest(:streams::text[], :after::bigint[]) AS c (stream, after)
+JOIN stream s ON s.name = c.stream AND s.sequence > c.after
+CROSS JOIN LATERAL (
+    SELECT stream, sequence, key, body FROM event
+    WHERE event.stream = c.stream AND event.sequence > c.after ORDER BY event.sequence LIMIT :per_stream
+) e
+LEFT JOIN event_personal p ON p.stream = e.stream AND p.sequence = e.sequence
+LEFT JOIN subject_key k ON k.subject = p.subject
+ORDER BY e.stream, e.sequence
+LIMIT :most;
+
+-- name: published_marks
+SELECT r.stream, r.published, s.topic, s.partition FROM relay r JOIN stream s ON s.name = r.stream;
+
+-- name: save_published!
+UPDATE relay r SET published = g.published
+FROM unnest(:streams::text[], :published::bigint[]) AS g (stream, published)
+WHERE r.stream = g.stream AND r.published < g.published;
+
+-- name: republish_from!
+UPDATE relay SET published = least(published, greatest(:sequence::bigint - 1, 0)) WHERE stream = :stream;
+
+-- name: fence!
+UPDATE stream SET fenced = true;
+
+-- name: unfence!
+UPDATE stream SET fenced = false;
+
+-- name: declare_marks!
+INSERT INTO mark (consumer, stream) SELECT :consumer, s FROM unnest(:streams::text[]) AS s ON CONFLICT DO NOTHING;
+
+-- name: read_marks
+SELECT stream, sequence, kafka_offset FROM mark WHERE consumer = :consumer AND stream = ANY(:streams::text[]);
+
+-- name: lock_marks
+SELECT stream, sequence, kafka_offset FROM mark
+WHERE consumer = :consumer AND stream = ANY(:streams::text[]) ORDER BY stream FOR UPDATE;
+
+-- name: save_marks!
+UPDATE mark m SET sequence = g.sequence, kafka_offset = g.kafka_offset
+FROM unnest(:streams::text[], :sequences::bigint[], :offsets::bigint[]) AS g (stream, sequence, kafka_offset)
+WHERE m.consumer = :consumer AND m.stream = g.stream;
+
+-- name: blocked_keys
+SELECT DISTINCT key FROM dead_letter
+WHERE consumer = ANY(:consumers::text[]) AND key = ANY(:keys::text[]) AND state IN ('raised', 'parked');
+
+-- name: any_blocked$
+SELECT EXISTS (SELECT 1 FROM dead_letter WHERE consumer = ANY(:consumers::text[]) AND state IN ('raised', 'parked'));
+
+-- name: insert_dead_letters!
+INSERT INTO dead_letter (id, consumer, topic, partition, kafka_offset, stream, sequence, key, state, reason, sealed)
+SELECT id, :consumer, topic, partition, kafka_offset, stream, sequence, key, state, reason, sealed
+FROM unnest(:ids::uuid[], :topics::text[], :partitions::int[], :offsets::bigint[], :streams::text[],
+            :sequences::bigint[], :keys::text[], :states::text[], :reasons::text[], :sealed::bytea[])
+    AS g (id, topic, partition, kafka_offset, stream, sequence, key, state, reason, sealed)
+ON CONFLICT (consumer, topic, partition, kafka_offset) DO NOTHING;
+
+-- name: known_dead_letters
+SELECT topic, partition, kafka_offset FROM dead_letter
+WHERE consumer = :consumer
+  AND (topic, partition, kafka_offset) IN (SELECT * FROM unnest(:topics::text[], :partitions::int[], :offsets::bigint[]));
+
+-- name: dead_letters
+SELECT id, consumer, topic, partition, kafka_offset, stream, sequence, state, reason, raised_at, resolved_at
+FROM dead_letter WHERE id > :after::uuid ORDER BY id LIMIT :most;
+
+-- name: dead_letter_by_id^
+SELECT id, consumer, key, state FROM dead_letter WHERE id = :id;
+
+-- name: dead_letters_of_key
+SELECT id, topic, partition, kafka_offset, stream, sequence, sealed FROM dead_letter
+WHERE consumer = :consumer AND key = :key AND state IN ('raised', 'parked')
+ORDER BY stream, sequence FOR UPDATE;
+
+-- name: resolve_dead_letters!
+UPDATE dead_letter SET state = 'replayed', resolved_at = now() WHERE id = ANY(:ids::uuid[]);
+
+-- name: unsealed
+SELECT s.name AS stream, l.sealed, s.sequence AS head,
+       (SELECT count(*) FROM event e
+        WHERE e.stream = s.name AND e.sequence > l.sealed AND e.sequence <= s.sequence
+          AND e.type <> 'salur.service.sealed.v1') AS facts
+FROM seal l JOIN stream s ON s.name = l.stream WHERE s.sequence > l.sealed ORDER BY s.name;
+
+-- name: range_hashes
+SELECT g.stream, g.sealed, g.head,
+       encode(sha256((SELECT string_agg(sha256('\x00'::bytea || e.body), ''::bytea ORDER BY e.sequence)
+                      FROM event e WHERE e.stream = g.stream AND e.sequence > g.sealed AND e.sequence <= g.head)),
+              'hex') AS range_hash
+FROM unnest(:streams::text[], :sealed::bigint[], :heads::bigint[]) AS g (stream, sealed, head);
+
+-- name: save_seals!
+UPDATE seal l SET sealed = g.head FROM unnest(:streams::text[], :heads::bigint[]) AS g (stream, head)
+WHERE l.stream = g.stream;
+
+-- name: take_seal_turn$
+SELECT pg_try_advisory_xact_lock(hashtext('salur.seal'));

@@ -1,0 +1,125 @@
+"""Append: the last step of a transaction. In each stream, sequence order = commit order, dense, without gaps."""
+
+import os
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from salur.common.contracts.topics import Topic
+from salur.common.database import Connection, load_queries
+from salur.common.errors import Unavailable
+from salur.common.events.envelope import Draft, Encoded, encode, partition_for, utc_now
+from salur.common.secrets import Secrets, seal_with
+
+queries = load_queries(Path(__file__).parent / "sql")
+
+_EVENT_COLUMNS = ("stream", "sequence", "id", "type", "key", "body")
+_PERSONAL_COLUMNS = ("stream", "sequence", "subject", "sealed")
+
+
+def stream_name(topic: str, partition: int) -> str:
+    """A stream is one topic-partition of one service."""
+    return f"{topic}/{partition}"
+
+
+class EventStore:
+    """The event side of one service's database. Holds no state but the recorded partition counts."""
+
+    def __init__(self, service: str, secrets: Secrets) -> None:
+        self.service = service
+        self.source = f"/salur/{service}"
+        self._secrets = secrets
+        self._partitions: dict[str, int] = {}
+
+    async def declare(self, conn: Connection, topics: Sequence[Topic]) -> None:
+        """Record the service's topics with their partition counts, and their streams. Idempotent."""
+        names = [topic.name for topic in topics]
+        await queries.declare_topics(conn, names=names, partitions=[topic.partitions for topic in topics])
+        await queries.declare_streams(conn, names=names)
+        await queries.declare_relays(conn)
+        await queries.declare_seals(conn)
+
+    async def load_partitions(self, conn: Connection) -> None:
+        """Read the recorded partition counts: they hold for the life of a topic."""
+        self._partitions = {row["name"]: row["partitions"] for row in await queries.topic_partitions(conn)}
+
+    async def append(self, conn: Connection, drafts: Sequence[Draft]) -> None:
+        """Append events in the order given. Must be the last step before commit: it locks the streams it touches.
+
+        Raises Unavailable when the database is behind its published past, EventTooLarge, ValueError.
+        """
+        if not drafts:
+            return
+        time = utc_now()
+        by_stream: dict[str, list[tuple[Draft, Encoded]]] = {}
+        for draft in drafts:
+            by_stream.setdefault(self._stream_of(draft), []).append((draft, encode(draft, self.source, time)))
+        heads = await self._lock(conn, sorted(by_stream))
+        events: list[tuple[str, int, uuid.UUID, str, str, bytes]] = []
+        personal: list[tuple[str, int, str, bytes]] = []
+        for stream, items in by_stream.items():
+            sequence = heads[stream]
+            for draft, encoded in items:
+                sequence += 1
+                body = encoded.at(stream, sequence)
+                events.append((stream, sequence, uuid.UUID(encoded.id), encoded.type, draft.key, body))
+                if encoded.personal is not None:
+                    personal.append((stream, sequence, draft.key, encoded.personal))
+            heads[stream] = sequence
+        await queries.advance_streams(conn, names=list(heads), heads=list(heads.values()))
+        await conn.copy_records_to_table("event", records=events, columns=_EVENT_COLUMNS)
+        if personal:
+            await self._insert_personal(conn, personal)
+        await queries.notify(conn)
+
+    async def restore(
+        self,
+        conn: Connection,
+        stream: str,
+        events: list[tuple[str, int, uuid.UUID, str, str, bytes]],
+        personal: list[tuple[str, int, str, bytes]],
+    ) -> None:
+        """Put events that Kafka held back under the head of their stream; they count as published."""
+        head = events[-1][1]
+        await queries.advance_streams(conn, names=[stream], heads=[head])
+        await conn.copy_records_to_table("event", records=events, columns=_EVENT_COLUMNS)
+        if personal:
+            await self._insert_personal(conn, personal)
+        await queries.save_published(conn, streams=[stream], published=[head])
+
+    def _stream_of(self, draft: Draft) -> str:
+        topic = draft.resolved_topic()
+        try:
+            count = self._partitions[topic]
+        except KeyError:
+            raise ValueError(f"{self.service} does not write topic {topic}") from None
+        partition = partition_for(draft.key, count) if draft.partition is None else draft.partition
+        return stream_name(topic, partition)
+
+    async def _lock(self, conn: Connection, names: list[str]) -> dict[str, int]:
+        rows = await queries.lock_streams(conn, names=names)
+        if any(row["fenced"] for row in rows):
+            raise Unavailable(
+                f"the database of {self.service} is older than what it has published: run `salur recover {self.service}`",
+                code="behind-published-past",
+            )
+        return {row["name"]: row["sequence"] for row in rows}
+
+    async def _insert_personal(self, conn: Connection, rows: list[tuple[str, int, str, bytes]]) -> None:
+        keys = await self._subject_keys(conn, sorted({subject for _, _, subject, _ in rows}))
+        sealed = [
+            (stream, sequence, subject, seal_with(keys[subject], plain, stream.encode()))
+            for stream, sequence, subject, plain in rows
+        ]
+        await conn.copy_records_to_table("event_personal", records=sealed, columns=_PERSONAL_COLUMNS)
+
+    async def _subject_keys(self, conn: Connection, subjects: list[str]) -> dict[str, bytes]:
+        new = {subject: os.urandom(32) for subject in subjects}
+        known = {row["subject"]: row["sealed"] for row in await queries.subject_keys(conn, subjects=subjects)}
+        missing = [subject for subject in subjects if subject not in known]
+        if missing:
+            wrapped = [self._secrets.seal(new[subject], subject.encode()) for subject in missing]
+            await queries.insert_subject_keys(conn, subjects=missing, sealed=wrapped)
+            # Another transaction may have been first: what the table holds is the key.
+            known |= {row["subject"]: row["sealed"] for row in await queries.subject_keys(conn, subjects=missing)}
+        return {subject: self._secrets.open(known[subject], subject.encode()) for subject in subjects}

@@ -1,0 +1,102 @@
+"""Routes every service has: health, metrics, streams, dead letters."""
+
+import uuid
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, Field
+
+from salur.common.errors import Unavailable
+from salur.common.events.consumer import Handler
+from salur.common.events.deadletters import replay_key
+from salur.common.events.seals import seal_streams
+from salur.common.events.stream import queries
+from salur.common.http import Caller, permit, public
+from salur.common.telemetry import APPENDED, UNPUBLISHED
+
+if TYPE_CHECKING:
+    from salur.common.service import Runtime
+
+PAGE_MAX = 500
+
+
+class ReplayRequest(BaseModel):
+    """Why a blocked key may go through now."""
+
+    reason: str = Field(min_length=3, max_length=200)
+
+
+def common_routes(runtime: "Runtime", handlers: Mapping[str, Handler], is_ready: Callable[[], bool]) -> APIRouter:
+    """Health, metrics, stream heads, sealing on demand, dead letters and their replay."""
+    router = APIRouter()
+
+    @router.get("/live", tags=["health"])
+    async def live(_caller: Annotated[Caller, public()]) -> dict[str, str]:
+        """The process runs."""
+        return {"status": "live"}
+
+    @router.get("/ready", tags=["health"])
+    async def ready(_caller: Annotated[Caller, public()]) -> dict[str, str]:
+        """The process takes work: database reachable, streams writable."""
+        if not is_ready():
+            raise Unavailable("starting or stopping: ask again", code="not-ready", retry_after_s=1)
+        async with runtime.db.connection() as conn:
+            if any(row["fenced"] for row in await queries.stream_heads(conn)):
+                raise Unavailable(
+                    f"read-only, the database is behind what it published: run `salur recover {runtime.name}`",
+                    code="behind-published-past",
+                )
+        return {"status": "ready"}
+
+    @router.get("/metrics", tags=["health"])
+    async def metrics(_caller: Annotated[Caller, public()]) -> Response:
+        """Prometheus metrics; they name parts of the system, never people."""
+        async with runtime.db.connection() as conn:
+            rows = await queries.stream_heads(conn)
+        APPENDED.set(sum(row["head"] for row in rows))
+        UNPUBLISHED.set(sum(row["head"] - row["published"] for row in rows))
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    @router.get("/streams", tags=["streams"])
+    async def streams(_caller: Annotated[Caller, permit("streams:read")]) -> dict[str, Any]:
+        """Head and published sequence of every stream of this service."""
+        async with runtime.db.connection() as conn:
+            rows = await queries.stream_heads(conn)
+        return {"streams": [dict(row) for row in rows], "events": sum(row["head"] for row in rows)}
+
+    @router.post("/streams/seal", tags=["streams"])
+    async def seal(_caller: Annotated[Caller, permit("streams:seal")]) -> dict[str, int]:
+        """Seal what grew since the last seal, now instead of within ten seconds."""
+        async with runtime.db.transaction() as conn:
+            return {"sealed": await seal_streams(conn, runtime.store)}
+
+    @router.get("/dead-letters", tags=["dead letters"])
+    async def dead_letters(
+        _caller: Annotated[Caller, permit("dead-letter:read")],
+        after: uuid.UUID = uuid.UUID(int=0),
+        limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
+    ) -> dict[str, Any]:
+        """Events that could not be handled, by id; never their content."""
+        async with runtime.db.connection() as conn:
+            rows = await queries.dead_letters(conn, after=after, most=limit)
+        return {"dead_letters": [dict(row) for row in rows]}
+
+    @router.post("/dead-letters/{letter_id}/replay", tags=["dead letters"])
+    async def replay(
+        letter_id: uuid.UUID, body: ReplayRequest, caller: Annotated[Caller, permit("dead-letter:replay")]
+    ) -> dict[str, int]:
+        """Run the handler again over the letter's whole key, in sequence. All of it goes through, or nothing."""
+        count = await replay_key(
+            runtime.db,
+            runtime.store,
+            runtime.secrets,
+            dict(handlers),
+            letter_id,
+            actor=caller.actor,
+            reason=body.reason,
+        )
+        return {"replayed": count}
+
+    return router

@@ -1,0 +1,72 @@
+"""Sealing at rest (AES-256-GCM with key id) and keyed hashes for look-up, both under the service's master key."""
+
+import hashlib
+import hmac
+import os
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+from cryptography.hazmat.primitives.hashes import SHA256
+
+NONCE_SIZE = 12
+KEY_ID_SIZE = 4
+
+
+class SealBroken(Exception):
+    """Sealed bytes do not open: another key, another context, or changed bytes."""
+
+
+def _expand(master: bytes, purpose: str) -> bytes:
+    return HKDFExpand(algorithm=SHA256(), length=32, info=b"salur/" + purpose.encode()).derive(master)
+
+
+class Secrets:
+    """Seals, opens and tokenises. Sealed form: key id (4 bytes), nonce (12), ciphertext with tag."""
+
+    def __init__(self, master: bytes) -> None:
+        if len(master) != 32:
+            raise ValueError(f"the master key must be 32 bytes, got {len(master)}")
+        seal_key = _expand(master, "seal")
+        self._key_id = hashlib.sha256(seal_key).digest()[:KEY_ID_SIZE]
+        self._aead = AESGCM(seal_key)
+        self._token_key = _expand(master, "token")
+
+    @classmethod
+    def from_file(cls, path: Path) -> "Secrets":
+        """Read a hex key. Raises ValueError when the file does not hold 64 hex digits."""
+        return cls(bytes.fromhex(path.read_text(encoding="ascii").strip()))
+
+    def seal(self, plain: bytes, context: bytes) -> bytes:
+        """Encrypt; `context` is bound in and must be given again to open."""
+        nonce = os.urandom(NONCE_SIZE)
+        return self._key_id + nonce + self._aead.encrypt(nonce, plain, context)
+
+    def open(self, sealed: bytes, context: bytes) -> bytes:
+        """Decrypt. Raises SealBroken."""
+        if sealed[:KEY_ID_SIZE] != self._key_id:
+            raise SealBroken("sealed under a key this service does not hold: operations must supply that key")
+        nonce = sealed[KEY_ID_SIZE : KEY_ID_SIZE + NONCE_SIZE]
+        try:
+            return self._aead.decrypt(nonce, sealed[KEY_ID_SIZE + NONCE_SIZE :], context)
+        except InvalidTag:
+            raise SealBroken("sealed bytes were changed or belong to another context") from None
+
+    def token(self, kind: str, value: str) -> str:
+        """HMAC-SHA-256 hex of a personal value: equal values meet, the value cannot be guessed without the key."""
+        return hmac.digest(self._token_key, f"{kind}\x1f{value}".encode(), "sha256").hex()
+
+
+def seal_with(key: bytes, plain: bytes, context: bytes) -> bytes:
+    """AES-GCM under a given 32-byte key: nonce (12), ciphertext with tag."""
+    nonce = os.urandom(NONCE_SIZE)
+    return nonce + AESGCM(key).encrypt(nonce, plain, context)
+
+
+def open_with(key: bytes, sealed: bytes, context: bytes) -> bytes:
+    """The inverse of `seal_with`. Raises SealBroken."""
+    try:
+        return AESGCM(key).decrypt(sealed[:NONCE_SIZE], sealed[NONCE_SIZE:], context)
+    except InvalidTag:
+        raise SealBroken("sealed bytes were changed or belong to another context") from None

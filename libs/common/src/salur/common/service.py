@@ -1,0 +1,351 @@
+"""A service process: settings, database, consumers, workers, relay and HTTP, started and stopped in order."""
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import uvicorn
+from fastapi import APIRouter, FastAPI
+from faststream.asgi import make_asyncapi_asgi
+from faststream.kafka import KafkaBroker
+from faststream.specification import AsyncAPI
+
+from salur.common.auth import Verifier
+from salur.common.contracts.topics import topics_written_by
+from salur.common.database import TRANSIENT, Connection, Database, migrate
+from salur.common.errors import Unavailable
+from salur.common.events import EventStore
+from salur.common.events.consumer import AnyConsumer, BatchProcessor, Consumer
+from salur.common.events.envelope import Draft
+from salur.common.events.kafka import KafkaProducer, read_tails, subscribe
+from salur.common.events.recover import recover
+from salur.common.events.relay import Relay, fence_if_behind
+from salur.common.events.seals import seal_streams
+from salur.common.http import make_app
+from salur.common.logs import configure_logs, get_logger
+from salur.common.routes import common_routes
+from salur.common.secrets import Secrets
+from salur.common.settings import Settings
+
+log = get_logger("service")
+
+PARTS = ("http", "consumers", "workers", "relay")
+START_RETRY_S = 0.5
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 10.0
+WORKER_RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+@dataclass
+class UnitOfWork:
+    """One transaction and the events it will append as its last step."""
+
+    conn: Connection
+    drafts: list[Draft] = field(default_factory=list)
+
+    def emit(self, *drafts: Draft) -> None:
+        self.drafts.extend(drafts)
+
+
+class Runtime:
+    """What a service is built from."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name = name
+        self.settings = settings
+        self.secrets = Secrets.from_file(settings.master_key_file)
+        self.db = Database(
+            settings.database_url,
+            pool_size=settings.database_pool_size,
+            statement_timeout_s=settings.statement_timeout_s,
+        )
+        self.store = EventStore(name, self.secrets)
+
+    @asynccontextmanager
+    async def unit_of_work(self) -> AsyncIterator[UnitOfWork]:
+        """One transaction; what was emitted is appended last, then all is committed together."""
+        async with self.db.transaction() as conn:
+            unit = UnitOfWork(conn)
+            yield unit
+            await self.store.append(conn, unit.drafts)
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Work that no event or request starts. `step` does a bounded piece; True = there is more, run again at once."""
+
+    name: str
+    step: Callable[[], Awaitable[bool]]
+    interval_s: float
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service, declared."""
+
+    description: str
+    migrations: Path
+    consumers: Sequence[AnyConsumer] = ()
+    workers: Sequence[Worker] = ()
+    routers: Sequence[APIRouter] = ()
+
+
+Build = Callable[[Runtime], Service]
+
+_C = TypeVar("_C")
+_R = TypeVar("_R")
+
+
+class Coalescer(Generic[_C, _R]):
+    """Gathers single commands for a few milliseconds into one transaction.
+
+    The handler gets the connection and the commands; it returns one result (or exception) per command and the events
+    to append. A command whose batch fails for another reason than its own gets that failure.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        handler: Callable[[Connection, Sequence[_C]], Awaitable[tuple[Sequence[_R | Exception], Sequence[Draft]]]],
+        *,
+        max_wait_s: float = 0.005,
+        max_batch: int = 500,
+        max_waiting: int = 5_000,
+    ) -> None:
+        self._runtime = runtime
+        self._handler = handler
+        self._max_wait_s = max_wait_s
+        self._max_batch = max_batch
+        self._max_waiting = max_waiting
+        self._waiting: list[tuple[_C, asyncio.Future[_R]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def submit(self, command: _C) -> _R:
+        """Hand in a command and wait for its own result. Raises Unavailable when too many wait already."""
+        if len(self._waiting) >= self._max_waiting:
+            raise Unavailable("too many requests wait: try again", code="overloaded", who="caller", retry_after_s=1)
+        future: asyncio.Future[_R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((command, future))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._flush())
+        return await future
+
+    async def _flush(self) -> None:
+        await asyncio.sleep(self._max_wait_s)
+        while self._waiting:
+            batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
+            try:
+                async with self._runtime.db.transaction() as conn:
+                    results, drafts = await self._handler(conn, [command for command, _ in batch])
+                    await self._runtime.store.append(conn, drafts)
+            except Exception as error:
+                results = [error] * len(batch)
+            for (_, future), result in zip(batch, results, strict=True):
+                if future.done():
+                    continue
+                if isinstance(result, Exception):
+                    future.set_exception(result)
+                else:
+                    future.set_result(result)
+
+
+class Process:
+    """One running process of a service with some or all of its parts."""
+
+    def __init__(self, runtime: Runtime, service: Service, parts: frozenset[str]) -> None:
+        self.runtime = runtime
+        self.service = service
+        self.parts = parts
+        self.ready = False
+        self._stop = asyncio.Event()
+        self._broker = KafkaBroker(
+            runtime.settings.kafka_bootstrap,
+            client_id=f"salur-{runtime.name}",
+            allow_auto_create_topics=False,
+        )
+        self._processors = [BatchProcessor(c, runtime.db, runtime.store, runtime.secrets) for c in service.consumers]
+        for processor in self._processors:
+            subscribe(
+                self._broker,
+                processor,
+                self._stop,
+                session_timeout_ms=runtime.settings.consumer_session_timeout_ms,
+                instance=runtime.settings.instance,
+            )
+
+    async def run(self) -> None:
+        """Start, serve until SIGTERM or SIGINT, stop in order."""
+        settings = self.runtime.settings
+        tails = partial(read_tails, settings.kafka_bootstrap)
+        tasks: list[asyncio.Task[None]] = []
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        server = self._server() if "http" in self.parts else None
+        if server is not None:
+            tasks.append(asyncio.create_task(server.serve(), name="http"))
+        try:
+            await self._open(tails)
+            if "relay" in self.parts:
+                relay = Relay(
+                    settings.database_url, self.runtime.secrets, partial(KafkaProducer.start, settings.kafka_bootstrap),
+                    tails, settings.relay_window,
+                )  # fmt: skip
+                tasks.append(asyncio.create_task(relay.run(self._stop), name="relay"))
+            if "workers" in self.parts:
+                seals = Worker("seals", self._seal, settings.seal_interval_s)
+                tasks += [asyncio.create_task(self._work(w), name=w.name) for w in (*self.service.workers, seals)]
+            if "consumers" in self.parts and self._processors:
+                await self._broker.start()
+            self.ready = True
+            log.info("ready", parts=sorted(self.parts), port=settings.http_port)
+            await self._until_stopped(tasks)
+        finally:
+            await self._close(tasks, server)
+
+    async def _until_stopped(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        stopped = asyncio.create_task(self._stop.wait())
+        done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {stopped}:
+            if not self._stop.is_set():
+                log.error("part-ended", task=task.get_name(), error=repr(task.exception()))
+        self._stop.set()
+
+    async def _open(self, tails: Callable[[Sequence[tuple[str, int]]], Awaitable[dict[str, int]]]) -> None:
+        """Open the database, declare streams and marks, and compare with what Kafka has seen before any write."""
+        runtime = self.runtime
+        deadline = asyncio.get_running_loop().time() + START_TIMEOUT_S
+        while not self._stop.is_set():
+            try:
+                await runtime.db.open()
+                async with runtime.db.transaction() as conn:
+                    await runtime.store.declare(conn, topics_written_by(runtime.name, runtime.settings.banks))
+                    await runtime.store.load_partitions(conn)
+                    await fence_if_behind(conn, tails)
+                for processor in self._processors:
+                    await processor.declare()
+                return
+            except TRANSIENT as error:
+                await runtime.db.close()
+                log.warning("start-waits", error=type(error).__name__, detail=str(error)[:200])
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(START_RETRY_S)
+
+    async def _close(self, tasks: Sequence[asyncio.Task[None]], server: uvicorn.Server | None) -> None:
+        self.ready = False
+        self._stop.set()
+        if server is not None:
+            server.should_exit = True
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(self._broker.stop(), STOP_TIMEOUT_S)
+        if tasks:
+            _, pending = await asyncio.wait(tasks, timeout=STOP_TIMEOUT_S)
+            for task in pending:
+                task.cancel()
+        await asyncio.wait_for(self.runtime.db.close(), STOP_TIMEOUT_S)
+        log.info("stopped")
+
+    async def _work(self, worker: Worker) -> None:
+        attempt = 0
+        while not self._stop.is_set():
+            delay = worker.interval_s
+            try:
+                if await worker.step():
+                    delay = 0.0
+                attempt = 0
+            except Exception as error:
+                delay = WORKER_RETRY_S[min(attempt, len(WORKER_RETRY_S) - 1)]
+                attempt += 1
+                transient = isinstance(error, TRANSIENT)
+                log.warning("worker-retry", worker=worker.name, error=type(error).__name__, attempt=attempt,
+                            exc_info=None if transient else error)  # fmt: skip
+            if delay:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), timeout=delay)
+            else:
+                await asyncio.sleep(0)
+
+    async def _seal(self) -> bool:
+        async with self.runtime.db.transaction() as conn:
+            await seal_streams(conn, self.runtime.store)
+        return False
+
+    def _server(self) -> uvicorn.Server:
+        settings = self.runtime.settings
+        config = uvicorn.Config(
+            self.app(), host=settings.http_host, port=settings.http_port, loop="none", http="httptools",
+            access_log=False, log_level="error", lifespan="off", timeout_graceful_shutdown=5, backlog=512,
+        )  # fmt: skip
+        server = uvicorn.Server(config)
+        # Signals are ours: HTTP stops together with the other parts.
+        server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
+        return server
+
+    def app(self) -> FastAPI:
+        """The HTTP application: the service's routes and those every service has."""
+        runtime = self.runtime
+        app = make_app(f"Salur {runtime.name}", self.service.description, Verifier(runtime.settings.jwks_file))
+        handlers = {c.name: c.handler for c in self.service.consumers if isinstance(c, Consumer)}
+        app.include_router(common_routes(runtime, handlers, lambda: self.ready and not self._stop.is_set()))
+        for router in self.service.routers:
+            app.include_router(router)
+        document = AsyncAPI(self._broker, title=f"Salur {runtime.name}", version="1")
+        app.mount("/asyncapi", make_asyncapi_asgi(document))
+        return app
+
+
+def run(build: Build, *, name: str, settings_class: type[Settings] = Settings) -> None:
+    """The entry point of a service: `python -m salur.<name> [serve|migrate|recover|republish] [--parts …]`."""
+    parser = argparse.ArgumentParser(prog=f"python -m salur.{name}")
+    parser.add_argument("command", nargs="?", default="serve", choices=("serve", "migrate", "recover", "republish"))
+    parser.add_argument("--parts", default=",".join(PARTS), help="comma list of " + ", ".join(PARTS))
+    parser.add_argument("--stream", help="republish: the stream, for example registry.households/3")
+    parser.add_argument("--from", dest="sequence", type=int, default=1, help="republish: from this sequence on")
+    options = parser.parse_args()
+    parts = frozenset(options.parts.split(","))
+    if unknown := parts - set(PARTS):
+        parser.error(f"unknown parts {sorted(unknown)}: choose from {', '.join(PARTS)}")
+    settings = settings_class()
+    configure_logs(name, settings.log_format, settings.log_level)
+    runtime = Runtime(name, settings)
+    service = build(runtime)
+    match options.command:
+        case "migrate":
+            count = migrate(settings.database_url, [service.migrations])
+            log.info("migrated", applied=count)
+        case "recover":
+            sys.exit(_run_loop(recover(runtime.db, runtime.store, settings.kafka_bootstrap)))
+        case "republish":
+            if not options.stream:
+                parser.error("republish needs --stream")
+            _run_loop(_republish(runtime, options.stream, options.sequence))
+        case _:
+            _run_loop(Process(runtime, service, parts).run())
+
+
+async def _republish(runtime: Runtime, stream: str, sequence: int) -> None:
+    from salur.common.events.stream import queries  # noqa: PLC0415 - only this command needs it
+
+    await runtime.db.open()
+    async with runtime.db.transaction() as conn:
+        await queries.republish_from(conn, stream=stream, sequence=sequence)
+    await runtime.db.close()
+    log.info("republish", stream=stream, sequence=sequence)
+
+
+def _run_loop(main: Awaitable[_R]) -> _R:
+    import uvloop  # noqa: PLC0415 - not on Windows
+
+    async def awaited() -> _R:
+        return await main
+
+    return uvloop.run(awaited())

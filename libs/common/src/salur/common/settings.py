@@ -1,0 +1,37 @@
+"""Settings from the environment (`SALUR_…`). Every limit that operations may turn stands here with its unit."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What every service needs. Services add their own fields in a subclass."""
+
+    model_config = SettingsConfigDict(env_prefix="SALUR_", frozen=True)
+
+    database_url: str
+    kafka_bootstrap: str
+    jwks_file: Path
+    master_key_file: Path
+    state_dir: Path = Path("var/state")
+    http_host: str = "127.0.0.1"
+    http_port: int = Field(default=8080, ge=0, le=65535)
+    log_format: str = "auto"
+    log_level: str = "INFO"
+    banks: Annotated[tuple[str, ...], NoDecode] = ()
+
+    database_pool_size: int = Field(default=12, ge=2, le=100)
+    statement_timeout_s: float = 60.0
+    consumer_session_timeout_ms: int = Field(default=6_000, ge=1_000)
+    consumer_max_records: int = Field(default=1_000, ge=1, le=10_000)
+    relay_window: int = Field(default=2_000, ge=1, le=2_000)
+    seal_interval_s: float = 10.0
+    instance: str = "0"
+
+    @field_validator("banks", mode="before")
+    @classmethod
+    def _comma_list(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
