@@ -56,7 +56,7 @@ def _resolve(cache_dir: Path, listing: Path) -> str:
             "connect once, then no registry is needed"
         ) from error
     jars = []
-    for jar in sorted({Path(path) for path in environment.classpath}):
+    for jar in sorted(Path(environment.path).rglob("*.jar")):
         shutil.copy2(jar, cache_dir / jar.name)
         jars.append(jar.name)
     listing.write_text("\n".join(jars), encoding="utf-8")

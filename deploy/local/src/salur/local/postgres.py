@@ -70,7 +70,11 @@ class Postgres:
         self.user = unprivileged_user()
         self._password_file = self.data_dir.parent / "postgres.password"
         options = [f"-c{name}={value}" for name, value in SETTINGS.items()]
-        sockets = f"-cunix_socket_directories={self.data_dir}" if len(str(self.data_dir)) < 80 else "-cunix_socket_directories="
+        sockets = (
+            f"-cunix_socket_directories={self.data_dir}"
+            if len(str(self.data_dir)) < 80
+            else "-cunix_socket_directories="
+        )
         self.child = Child(
             "postgres",
             [str(BIN / "postgres"), "-D", str(self.data_dir), "-p", str(port), sockets, *options],
@@ -161,9 +165,9 @@ class Postgres:
         """A role and the database it owns, closed to others. Idempotent. Returns its URL."""
         with psycopg.connect(self.url(), autocommit=True) as conn:
             if not conn.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,)).fetchone():
-                conn.execute(f"CREATE ROLE {name} LOGIN")  # type: ignore[arg-type]
-            conn.execute(f"ALTER ROLE {name} PASSWORD '{password}'")  # type: ignore[arg-type]
+                conn.execute(f"CREATE ROLE {name} LOGIN")
+            conn.execute(f"ALTER ROLE {name} PASSWORD '{password}'")
             if not conn.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
-                conn.execute(f"CREATE DATABASE {name} OWNER {name}")  # type: ignore[arg-type]
-                conn.execute(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")  # type: ignore[arg-type]
+                conn.execute(f"CREATE DATABASE {name} OWNER {name}")
+                conn.execute(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
         return self.url(name, name, password)

@@ -4,6 +4,7 @@ Every child asks the kernel to be killed when its parent dies (PR_SET_PDEATHSIG)
 supervisor leaves nothing behind. The request is bound to the parent's thread: spawn from the main thread.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -132,10 +133,8 @@ class Child:
         """SIGKILL the process's session and wait for it."""
         if self.process is None:
             return
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait()
 
     def tail(self) -> str:

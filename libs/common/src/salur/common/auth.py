@@ -107,7 +107,7 @@ class Verifier:
 
 
 def local_issuer(folder: Path) -> Path:
-    """Make (once) an Ed25519 issuer in `folder`: `issuer.json` (secret, 0600) and `jwks.json`. Returns the JWKS path."""
+    """Make (once) an Ed25519 issuer in `folder`: `issuer.json` (secret, 0600), `jwks.json`. Returns the latter."""
     folder.mkdir(parents=True, exist_ok=True)
     secret, public = folder / "issuer.json", folder / "jwks.json"
     if not secret.exists():

@@ -1,6 +1,7 @@
 """PostgreSQL: one pool per process, migrations, queries from .sql files."""
 
-from collections.abc import AsyncIterator, Sequence
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -35,10 +36,28 @@ TRANSIENT = (
 """What passes by itself or by operations' hand: retried in place, never a reason to skip an event."""
 
 
+class Queries:
+    """Named queries of a folder of .sql files. `await queries.name(conn, param=…)`; selects give lists of records."""
+
+    def __init__(self, folder: Path) -> None:
+        self._loaded = aiosql.from_path(folder, "asyncpg", mandatory_parameters=False)
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        query = loaded = getattr(self._loaded, name)
+        if inspect.isasyncgenfunction(inspect.unwrap(loaded)):
+
+            async def listed(conn: Connection, **parameters: Any) -> list[Any]:
+                return [row async for row in loaded(conn, **parameters)]
+
+            query = listed
+        setattr(self, name, query)
+        return query  # type: ignore[no-any-return]
+
+
 @cache
-def load_queries(folder: Path) -> Any:
+def load_queries(folder: Path) -> Queries:
     """Every named query of the .sql files in `folder` (aiosql, driver asyncpg)."""
-    return aiosql.from_path(folder, "asyncpg", mandatory_parameters=False)
+    return Queries(folder)
 
 
 def migrate(url: str, folders: Sequence[Path]) -> int:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from salur.common.service import Runtime
 
 PAGE_MAX = 500
+FIRST_ID = uuid.UUID(int=0)
 
 
 class ReplayRequest(BaseModel):
@@ -45,7 +46,7 @@ def common_routes(runtime: "Runtime", handlers: Mapping[str, Handler], is_ready:
         async with runtime.db.connection() as conn:
             if any(row["fenced"] for row in await queries.stream_heads(conn)):
                 raise Unavailable(
-                    f"read-only, the database is behind what it published: run `salur recover {runtime.name}`",
+                    f"read-only, behind what it published: run `python -m salur.{runtime.name} recover`",
                     code="behind-published-past",
                 )
         return {"status": "ready"}
@@ -75,7 +76,7 @@ def common_routes(runtime: "Runtime", handlers: Mapping[str, Handler], is_ready:
     @router.get("/dead-letters", tags=["dead letters"])
     async def dead_letters(
         _caller: Annotated[Caller, permit("dead-letter:read")],
-        after: uuid.UUID = uuid.UUID(int=0),
+        after: uuid.UUID = FIRST_ID,
         limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
     ) -> dict[str, Any]:
         """Events that could not be handled, by id; never their content."""

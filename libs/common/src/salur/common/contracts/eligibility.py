@@ -74,7 +74,7 @@ class CycleOpened(Fact):
 
 
 class Component(BaseModel):
-    """One line of an entitlement: quantity × unit."""
+    """One line of an entitlement: quantity times unit."""
 
     model_config = strict_model()
 

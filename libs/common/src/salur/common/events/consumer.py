@@ -180,32 +180,18 @@ async def handle_halving(
                 drafts.extend(await handler(conn, part))
         except TRANSIENT:
             raise
-        except SalurError as error:
-            if error.status == 503:
-                raise
-            _divide(part, error, todo, refused, blocked, key_of)
         except Exception as error:
-            _divide(part, error, todo, refused, blocked, key_of)
+            if isinstance(error, SalurError) and error.status == 503:
+                raise
+            if len(part) > 1:
+                middle = len(part) // 2
+                todo += [part[middle:], part[:middle]]
+            else:
+                refused.append((part[0], error))
+                blocked.add(key_of(part[0]))
         if len(refused) > limit:
             raise Systemic(f"{len(refused)} of {len(batch)} events refused, last: {reason_of(refused[-1][1])}")
     return drafts, refused, parked
-
-
-def _divide(
-    part: list[_T],
-    error: Exception,
-    todo: list[list[_T]],
-    refused: list[tuple[_T, Exception]],
-    blocked: set[str],
-    key_of: Callable[[_T], str],
-) -> None:
-    if len(part) == 1:
-        refused.append((part[0], error))
-        blocked.add(key_of(part[0]))
-        return
-    middle = len(part) // 2
-    todo.append(part[middle:])
-    todo.append(part[:middle])
 
 
 def reason_of(error: Exception) -> str:
@@ -414,6 +400,17 @@ async def blocked_keys(conn: Connection, consumers: Sequence[str], keys: Sequenc
 
 
 __all__ = [
-    "AnyConsumer", "BatchProcessor", "Consumer", "Handler", "OutsideConsumer", "OutsideRecord", "Outcome",
-    "RawConsumer", "RawEvent", "Systemic", "blocked_keys", "handle_halving", "reason_of",
+    "AnyConsumer",
+    "BatchProcessor",
+    "Consumer",
+    "Handler",
+    "Outcome",
+    "OutsideConsumer",
+    "OutsideRecord",
+    "RawConsumer",
+    "RawEvent",
+    "Systemic",
+    "blocked_keys",
+    "handle_halving",
+    "reason_of",
 ]  # fmt: skip

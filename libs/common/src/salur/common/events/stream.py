@@ -100,7 +100,7 @@ class EventStore:
         rows = await queries.lock_streams(conn, names=names)
         if any(row["fenced"] for row in rows):
             raise Unavailable(
-                f"the database of {self.service} is older than what it has published: run `salur recover {self.service}`",
+                f"{self.service} is older than what it has published: run `python -m salur.{self.service} recover`",
                 code="behind-published-past",
             )
         return {row["name"]: row["sequence"] for row in rows}

@@ -1,0 +1,92 @@
+"""Fixtures: the real pair once per session, a fresh database per test."""
+
+import logging
+import os
+import secrets
+from collections.abc import AsyncIterator, Iterator
+
+import psycopg
+import pytest
+
+from salur.common.contracts.topics import ALL_TOPICS, bank_topics
+from salur.common.database import Database, migrate
+from salur.common.events import EventStore
+from salur.common.secrets import Secrets
+from salur.local.kafka import create_topics
+from support.pair import Addresses, Pair, docker_answers, embedded_pair
+
+BANKS = ("bank-a", "bank-b")
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it logs every attempt while a broker starts
+
+
+@pytest.fixture(scope="session")
+def pair() -> Iterator[Addresses]:
+    """Given addresses, else the embedded pair, else containers where a Docker engine answers."""
+    given = os.environ.get("SALUR_TEST_DATABASE_URL"), os.environ.get("SALUR_TEST_KAFKA_BOOTSTRAP")
+    if given[0] and given[1]:
+        yield Addresses(given[0], given[1])
+        return
+    if os.environ.get("SALUR_TEST_CONTAINERS") and docker_answers():
+        from testcontainers.kafka import KafkaContainer
+        from testcontainers.postgres import PostgresContainer
+
+        with PostgresContainer("postgres:18") as postgres, KafkaContainer("apache/kafka:4.4.0") as kafka:
+            yield Addresses(postgres.get_connection_url(driver=None), kafka.get_bootstrap_server())
+        return
+    embedded = embedded_pair()
+    try:
+        yield Addresses(embedded.postgres.url(), embedded.kafka.bootstrap)
+    finally:
+        embedded.stop()
+
+
+@pytest.fixture
+def fresh_pair() -> Iterator[Pair]:
+    """A pair of its own that the test may break."""
+    embedded = embedded_pair()
+    try:
+        yield embedded
+    finally:
+        embedded.stop()
+
+
+@pytest.fixture(scope="session")
+async def topics(pair: Addresses) -> None:
+    """Every declared topic, once."""
+    await create_topics(pair.kafka, [*ALL_TOPICS, *(topic for bank in BANKS for topic in bank_topics(bank))])
+
+
+@pytest.fixture
+def database_url(pair: Addresses) -> Iterator[str]:
+    """An empty database with the event mechanism's tables."""
+    name = f"t_{secrets.token_hex(6)}"
+    with psycopg.connect(pair.postgres, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+    url = pair.postgres.rsplit("/", 1)[0] + f"/{name}"
+    migrate(url, [])
+    yield url
+    with psycopg.connect(pair.postgres, autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url, pool_size=6, statement_timeout_s=20)
+    await database.open()
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def keys() -> Secrets:
+    return Secrets(bytes(range(32)))
+
+
+@pytest.fixture
+async def registry_store(db: Database, keys: Secrets) -> EventStore:
+    """The event store of the registry in a fresh database."""
+    store = EventStore("registry", keys)
+    async with db.transaction() as conn:
+        await store.declare(conn, [topic for topic in ALL_TOPICS if topic.writer == "registry"])
+        await store.load_partitions(conn)
+    return store

@@ -1,0 +1,1 @@
+"""What tests share: the real pair, records, waiting on conditions."""
