@@ -1,0 +1,32 @@
+"""`python -m partner_bank --bank bank-a --bootstrap HOST:PORT --state-dir DIR`: run one bank."""
+
+import argparse
+import asyncio
+import logging
+from pathlib import Path
+
+from partner_bank.book import Book, book_path
+from partner_bank.profile import PROFILES
+from partner_bank.service import hold_lock, serve
+
+
+def main() -> None:
+    """Read the arguments and run until SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m partner_bank", description="A partner bank with its own book.")
+    parser.add_argument("--bank", required=True, help="the bank's code, for example bank-a")
+    parser.add_argument("--bootstrap", required=True, help="Kafka, host:port")
+    parser.add_argument("--state-dir", type=Path, required=True, help="where the bank keeps its book")
+    parser.add_argument("--seed", type=int, default=7, help="chooses which instructions are refused, late, silent …")
+    parser.add_argument("--profile", choices=sorted(PROFILES), default="default")
+    arguments = parser.parse_args()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it logs every attempt while a broker is away
+    with hold_lock(arguments.state_dir):
+        book = Book(book_path(arguments.state_dir), arguments.bank, PROFILES[arguments.profile], arguments.seed)
+        try:
+            asyncio.run(serve(arguments.bank, arguments.bootstrap, book))
+        finally:
+            book.close()
+
+
+if __name__ == "__main__":
+    main()

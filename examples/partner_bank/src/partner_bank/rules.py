@@ -1,0 +1,194 @@
+"""What the bank does with a batch of messages. Pure: it reads entries, it returns what to write."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from partner_bank.profile import Profile
+from partner_bank.wire import Inquiry, Instruction, result
+
+LATE_S = 1.0
+RETURN_AFTER_S = 0.5
+CREDITED, REJECTED, RETURNED = "ACCC", "RJCT", "RTRN"
+CLOSED_ACCOUNT, WRONG_FORMAT, TOO_LATE, DUPLICATION = "AC04", "FF01", "TM01", "AM05"
+BLOCKED_ACCOUNT, NOT_EXECUTED = "AC06", "NOOR"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the bank knows about an instruction id. `state`: accepted, returned, rejected or closed (never executed)."""
+
+    instruction_id: str
+    payment_id: str
+    entitlement_id: str
+    part: int
+    amount_minor: int
+    currency: str
+    content_hash: str
+    account_commitment: str
+    state: str
+    reason: str | None
+    received_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One movement in the book: `credit` to the account or `return` from it."""
+
+    instruction_id: str
+    entitlement_id: str
+    part: int
+    kind: str
+    amount_minor: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A message to send at `due_at`. `value` None = send again what was written under this id, if anything was."""
+
+    message_id: str
+    key: str
+    value: bytes | None
+    due_at: float
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one batch writes, in order."""
+
+    entries: list[Entry] = field(default_factory=list)
+    transfers: list[Transfer] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    repeats: int = 0
+    conflicts: int = 0
+
+
+@dataclass(slots=True)
+class Clerk:
+    """Handles one batch. `known` holds the entries of every id in the batch that the book has; it grows."""
+
+    bank: str
+    profile: Profile
+    seed: int
+    known: dict[str, Entry]
+    now: float
+    outcome: Outcome = field(default_factory=Outcome)
+
+    def handle(self, messages: Sequence[Instruction | Inquiry]) -> Outcome:
+        """Take messages in the order of their topic."""
+        for message in messages:
+            if isinstance(message, Inquiry):
+                self._inquiry(message)
+            else:
+                self._instruction(message)
+        return self.outcome
+
+    def _instruction(self, message: Instruction) -> None:
+        entry = self.known.get(message.instruction_id)
+        if entry is None:
+            self._first(message)
+        elif entry.state == "closed":
+            refused = replace(entry, amount_minor=message.amount_minor, currency=message.currency)
+            self._say(refused, "refused", REJECTED, NOT_EXECUTED)
+        elif message.content_hash != entry.content_hash:
+            self.outcome.conflicts += 1
+            other = replace(entry, amount_minor=message.amount_minor, currency=message.currency)
+            self._say(other, f"conflict-{message.content_hash}", REJECTED, DUPLICATION)
+        else:
+            self.outcome.repeats += 1
+            self._again(entry, "first")
+
+    def _first(self, message: Instruction) -> None:
+        behaviour = self.profile.behaviour(self.seed, message.instruction_id)
+        refusal = None
+        if not message.proven:
+            refusal = WRONG_FORMAT
+        elif self.now > message.execute_until:
+            refusal = TOO_LATE
+        elif behaviour == "closed_account":
+            refusal = CLOSED_ACCOUNT
+        state = "rejected" if refusal else "returned" if behaviour == "returned" else "accepted"
+        reason = refusal or (BLOCKED_ACCOUNT if state == "returned" else None)
+        entry = Entry(
+            message.instruction_id, message.payment_id, message.entitlement_id, message.part, message.amount_minor,
+            message.currency, message.content_hash, message.account_commitment, state, reason, self.now,
+        )  # fmt: skip
+        self._enter(entry)
+        if refusal:
+            self._say(entry, "first", REJECTED, refusal)
+            return
+        self._move(entry, "credit")
+        if state == "returned":
+            self._move(entry, "return")
+            self._say(entry, "returned", RETURNED, reason, after_s=RETURN_AFTER_S)
+        if behaviour == "silent":
+            return
+        self._say(entry, "first", CREDITED, None, after_s=LATE_S if behaviour == "late" else 0.0)
+        if behaviour == "twice_same_id":
+            self._again(entry, "first")
+        elif behaviour == "twice_new_id":
+            self._say(entry, "again", CREDITED, None)
+
+    def _inquiry(self, message: Inquiry) -> None:
+        entry = self.known.get(message.instruction_id)
+        if entry is None:
+            # The answer "not executed" is a promise: from now on this id can never be paid here.
+            entry = Entry(
+                message.instruction_id, message.payment_id, "", 0, message.amount_minor, message.currency,
+                "", "", "closed", NOT_EXECUTED, self.now,
+            )  # fmt: skip
+            self._enter(entry)
+        said = f"inquiry-{message.number}"
+        if entry.state in {"rejected", "closed"}:
+            self._say(entry, said, REJECTED, entry.reason, inquiry=message.number)
+            return
+        self._say(entry, said, CREDITED, None, inquiry=message.number)
+        if entry.state == "returned":
+            self._again(entry, "returned")
+
+    def _enter(self, entry: Entry) -> None:
+        self.known[entry.instruction_id] = entry
+        self.outcome.entries.append(entry)
+
+    def _move(self, entry: Entry, kind: str) -> None:
+        self.outcome.transfers.append(
+            Transfer(
+                entry.instruction_id, entry.entitlement_id, entry.part, kind, entry.amount_minor, entry.currency
+            )  # fmt: skip
+        )
+
+    def _say(
+        self,
+        entry: Entry,
+        said: str,
+        status: str,
+        reason: str | None,
+        *,
+        inquiry: int | None = None,
+        after_s: float = 0.0,
+    ) -> None:
+        message_id = message_id_of(self.bank, entry.instruction_id, said)
+        value = result(
+            self.bank,
+            message_id,
+            self.now,
+            instruction_id=entry.instruction_id,
+            status=status,
+            reason=reason,
+            amount_minor=entry.amount_minor,
+            currency=entry.currency,
+            bank_reference=message_id_of(self.bank, entry.instruction_id, "reference")[:24],
+            account_commitment=entry.account_commitment or None,
+            inquiry=inquiry,
+        )
+        self.outcome.answers.append(Answer(message_id, entry.payment_id, value, self.now + after_s))
+
+    def _again(self, entry: Entry, said: str) -> None:
+        message_id = message_id_of(self.bank, entry.instruction_id, said)
+        self.outcome.answers.append(Answer(message_id, entry.payment_id, None, self.now))
+
+
+def message_id_of(bank: str, instruction_id: str, said: str) -> str:
+    """The same id for the same thing said about the same instruction: at most 35 characters."""
+    return hashlib.sha256(f"{bank}/{instruction_id}/{said}".encode()).hexdigest()[:32]

@@ -1,0 +1,3 @@
+from salur.registry.main import main
+
+main()

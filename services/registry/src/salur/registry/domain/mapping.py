@@ -1,0 +1,104 @@
+"""The mapping file: which column of a list becomes which field."""
+
+import hashlib
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+Column = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
+BankCode = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,19}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class IdentifierColumn(_Strict):
+    """A column that identifies; `scheme` names the numbering."""
+
+    scheme: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+    column: Column
+
+
+class AttributeColumn(_Strict):
+    """A column that becomes an attribute. An empty cell is None; `required` refuses the row instead."""
+
+    column: Column
+    type: Literal["int", "float", "bool", "string"]
+    required: bool = False
+
+
+class MemberColumns(_Strict):
+    identifier: IdentifierColumn | None = None
+    attributes: dict[FieldName, AttributeColumn] = Field(default_factory=dict)
+
+
+class PayeeColumns(_Strict):
+    """Accounts in the list."""
+
+    bank: Column
+    number: Column
+    holder: Column
+
+
+class SyntheticPayee(_Strict):
+    """Made-up accounts for a list that has none: for demonstrations only. Deterministic in the household's identifier."""
+
+    banks: list[BankCode] = Field(min_length=1, max_length=20)
+
+
+class PayeeMapping(_Strict):
+    columns: PayeeColumns | None = None
+    synthetic: SyntheticPayee | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "PayeeMapping":
+        if (self.columns is None) == (self.synthetic is None):
+            raise ValueError("payee needs either columns or synthetic")
+        return self
+
+
+class Mapping(_Strict):
+    """How rows become households: consecutive rows with the same identifier are one household."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    household: IdentifierColumn
+    region: Column
+    attributes: dict[FieldName, AttributeColumn] = Field(default_factory=dict)
+    member: MemberColumns | None = None
+    payee: PayeeMapping | None = None
+
+    def columns(self) -> set[str]:
+        """Every column the mapping reads."""
+        names = {self.household.column, self.region} | {a.column for a in self.attributes.values()}
+        if self.member:
+            names |= {a.column for a in self.member.attributes.values()}
+            if self.member.identifier:
+                names.add(self.member.identifier.column)
+        if self.payee and self.payee.columns:
+            names |= {self.payee.columns.bank, self.payee.columns.number, self.payee.columns.holder}
+        return names
+
+
+class MappingInvalid(ValueError):
+    """The mapping file is wrong; its author must mend the places named."""
+
+
+def parse_mapping(document: Any) -> Mapping:
+    """Check a mapping. Raises MappingInvalid naming each place."""
+    try:
+        return Mapping.model_validate(document)
+    except ValidationError as error:
+        places = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc']) or 'mapping'}: {item['msg']}"
+            for item in error.errors(include_input=False)[:5]
+        )
+        raise MappingInvalid(f"the mapping is wrong at {places}: mend the mapping file") from None
+
+
+def synthetic_account(seed: str, banks: list[str]) -> tuple[str, str, str]:
+    """(bank, number, holder) made from an identifier: plainly not a real account."""
+    digest = hashlib.sha256(seed.encode()).digest()
+    number = "9" + str(int.from_bytes(digest[:8], "big"))[:11].rjust(11, "0")
+    return banks[digest[8] % len(banks)], number, f"Synthetic holder {number[-4:]}"

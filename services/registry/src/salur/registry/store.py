@@ -1,0 +1,7 @@
+"""The registry's rows."""
+
+from pathlib import Path
+
+from salur.common.database import load_queries
+
+queries = load_queries(Path(__file__).parent / "sql")
