@@ -16,7 +16,7 @@ def household(name: str, *, version: int = 1, poverty_index: float = 600.5) -> D
         region="31.71",
         member_count=1,
         attributes={"poverty_index": poverty_index, "head_sex": None},
-        members=[{"member_id": derived_id(name, "member"), "attributes": {"age": 9}}],  # type: ignore[list-item]
+        members=[{"member_id": derived_id(name, "member"), "attributes": {"age": 9}}],
     )
     return Draft(fact, household_id, "person:test", "request-1")
 

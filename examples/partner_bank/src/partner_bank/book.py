@@ -169,7 +169,7 @@ def transfers(path: Path) -> list[tuple[float, int, str, str, int, str, int]]:
 def book_summary(path: Path) -> dict[str, Any]:
     """Totals of a book, amounts in minor units. `doubled_instructions` and `most_at_once` bear witness:
 
-    the ids credited more than once, and the most an entitlement part ever had at once (credits − returns; 1 is right).
+    the ids credited more than once, and the most an entitlement part ever had at once (credits - returns; 1 is right).
     """
     with closing(_reader(path)) as db:
         moved = {kind: (count, minor) for kind, count, minor in db.execute(
@@ -200,7 +200,7 @@ def book_summary(path: Path) -> dict[str, Any]:
 
 
 def most_live(books: Sequence[Sequence[tuple[float, int, str, str, int, str, int]]]) -> Mapping[tuple[str, int], int]:
-    """Per entitlement and part: the most credits − returns ever at once, over the books of several banks together."""
+    """Per entitlement and part: the most credits - returns ever at once, over the books of several banks together."""
     now: dict[tuple[str, int], int] = {}
     most: dict[tuple[str, int], int] = {}
     for row in sorted(movement for book in books for movement in book):

@@ -135,9 +135,18 @@ class Clerk:
         if entry is None:
             # The answer "not executed" is a promise: from now on this id can never be paid here.
             entry = Entry(
-                message.instruction_id, message.payment_id, "", 0, message.amount_minor, message.currency,
-                "", "", "closed", NOT_EXECUTED, self.now,
-            )  # fmt: skip
+                message.instruction_id,
+                message.payment_id,
+                "",
+                0,
+                message.amount_minor,
+                message.currency,
+                "",
+                "",
+                "closed",
+                NOT_EXECUTED,
+                self.now,
+            )
             self._enter(entry)
         said = f"inquiry-{message.number}"
         if entry.state in {"rejected", "closed"}:
@@ -153,9 +162,7 @@ class Clerk:
 
     def _move(self, entry: Entry, kind: str) -> None:
         self.outcome.transfers.append(
-            Transfer(
-                entry.instruction_id, entry.entitlement_id, entry.part, kind, entry.amount_minor, entry.currency
-            )  # fmt: skip
+            Transfer(entry.instruction_id, entry.entitlement_id, entry.part, kind, entry.amount_minor, entry.currency)
         )
 
     def _say(

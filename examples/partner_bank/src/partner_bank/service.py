@@ -41,8 +41,8 @@ class Bank:
 
     async def run(self) -> None:
         """Read and answer; a task that fails ends the bank."""
-        stop = asyncio.create_task(self._stopping.wait())
-        tasks = {asyncio.create_task(self._read()), asyncio.create_task(self._answer())}
+        stop: asyncio.Task[Any] = asyncio.create_task(self._stopping.wait())
+        tasks: set[asyncio.Task[Any]] = {asyncio.create_task(self._read()), asyncio.create_task(self._answer())}
         done, _ = await asyncio.wait({stop, *tasks}, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             task.cancel()

@@ -45,7 +45,7 @@ def classpath(cache_dir: Path) -> str:
 
 
 def _resolve(cache_dir: Path, listing: Path) -> str:
-    import jgo  # noqa: PLC0415 - only the first start needs it
+    import jgo
 
     cache_dir.mkdir(parents=True, exist_ok=True)
     try:

@@ -150,7 +150,7 @@ class Child:
 
 
 def _group_of(user: str) -> int:
-    import pwd  # noqa: PLC0415 - not on every system
+    import pwd
 
     return pwd.getpwnam(user).pw_gid
 

@@ -333,7 +333,7 @@ def run(build: Build, *, name: str, settings_class: type[Settings] = Settings) -
 
 
 async def _republish(runtime: Runtime, stream: str, sequence: int) -> None:
-    from salur.common.events.stream import queries  # noqa: PLC0415 - only this command needs it
+    from salur.common.events.stream import queries
 
     await runtime.db.open()
     async with runtime.db.transaction() as conn:
@@ -343,7 +343,7 @@ async def _republish(runtime: Runtime, stream: str, sequence: int) -> None:
 
 
 def _run_loop(main: Awaitable[_R]) -> _R:
-    import uvloop  # noqa: PLC0415 - not on Windows
+    import uvloop
 
     async def awaited() -> _R:
         return await main

@@ -15,7 +15,7 @@ BANKS_CONSUMER = "audit.bank-results"
 class Entry(NamedTuple):
     """A row of the log; the order of fields is the order of columns."""
 
-    index: int
+    leaf_index: int
     leaf: bytes
     topic: str
     partition: int
@@ -43,12 +43,12 @@ async def insert_entries(conn: Connection, entries: Sequence[Entry]) -> None:
     if not entries:
         return
     await conn.copy_records_to_table("entry", records=entries, columns=Entry._fields)
-    await queries.save_size(conn, size=entries[-1].index + 1)
+    await queries.save_size(conn, size=entries[-1].leaf_index + 1)
 
 
 async def insert_outside(conn: Connection, rows: Sequence[tuple[int, bytes]]) -> None:
     """Keep the sealed bytes of outside records."""
-    await conn.copy_records_to_table("outside_record", records=rows, columns=("index", "sealed"))
+    await conn.copy_records_to_table("outside_record", records=rows, columns=("leaf_index", "sealed"))
 
 
 async def insert_claims(conn: Connection, seals: Sequence[dict[str, Any]]) -> None:
@@ -65,6 +65,6 @@ async def insert_claims(conn: Connection, seals: Sequence[dict[str, Any]]) -> No
 async def leaves(conn: Connection, first: int, end: int) -> list[bytes]:
     """Leaf bytes of indexes [first, end). Raises RuntimeError when a row is missing: the table was tampered with."""
     rows = await queries.entries_from(conn, first=first, end=end)
-    if [row["index"] for row in rows] != list(range(first, end)):
+    if [row["leaf_index"] for row in rows] != list(range(first, end)):
         raise RuntimeError(f"rows {first} to {end} of the log are not whole: stop and compare with the tiles")
     return [row["leaf"] for row in rows]

@@ -210,7 +210,7 @@ def _import_routes(router: APIRouter, runtime: Runtime) -> None:
 
     @router.put("/imports/{import_id}/content", status_code=202, tags=["imports"])
     async def content(
-        import_id: str, request: Request, caller: Annotated[Caller, permit("import:run")]
+        import_id: str, request: Request, _caller: Annotated[Caller, permit("import:run")]
     ) -> dict[str, str]:
         """Send the file. It rests durably before this answers; its rows are taken in the background."""
         job = await _job(runtime, import_id)

@@ -105,7 +105,7 @@ def _sequence_in(value: bytes | None) -> int:
     return sequence if isinstance(sequence, int) else 0
 
 
-class _SeekToMarks(ConsumerRebalanceListener):
+class _SeekToMarks(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
     """On assignment the consumer goes to its marks: the group's offsets serve lag only."""
 
     def __init__(self, processor: BatchProcessor, consumer_of: Callable[[], AIOKafkaConsumer | None]) -> None:

@@ -8,7 +8,7 @@ INSERT INTO log_state DEFAULT VALUES;
 
 -- One leaf per record. `stream` and `sequence` are empty for records of outside topics.
 CREATE TABLE entry (
-    index        bigint PRIMARY KEY,
+    leaf_index bigint PRIMARY KEY,
     leaf         bytea NOT NULL,
     topic        text NOT NULL,
     partition    integer NOT NULL,
@@ -28,7 +28,7 @@ CREATE TRIGGER entry_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON entry
 
 -- Bytes of outside records, sealed apart from the log; the leaf holds a salted commitment.
 CREATE TABLE outside_record (
-    index  bigint PRIMARY KEY REFERENCES entry (index),
+    leaf_index bigint PRIMARY KEY REFERENCES entry (leaf_index),
     sealed bytea NOT NULL
 );
 

@@ -8,11 +8,11 @@ UPDATE log_state SET size = :size;
 SELECT size FROM log_state;
 
 -- name: entries_from
-SELECT index, leaf FROM entry WHERE index >= :first AND index < :end ORDER BY index;
+SELECT leaf_index, leaf FROM entry WHERE leaf_index >= :first AND leaf_index < :end ORDER BY leaf_index;
 
 -- name: entry_by_event^
-SELECT index, leaf, topic, partition, kafka_offset, stream, sequence, type, event_time
-FROM entry WHERE event_id = :event_id ORDER BY index LIMIT 1;
+SELECT leaf_index, leaf, topic, partition, kafka_offset, stream, sequence, type, event_time
+FROM entry WHERE event_id = :event_id ORDER BY leaf_index LIMIT 1;
 
 -- name: insert_claims!
 INSERT INTO seal_claim (stream, first, head, range_hash)

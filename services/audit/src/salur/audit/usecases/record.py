@@ -72,7 +72,7 @@ async def record_outside(conn: Any, records: Sequence[OutsideRecord], secrets: S
 def commitment_leaf(topic: str, partition: int, offset: int, salt: bytes, value: bytes | None) -> bytes:
     """The leaf of a record whose bytes must not stand in the log: its position and SHA-256(salt ‖ bytes).
 
-    A tombstone is told apart from an empty value by `size` −1.
+    A tombstone is told apart from an empty value by `size` -1.
     """
     return orjson.dumps(
         {

@@ -43,7 +43,7 @@ class PayeeColumns(_Strict):
 
 
 class SyntheticPayee(_Strict):
-    """Made-up accounts for a list that has none: for demonstrations only. Deterministic in the household's identifier."""
+    """Made-up accounts for a list that has none, the same for the same household: for demonstrations only."""
 
     banks: list[BankCode] = Field(min_length=1, max_length=20)
 

@@ -1,7 +1,7 @@
 -- name: insert_households
 INSERT INTO household (household_id, version, region, attributes, members, content_hash)
-SELECT id, 1, region, attributes, members, hash
-FROM unnest(:ids::text[], :regions::text[], :attributes::jsonb[], :members::jsonb[], :hashes::text[])
+SELECT id, 1, region, attributes::jsonb, members::jsonb, hash
+FROM unnest(:ids::text[], :regions::text[], :attributes::text[], :members::text[], :hashes::text[])
     AS g (id, region, attributes, members, hash)
 ON CONFLICT DO NOTHING RETURNING household_id;
 

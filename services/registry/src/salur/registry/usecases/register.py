@@ -56,8 +56,8 @@ async def register(
         conn,
         ids=[item.household_id for item in candidates],
         regions=[item.command.household.region for item in candidates],
-        attributes=[item.command.household.attributes for item in candidates],
-        members=[item.members for item in candidates],
+        attributes=[orjson.dumps(item.command.household.attributes).decode() for item in candidates],
+        members=[orjson.dumps(item.members).decode() for item in candidates],
         hashes=[item.content_hash for item in candidates],
     )
     created = {row["household_id"] for row in rows}
@@ -149,8 +149,8 @@ async def _insert_details(conn: Any, new: Sequence[_Prepared], secrets: Secrets)
         for item in new
         if (payee := item.command.household.payee)
     ]
-    columns = ("household_id", "version", "status", "bank", "account_token", "sealed")
-    await conn.copy_records_to_table("payee", records=payees, columns=columns)
+    payee_columns = ("household_id", "version", "status", "bank", "account_token", "sealed")
+    await conn.copy_records_to_table("payee", records=payees, columns=payee_columns)
 
 
 def account_token(payee: Payee, secrets: Secrets) -> str:

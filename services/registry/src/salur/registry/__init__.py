@@ -1,0 +1,1 @@
+"""Salur registry: who people are."""
