@@ -1,4 +1,4 @@
-"""Who may do what: deny by default. Bearer JWTs (EdDSA), roles to permissions, a region scope.
+"""Who may do what: deny by default. Bearer JWTs (Ed25519, RFC 9864), roles to permissions, a region scope.
 
 In production the tokens come from an OIDC provider whose keys stand in the JWKS file; the all-in-one run has a local
 issuer (`local_issuer`, `mint`).
@@ -85,7 +85,7 @@ class Verifier:
 
     def _remember(self, token: str, now: float) -> tuple[float, dict[str, Any]]:
         try:
-            claims = jwt.decode(token, self._keys, algorithms=["Ed25519", "EdDSA"]).claims
+            claims = jwt.decode(token, self._keys, algorithms=["Ed25519"]).claims
             jwt.JWTClaimsRegistry(
                 now=int(now),
                 leeway=CLOCK_LEEWAY_S,
@@ -111,7 +111,7 @@ def local_issuer(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     secret, public = folder / "issuer.json", folder / "jwks.json"
     if not secret.exists():
-        key = OKPKey.generate_key("Ed25519", {"use": "sig", "alg": "EdDSA"}, auto_kid=True)
+        key = OKPKey.generate_key("Ed25519", {"use": "sig", "alg": "Ed25519"}, auto_kid=True)
         secret.touch(mode=0o600)
         secret.write_bytes(orjson.dumps(key.as_dict(private=True)))
         public.write_bytes(orjson.dumps({"keys": [key.as_dict(private=False)]}))
@@ -130,4 +130,4 @@ def mint(folder: Path, sub: str, roles: list[str], regions: list[str] | None = N
         "roles": roles,
         "regions": regions or [],
     }
-    return jwt.encode({"alg": "EdDSA", "kid": key.kid}, claims, key, algorithms=["EdDSA"])
+    return jwt.encode({"alg": "Ed25519", "kid": key.kid}, claims, key, algorithms=["Ed25519"])

@@ -1,0 +1,18 @@
+"""The command line `salur`."""
+
+import typer
+
+from salur.local.cli import doctor, importing, up
+
+app = typer.Typer(
+    name="salur",
+    help="Disburse social assistance and prove it.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("up")(up.up)
+app.command("token")(up.token)
+app.command("import")(importing.import_file)
+app.command("cut")(importing.cut)
+app.command("doctor")(doctor.doctor)
