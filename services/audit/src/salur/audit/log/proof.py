@@ -1,0 +1,52 @@
+"""Offline receipts. Source: C2SP tlog-proof (`c2sp.org/tlog-proof@v1`): index, inclusion hashes, signed checkpoint.
+
+The leaf stands base64 in the `extra` line, so that a receipt is checked with nothing but the file and the key.
+"""
+
+import base64
+from dataclasses import dataclass
+
+from salur.audit.log.errors import MalformedNote
+from salur.audit.log.note import Checkpoint, VerifierKey, _b64, open_checkpoint
+from salur.audit.log.tree import leaf_hash, verify_inclusion
+
+HEADER = "c2sp.org/tlog-proof@v1"
+MAX_HASHES = 63
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One leaf, its place, the way to the root, and the signed tree head."""
+
+    leaf: bytes
+    index: int
+    hashes: tuple[bytes, ...]
+    checkpoint: str
+
+    def text(self) -> str:
+        hashes = "".join(base64.b64encode(item).decode() + "\n" for item in self.hashes)
+        extra = base64.b64encode(self.leaf).decode()
+        return f"{HEADER}\nextra {extra}\nindex {self.index}\n{hashes}\n{self.checkpoint}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Receipt":
+        """Raises MalformedNote."""
+        head, separator, checkpoint = text.partition("\n\n")
+        lines = head.split("\n")
+        if not separator or len(lines) < 3 or lines[0] != HEADER:
+            raise MalformedNote("not a tlog-proof file")
+        if not lines[1].startswith("extra ") or not lines[2].startswith("index "):
+            raise MalformedNote("a receipt has an extra line with the leaf and an index line")
+        number = lines[2].removeprefix("index ")
+        if not number.isascii() or not number.isdigit() or len(number) > 19 or len(lines) > MAX_HASHES + 3:
+            raise MalformedNote("the index is no number or there are too many hashes")
+        hashes = tuple(_b64(line) for line in lines[3:])
+        if any(len(item) != 32 for item in hashes):
+            raise MalformedNote("a hash of the proof is no SHA-256")
+        return cls(_b64(lines[1].removeprefix("extra ")), int(number), hashes, checkpoint)
+
+    def verify(self, key: VerifierKey) -> Checkpoint:
+        """The tree head that holds the leaf. Raises MalformedNote, SignatureBroken, ProofBroken."""
+        head = open_checkpoint(self.checkpoint, key)
+        verify_inclusion(self.index, head.size, leaf_hash(self.leaf), self.hashes, head.root)
+        return head
