@@ -2,7 +2,7 @@
 
 import typer
 
-from salur.local.cli import doctor, importing, up
+from salur.local.cli import doctor, importing, up, verify
 
 app = typer.Typer(
     name="salur",
@@ -15,4 +15,7 @@ app.command("up")(up.up)
 app.command("token")(up.token)
 app.command("import")(importing.import_file)
 app.command("cut")(importing.cut)
+app.command("verify")(verify.verify)
+app.command("receipt")(verify.receipt)
+app.command("verify-receipt")(verify.verify_receipt)
 app.command("doctor")(doctor.doctor)

@@ -1,0 +1,69 @@
+"""`salur verify`, `salur receipt`, `salur verify-receipt`: check the trail without trusting who runs it."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+
+from salur.audit.log.errors import LogError
+from salur.audit.log.note import VerifierKey
+from salur.audit.log.proof import Receipt
+from salur.audit.log.verify import verify_log
+from salur.local.cli.importing import AsJson
+from salur.local.cli.up import STATE, StateDir
+from salur.local.client import CallFailed, Client
+
+KeyFile = Annotated[Path | None, typer.Option(exists=True, help="The log's verifier key (log.pub) that you trust.")]
+
+
+def verify(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder with checkpoint and tiles.")],
+    key: KeyFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Re-derive a whole log from its files: signature, entries, tiles, root, streams, every inclusion proof."""
+    console = Console()
+    report = verify_log(folder, VerifierKey.parse(key.read_text(encoding="utf-8")) if key else None)
+    if as_json:
+        typer.echo(orjson.dumps(asdict(report)).decode())
+    elif report.ok:
+        console.print(f"[green]the log holds[/]: {report.size} entries, {report.streams} streams without a gap")
+        console.print(f"root {report.root}; {report.proofs_checked} proofs checked in {report.seconds:.1f} s")
+    for problem in report.problems:
+        console.print(f"[red]{problem}[/] (first bad index {report.first_bad_index})")
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def receipt(
+    event_id: Annotated[str, typer.Argument(help="Id of the event.")],
+    out: Annotated[Path | None, typer.Option(help="File to write; default <event id>.tlog-proof")] = None,
+    state_dir: StateDir = STATE,
+) -> None:
+    """Write a receipt of one event that anyone can check offline."""
+    try:
+        text = Client(state_dir, "person:auditor", ["auditor"]).call("audit", "GET", f"/receipts/{event_id}")
+    except CallFailed as error:
+        typer.secho(str(error), fg="red", err=True)
+        raise typer.Exit(1) from None
+    path = out or Path(f"{event_id}.tlog-proof")
+    path.write_text(text, encoding="utf-8")
+    typer.echo(f"{path}: check it with `salur verify-receipt {path} --key log.pub`")
+
+
+def verify_receipt(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A .tlog-proof file.")],
+    key: Annotated[Path, typer.Option(exists=True, help="The log's verifier key (log.pub) that you trust.")],
+) -> None:
+    """Check a receipt with nothing but the file and the key."""
+    try:
+        proof = Receipt.parse(file.read_text(encoding="utf-8"))
+        head = proof.verify(VerifierKey.parse(key.read_text(encoding="utf-8")))
+    except (LogError, UnicodeDecodeError) as error:
+        typer.secho(f"not proven: {error}", fg="red", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"proven: entry {proof.index} of {head.size} in {head.origin}")
+    typer.echo(proof.leaf.decode(errors="replace"))

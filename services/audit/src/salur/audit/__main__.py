@@ -1,0 +1,3 @@
+from salur.audit.main import main
+
+main()

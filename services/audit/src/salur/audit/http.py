@@ -1,0 +1,139 @@
+"""The audit's HTTP API: read-only but for publishing now."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Response
+
+from salur.audit import store
+from salur.audit.log.note import Checkpoint
+from salur.audit.log.proof import Receipt
+from salur.audit.log.tiles import TileReader
+from salur.audit.log.tree import consistency_proof, inclusion_proof
+from salur.audit.publisher import Publisher
+from salur.common.errors import Conflict, Invalid, NotFound
+from salur.common.http import Caller, permit, public
+from salur.common.service import Runtime
+
+EventId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
+TilePath = Annotated[str, Path(pattern=r"^tile/[0-9a-z]{1,7}(/x?[0-9]{3}){1,6}(\.p/[0-9]{1,3})?$")]
+IMMUTABLE = {"cache-control": "public, max-age=31536000, immutable"}
+
+
+def routes(runtime: Runtime, publisher: Publisher) -> APIRouter:
+    """Size, proofs, receipts, completeness, and the log's files."""
+    router = APIRouter()
+    _proof_routes(router, runtime, publisher)
+    _file_routes(router, publisher)
+    return router
+
+
+def _head(publisher: Publisher) -> Checkpoint:
+    head = publisher.published()
+    if head is None:
+        raise Conflict("nothing is published yet: try again", code="not-published", who="caller", retry_after_s=10)
+    return head
+
+
+def _proof_routes(router: APIRouter, runtime: Runtime, publisher: Publisher) -> None:
+    @router.get("/log", tags=["log"])
+    async def log(_caller: Annotated[Caller, permit("log:read")]) -> dict[str, Any]:
+        """Entries committed, integrated into tiles, and covered by the published checkpoint."""
+        async with runtime.db.connection() as conn:
+            size = await store.size(conn)
+        head = publisher.published()
+        return {"size": size, "integrated": publisher.integrated, "published": head.size if head else 0}
+
+    @router.post("/log/publish", tags=["log"])
+    async def publish(_caller: Annotated[Caller, permit("log:publish")]) -> dict[str, Any]:
+        """Integrate and sign everything committed, now."""
+        head = await publisher.publish_all()
+        return {"published": head.size if head else 0, "root": head.root.hex() if head else ""}
+
+    @router.get("/entries/{event_id}", tags=["log"])
+    async def entry(event_id: EventId, _caller: Annotated[Caller, permit("log:read")]) -> dict[str, Any]:
+        """Where an event stands in the log."""
+        return {name: value for name, value in (await _entry(runtime, event_id)).items() if name != "leaf"}
+
+    @router.get("/receipts/{event_id}", tags=["proofs"])
+    async def receipt(event_id: EventId, _caller: Annotated[Caller, permit("log:read")]) -> Response:
+        """A `.tlog-proof` of one event: checked offline with the file and the log's key."""
+        row = await _entry(runtime, event_id)
+        head = _head(publisher)
+        if row["leaf_index"] >= head.size:
+            raise Conflict("the entry is not published yet: try again", code="not-published", retry_after_s=10)
+        reader = TileReader(publisher.folder, head.size)
+        hashes = tuple(inclusion_proof(row["leaf_index"], head.size, reader.hash_at))
+        note = (publisher.folder / "checkpoint").read_text(encoding="utf-8")
+        return Response(Receipt(row["leaf"], row["leaf_index"], hashes, note).text(), media_type="text/plain")
+
+    @router.get("/proofs/inclusion", tags=["proofs"])
+    async def inclusion(
+        index: Annotated[int, Query(ge=0)], size: Annotated[int, Query(ge=1)], _caller: Annotated[Caller, public()]
+    ) -> dict[str, Any]:
+        """Inclusion proof (RFC 9162 §2.1.3) in a published tree size."""
+        reader = _reader(publisher, size)
+        if index >= size:
+            raise Invalid(f"index {index} is outside a tree of size {size}", code="index-outside", who="caller")
+        return {"hashes": [item.hex() for item in inclusion_proof(index, size, reader.hash_at)]}
+
+    @router.get("/proofs/consistency", tags=["proofs"])
+    async def consistency(
+        first: Annotated[int, Query(ge=1)], second: Annotated[int, Query(ge=1)], _caller: Annotated[Caller, public()]
+    ) -> dict[str, Any]:
+        """Consistency proof (RFC 9162 §2.1.4) between two published sizes."""
+        reader = _reader(publisher, second)
+        if first > second:
+            raise Invalid("first must not be larger than second", code="sizes-reversed", who="caller")
+        return {"hashes": [item.hex() for item in consistency_proof(first, second, reader.hash_at)]}
+
+    @router.get("/completeness", tags=["log"])
+    async def completeness(_caller: Annotated[Caller, permit("log:read")]) -> dict[str, Any]:
+        """Per stream: how far the log has it without a gap, and how far its service says it has grown."""
+        async with runtime.db.connection() as conn:
+            rows = await store.queries.completeness(conn, consumer=store.EVENTS_CONSUMER)
+        streams = [
+            {
+                "stream": row["stream"],
+                "expected_next": row["taken"] + 1,
+                "sealed": row["sealed"],
+                "missing": max(0, row["sealed"] - row["taken"]),
+                "seals_different": row["different"],
+                "last_seal": row["claimed_at"],
+            }
+            for row in rows
+        ]
+        gaps = sum(1 for item in streams if item["missing"] or item["seals_different"])
+        return {"streams": streams, "gaps": gaps}
+
+
+async def _entry(runtime: Runtime, event_id: str) -> dict[str, Any]:
+    async with runtime.db.connection() as conn:
+        row = await store.queries.entry_by_event(conn, event_id=event_id)
+    if row is None:
+        raise NotFound("no entry of that event id in the log", code="entry-unknown", who="caller")
+    return dict(row)
+
+
+def _reader(publisher: Publisher, size: int) -> TileReader:
+    head = _head(publisher)
+    if size > head.size:
+        raise Invalid(f"size {size} is not published: the newest is {head.size}", code="size-outside", who="caller")
+    # Partial tiles of older sizes may be gone; every complete subtree of an older size stands in the newest tree too.
+    return TileReader(publisher.folder, head.size)
+
+
+def _file_routes(router: APIRouter, publisher: Publisher) -> None:
+    @router.get("/log/checkpoint", tags=["files"])
+    async def checkpoint(_caller: Annotated[Caller, public()]) -> Response:
+        """The newest signed tree head (C2SP tlog-checkpoint)."""
+        _head(publisher)
+        text = (publisher.folder / "checkpoint").read_text(encoding="utf-8")
+        return Response(text, media_type="text/plain", headers={"cache-control": "no-cache"})
+
+    @router.get("/log/{path:path}", tags=["files"])
+    async def tile(path: TilePath, _caller: Annotated[Caller, permit("log:read")]) -> Response:
+        """A tile or entry bundle (C2SP tlog-tiles)."""
+        file = publisher.folder / path
+        if not file.is_file():
+            raise NotFound("no such tile", code="tile-unknown", who="caller")
+        return Response(file.read_bytes(), media_type="application/octet-stream", headers=IMMUTABLE)

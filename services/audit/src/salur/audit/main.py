@@ -1,0 +1,60 @@
+"""Wiring of the audit."""
+
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+from salur.audit import store
+from salur.audit.http import routes
+from salur.audit.publisher import Publisher, load_signer
+from salur.audit.settings import AuditSettings
+from salur.audit.usecases.record import record_events, record_outside
+from salur.common.contracts.topics import ALL_TOPICS, instructions_topic, results_topic
+from salur.common.events import OutsideConsumer, RawConsumer
+from salur.common.logs import get_logger
+from salur.common.service import Runtime, Service, Worker, run
+
+log = get_logger("audit")
+
+RECORDS_PER_BATCH = 2_000
+CLAIM_INTERVAL_S = 1.0
+CLAIMS_PER_STEP = 200
+
+
+def build(runtime: Runtime) -> Service:
+    """The audit: takes every topic, writes the log, answers auditors."""
+    settings = cast(AuditSettings, runtime.settings)
+    signer = load_signer(settings.state_dir, settings.log_origin)
+    publisher = Publisher(runtime.db, settings.audit_log_dir, signer, settings.publish_interval_s)
+
+    async def check_claims() -> bool:
+        async with runtime.db.transaction() as conn:
+            rows = await store.queries.check_claims(conn, consumer=store.EVENTS_CONSUMER, most=CLAIMS_PER_STEP)
+        for row in rows:
+            if row["outcome"] == "different":
+                log.error("seal-different", stream=row["stream"], head=row["head"], remedy="auditors must compare")
+        return len(rows) == CLAIMS_PER_STEP
+
+    topics = [topic.name for topic in ALL_TOPICS] + [instructions_topic(bank).name for bank in settings.banks]
+    consumers: list[RawConsumer | OutsideConsumer] = [
+        RawConsumer(store.EVENTS_CONSUMER, topics, record_events, RECORDS_PER_BATCH)
+    ]
+    if settings.banks:
+        results = [results_topic(bank).name for bank in settings.banks]
+        handler = partial(record_outside, secrets=runtime.secrets)
+        consumers.append(OutsideConsumer(store.BANKS_CONSUMER, results, handler, RECORDS_PER_BATCH))
+    return Service(
+        description="The trail: an append-only Merkle log of every event, with proofs.",
+        migrations=Path(__file__).parent / "migrations",
+        consumers=consumers,
+        workers=[
+            Worker("integrate", publisher.step, settings.integrate_interval_s),
+            Worker("seal-claims", check_claims, CLAIM_INTERVAL_S),
+        ],
+        routers=[routes(runtime, publisher)],
+    )
+
+
+def main() -> None:
+    """`python -m salur.audit`"""
+    run(build, name="audit", settings_class=AuditSettings)

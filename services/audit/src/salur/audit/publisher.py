@@ -1,0 +1,114 @@
+"""Rows to tiles to checkpoint: integrate what is committed, publish only when the tree grew, never fork.
+
+At start the writer goes on from the last checkpoint's size; files beyond it are written again, byte for byte the same,
+because they derive from the rows. A checkpoint that the rows do not lead to stops the publisher.
+"""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+from salur.audit import store
+from salur.audit.log.errors import LogBroken
+from salur.audit.log.note import Checkpoint, Signer, open_checkpoint
+from salur.audit.log.tiles import LogWriter, TileReader, sync_folder, write_durably
+from salur.common.database import Database
+from salur.common.logs import get_logger
+
+log = get_logger("publisher")
+
+CHUNK = 20_000
+"""Leaves read into memory at a time."""
+
+
+def load_signer(folder: Path, origin: str) -> Signer:
+    """The log's key: made once, 0600, beside nothing public."""
+    path = folder / "log.key"
+    if not path.exists():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(os.urandom(32).hex(), encoding="ascii")
+    return Signer(origin, bytes.fromhex(path.read_text(encoding="ascii").strip()))
+
+
+class Publisher:
+    """The one writer of the log's files in this process; `lock` keeps requests and worker apart."""
+
+    def __init__(self, db: Database, folder: Path, signer: Signer, publish_interval_s: float) -> None:
+        self._db = db
+        self.folder = folder
+        self.signer = signer
+        self._interval_s = publish_interval_s
+        self._lock = asyncio.Lock()
+        self._writer: LogWriter | None = None
+        self._published_at = 0.0
+
+    def published(self) -> Checkpoint | None:
+        """The checkpoint on disk. Raises LogError when it is not ours."""
+        path = self.folder / "checkpoint"
+        return open_checkpoint(path.read_text(encoding="utf-8"), self.signer.verifier) if path.exists() else None
+
+    @property
+    def integrated(self) -> int:
+        return self._writer.size if self._writer else 0
+
+    async def step(self) -> bool:
+        """Integrate what is new; publish when the interval has passed."""
+        more = await self.integrate()
+        if time.monotonic() - self._published_at >= self._interval_s:
+            await self.publish()
+        return more
+
+    async def integrate(self) -> bool:
+        """Write tiles of at most one chunk. True = there is more."""
+        async with self._lock:
+            writer = await self._open()
+            async with self._db.connection() as conn:
+                size = await store.size(conn)
+                end = min(size, writer.size + CHUNK)
+                leaves = await store.leaves(conn, writer.size, end)
+            if leaves:
+                await asyncio.to_thread(writer.append, leaves)
+            return size > end
+
+    async def publish(self) -> Checkpoint | None:
+        """Sign the integrated tree if it grew. What the checkpoint covers is durable before it is seen."""
+        async with self._lock:
+            writer = await self._open()
+            last = self.published()
+            self._published_at = time.monotonic()
+            if writer.size == 0 or (last is not None and last.size >= writer.size):
+                return last
+            root = await asyncio.to_thread(writer.root)
+            head = Checkpoint(self.signer.name, writer.size, root)
+            note = self.signer.sign(head.text()).encode()
+            for folder in write_durably(self.folder / "checkpoint", note):
+                sync_folder(folder)
+            log.info("published", size=head.size, root=head.root.hex()[:16])
+            return head
+
+    async def publish_all(self) -> Checkpoint | None:
+        """Integrate everything committed and publish it now."""
+        while await self.integrate():
+            pass
+        return await self.publish()
+
+    async def _open(self) -> LogWriter:
+        if self._writer is not None:
+            return self._writer
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "log.pub").write_text(f"{self.signer.verifier}\n", encoding="utf-8")
+        last = self.published()
+        size = last.size if last else 0
+        async with self._db.connection() as conn:
+            rows = await store.size(conn)
+        if last is not None:
+            if rows < size:
+                raise LogBroken(
+                    f"the database holds {rows} entries, {size} are published: restore a newer backup", rows
+                )
+            if TileReader(self.folder, size).root() != last.root:
+                raise LogBroken(f"the tiles do not lead to the checkpoint of size {size}: rebuild them from the rows")
+        self._writer = LogWriter(self.folder, size)
+        return self._writer

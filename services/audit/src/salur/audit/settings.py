@@ -1,0 +1,14 @@
+"""The audit's own settings."""
+
+from pathlib import Path
+
+from salur.common.settings import Settings
+
+
+class AuditSettings(Settings):
+    """`audit_log_dir`: tiles, checkpoint and `log.pub`. `log_origin`: the log's name in checkpoints and keys."""
+
+    audit_log_dir: Path = Path("var/audit-log")
+    log_origin: str = "audit.salur.local"
+    integrate_interval_s: float = 1.0
+    publish_interval_s: float = 10.0
