@@ -1,0 +1,3 @@
+from salur.eligibility.main import main
+
+main()
