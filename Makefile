@@ -1,6 +1,6 @@
 # Two commands matter: `make demo` runs the main job, `make test` the tests. Each sets up what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help setup up doctor lint test lock clean
+.PHONY: help setup demo up doctor lint test lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -22,6 +22,9 @@ $(VENV)/.ready: requirements.lock $(PROJECTS)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(addprefix -e ./,$(DISTRIBUTIONS))
 	@touch $@
+
+demo: setup ## The main job on 8,325 real households, checked (DATA=file, KEEP=1)
+	$(BIN)/salur demo
 
 up: setup ## Start the platform and print its addresses; Ctrl-C stops it
 	$(BIN)/salur up

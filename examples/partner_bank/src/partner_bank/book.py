@@ -49,7 +49,7 @@ class Book:
     def __init__(self, path: Path, bank: str, profile: Profile, seed: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._bank, self._profile, self._seed = bank, profile, seed
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S)
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.executescript((Path(__file__).parent / "schema.sql").read_text(encoding="utf-8"))

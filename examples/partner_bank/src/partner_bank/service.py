@@ -8,8 +8,10 @@ import signal
 import sys
 import time
 import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -20,9 +22,11 @@ BATCH = 500
 FETCH_WAIT_MS = 200
 IDLE_WAIT_S = 5.0
 RETRY_S = (0.2, 0.5, 1.0, 2.0)
-TOPIC_POLL_S = 0.2
+ASSIGNMENT_POLL_S = 0.2
 REQUEST_TIMEOUT_MS = 10_000
 LOCK_POLL_S = 0.1
+
+T = TypeVar("T")
 
 
 class Bank:
@@ -34,6 +38,11 @@ class Bank:
         self._results = f"banks.results.{code}"
         self._work = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._book_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="book")
+
+    async def _with_book(self, call: Callable[..., T], *arguments: object) -> T:
+        """Reader and sender share one connection, so one thread serves them in turn."""
+        return await asyncio.get_running_loop().run_in_executor(self._book_thread, call, *arguments)
 
     def stop(self) -> None:
         self._stopping.set()
@@ -55,6 +64,7 @@ class Bank:
         failures = 0
         while True:
             consumer = AIOKafkaConsumer(
+                self._instructions,
                 bootstrap_servers=self._bootstrap,
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
@@ -75,14 +85,11 @@ class Bank:
 
     async def _seek(self, consumer: AIOKafkaConsumer) -> None:
         """The book says where to read on, not the broker; offsets beyond the end mean a topic made anew."""
-        while not (numbers := consumer.partitions_for_topic(self._instructions)):
-            await consumer._client.force_metadata_update()
-            await asyncio.sleep(TOPIC_POLL_S)
-            await consumer.topics()
-        partitions = [TopicPartition(self._instructions, number) for number in sorted(numbers)]
-        consumer.assign(partitions)
+        partitions: list[TopicPartition] = []
+        while not (partitions := list(consumer.assignment())):  # noqa: ASYNC110 - aiokafka tells no event
+            await asyncio.sleep(ASSIGNMENT_POLL_S)
         ends = await consumer.end_offsets(partitions)
-        offsets = self._book.offsets()
+        offsets = await self._with_book(self._book.offsets)
         for place in partitions:
             offset = offsets.get(place.partition, 0)
             consumer.seek(place, offset if offset <= ends[place] else 0)
@@ -97,9 +104,9 @@ class Bank:
             ]
             if not records:
                 continue
-            outcome = await asyncio.to_thread(self._book.take, records)
+            outcome = await self._with_book(self._book.take, records)
             self._work.set()
-            log(self._code, "batch", records=len(records), accepted=len(outcome.transfers), repeats=outcome.repeats)
+            log(self._code, "batch", records=len(records), transfers=len(outcome.transfers), repeats=outcome.repeats)
 
     async def _answer(self) -> None:
         """Send the outbox in order. After the first failure nothing more goes out until a new producer stands."""
@@ -129,11 +136,11 @@ class Bank:
         partitions = len(await producer.partitions_for(self._results))
         while True:
             self._work.clear()
-            answers = await asyncio.to_thread(self._book.due, BATCH)
+            answers = await self._with_book(self._book.due, BATCH)
             if answers:
                 await self._send(producer, answers, partitions)
                 continue
-            due_at = await asyncio.to_thread(self._book.next_due_at)
+            due_at = await self._with_book(self._book.next_due_at)
             wait_s = IDLE_WAIT_S if due_at is None else min(IDLE_WAIT_S, max(0.0, due_at - time.time()))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._work.wait(), wait_s)
@@ -158,7 +165,7 @@ class Bank:
                 failure = fate
                 break
             acknowledged += 1
-        await asyncio.to_thread(self._book.sent, answers[:acknowledged])
+        await self._with_book(self._book.sent, answers[:acknowledged])
         if failure is not None:
             raise failure
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from salur.local.cli import doctor, importing, up, verify
+from salur.local.cli import demo, doctor, importing, up, verify
 
 app = typer.Typer(
     name="salur",
@@ -11,6 +11,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("demo")(demo.demo)
 app.command("up")(up.up)
 app.command("token")(up.token)
 app.command("import")(importing.import_file)

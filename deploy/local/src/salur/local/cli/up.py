@@ -25,24 +25,29 @@ def up(
 ) -> None:
     """Start PostgreSQL, Kafka and the services; print every address; stop on Ctrl-C."""
     console = Console()
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     services, banks = built_services()
     platform = Platform(state_dir, CACHE, Options(services=services, banks=banks, echo=not quiet))
     try:
         platform.start()
-        table = Table(title=f"Salur is ready after {platform.seconds_start:.1f} s", show_header=False)
-        for name, address in platform.endpoints().items():
-            table.add_row(name, address)
-        table.add_row("a token", f"salur token --role registrar --state-dir {state_dir}")
-        console.print(table)
-        while not stop.wait(TEND_S):
-            for name in platform.tend():
-                console.print(f"[yellow]{name} had ended and was started again[/]")
+        run_until_stopped(console, platform)
     finally:
         console.print("stopping")
         platform.stop()
+
+
+def run_until_stopped(console: Console, platform: Platform) -> None:
+    """Show every address and keep the platform running until Ctrl-C or SIGTERM."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    table = Table(title=f"Salur is ready after {platform.seconds_start:.1f} s", show_header=False)
+    for name, address in platform.endpoints().items():
+        table.add_row(name, address)
+    table.add_row("a token", f"salur token --role registrar --state-dir {platform.state_dir}")
+    console.print(table)
+    while not stop.wait(TEND_S):
+        for name in platform.tend():
+            console.print(f"[yellow]{name} had ended and was started again[/]")
 
 
 def token(

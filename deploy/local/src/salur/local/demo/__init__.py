@@ -1,0 +1,1 @@
+"""The main job from a list to a proven payment, and the promises it is checked against."""

@@ -1,0 +1,5 @@
+"""`python -m salur.payments`"""
+
+from salur.payments.main import main
+
+main()

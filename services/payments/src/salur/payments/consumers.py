@@ -1,0 +1,34 @@
+"""What payments consumes, as consumers of the event mechanism."""
+
+from collections.abc import Sequence
+
+from salur.common.contracts.topics import results_topic
+from salur.common.database import Connection
+from salur.common.events import Consumer, Draft, OutsideConsumer, OutsideRecord, Received
+from salur.common.service import Runtime
+from salur.payments.usecases import inputs, settle
+
+INPUTS_MAX_RECORDS = 1_000
+RESULTS_MAX_RECORDS = 1_000
+
+
+def consumers(runtime: Runtime) -> list[Consumer | OutsideConsumer]:
+    """Payees, entitlements, and the answers of every connected bank."""
+    secrets = runtime.secrets
+
+    async def payees(conn: Connection, batch: Sequence[Received]) -> Sequence[Draft]:
+        return await inputs.take_payees(conn, batch, secrets)
+
+    async def results(conn: Connection, records: Sequence[OutsideRecord]) -> Sequence[Draft]:
+        return await settle.take_results(conn, records, secrets)
+
+    declared: list[Consumer | OutsideConsumer] = [
+        Consumer(inputs.PAYEES_CONSUMER, ["registry.payees"], payees, INPUTS_MAX_RECORDS),
+        Consumer(
+            inputs.ENTITLEMENTS_CONSUMER, ["eligibility.entitlements"], inputs.take_entitlements, INPUTS_MAX_RECORDS
+        ),
+    ]
+    if banks := runtime.settings.banks:
+        topics = [results_topic(bank).name for bank in banks]
+        declared.append(OutsideConsumer(settle.RESULTS_CONSUMER, topics, results, RESULTS_MAX_RECORDS))
+    return declared

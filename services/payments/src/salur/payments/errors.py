@@ -1,0 +1,93 @@
+"""Refusals of payments, as sentences that say who must act."""
+
+from salur.common.errors import Conflict, Forbidden, NotFound
+
+RETRY_AFTER_S = 1.0
+
+
+def fund_unknown(fund_id: str) -> NotFound:
+    return NotFound(f"fund {fund_id} is not open: open it first", code="fund-unknown", who="payment-operator")
+
+
+def fund_exists(fund_id: str) -> Conflict:
+    return Conflict(
+        f"fund {fund_id} is open with another name, currency or budget: choose another id",
+        code="fund-exists",
+        who="payment-operator",
+    )
+
+
+def currency_differs(fund: str, cycle: str) -> Conflict:
+    return Conflict(
+        f"the fund holds {fund} but the cycle owes {cycle}: choose a fund in {cycle}",
+        code="currency-differs",
+        who="payment-operator",
+    )
+
+
+def cycle_not_complete(what: str) -> Conflict:
+    """The cycle's input has not all arrived; it will by itself unless a dead letter holds it."""
+    return Conflict(
+        f"the cycle is not complete here: {what}; ask again, or replay dead letters if it stays so",
+        code="cycle-not-complete",
+        who="operations",
+        retry_after_s=RETRY_AFTER_S,
+    )
+
+
+def list_exists(cycle_id: str, list_id: str) -> Conflict:
+    return Conflict(
+        f"cycle {cycle_id} already has list {list_id}: work with that one",
+        code="list-exists",
+        who="payment-operator",
+    )
+
+
+def list_empty(cycle_id: str) -> Conflict:
+    return Conflict(
+        f"nothing in cycle {cycle_id} can be paid: every entitlement is held; mend the holds first",
+        code="list-empty",
+        who="registrar",
+    )
+
+
+def list_unknown(list_id: str) -> NotFound:
+    return NotFound(f"no payment list {list_id[:40]}: read the id again", code="list-unknown", who="caller")
+
+
+def wrong_state(list_id: str, state: str, needed: str) -> Conflict:
+    return Conflict(
+        f"list {list_id} is {state}, this needs one that is {needed}", code="list-state", who="payment-operator"
+    )
+
+
+def nothing_funded(fund_id: str) -> Conflict:
+    return Conflict(
+        f"fund {fund_id} cannot bear even the first item: the budget holder must add money",
+        code="no-funds",
+        who="budget holder",
+    )
+
+
+def same_person(act: str) -> Forbidden:
+    return Forbidden(
+        f"who built or submitted a list cannot {act} it: another person with the approver role must",
+        code="same-person",
+        who="another approver",
+    )
+
+
+def content_differs() -> Conflict:
+    return Conflict(
+        "the content hash is not this list's: read the list again and approve what it holds",
+        code="content-differs",
+        who="approver",
+    )
+
+
+def already_checked(list_id: str, state: str) -> Conflict:
+    return Conflict(f"list {list_id} is {state} by another person", code=f"already-{state}", who="nobody")
+
+
+def payment_unknown() -> NotFound:
+    return NotFound("no payment of that id that you may see", code="payment-unknown", who="caller")

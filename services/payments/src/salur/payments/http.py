@@ -1,0 +1,167 @@
+"""The HTTP API of payments."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, Field, StringConstraints
+
+from salur.common.contracts.base import AmountMinor, Code, Currency, Id, Name, Sha256
+from salur.common.http import Caller, permit
+from salur.common.service import Runtime
+from salur.payments.usecases import checks, funds, lists, views
+from salur.payments.usecases.checks import ListCommand
+
+PAGE_MAX = 1_000
+PathId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{30,32}$")]
+After = Annotated[str, Query(max_length=64)]
+Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
+
+
+class FundBody(BaseModel):
+    """A fund and its whole budget in minor units of `currency`."""
+
+    fund_id: Code
+    name: Name
+    currency: Currency
+    budget_minor: AmountMinor
+
+
+class ListBody(BaseModel):
+    """Which cycle to pay from which fund."""
+
+    cycle_id: Id
+    fund_id: Code
+
+
+class ApproveBody(BaseModel):
+    """The hash of the list as the approver read it."""
+
+    content_hash: Sha256
+
+
+class RefuseBody(BaseModel):
+    """Why the list is refused."""
+
+    reason: Name = Field(min_length=3)
+
+
+def routes(runtime: Runtime) -> APIRouter:
+    """Commands and views."""
+    router = APIRouter()
+    _fund_routes(router, runtime)
+    _list_commands(router, runtime)
+    _views(router, runtime)
+    return router
+
+
+def _fund_routes(router: APIRouter, runtime: Runtime) -> None:
+    @router.post("/funds", tags=["funds"], status_code=201)
+    async def open_fund(
+        body: FundBody, response: Response, caller: Annotated[Caller, permit("fund:open")]
+    ) -> dict[str, Any]:
+        """Open a fund with its budget. The same again is answered 200; other content under its id 409."""
+        command = funds.OpenFund(**body.model_dump(), actor=caller.actor, cause=caller.request_id)
+        async with runtime.unit_of_work() as unit:
+            new, drafts = await funds.open_fund(unit.conn, command)
+            unit.emit(*drafts)
+        response.status_code = 201 if new else 200
+        return body.model_dump()
+
+    @router.get("/funds/{fund_id}", tags=["funds"])
+    async def fund(fund_id: Code, _caller: Annotated[Caller, permit("fund:read")]) -> dict[str, Any]:
+        """Budget, available, reserved, in flight, settled and returned, in minor units."""
+        async with runtime.db.transaction() as conn:
+            return await views.fund_view(conn, fund_id)
+
+
+def _list_commands(router: APIRouter, runtime: Runtime) -> None:
+    banks = frozenset(runtime.settings.banks)
+
+    @router.post("/lists", tags=["lists"], status_code=201)
+    async def build_list(body: ListBody, caller: Annotated[Caller, permit("list:build")]) -> dict[str, Any]:
+        """Lock the payment list of a complete cycle. 409 cycle-not-complete says when to ask again."""
+        command = lists.BuildList(body.cycle_id, body.fund_id, banks, caller.actor, caller.request_id)
+        async with runtime.unit_of_work() as unit:
+            answer, drafts = await lists.build_list(unit.conn, command)
+            unit.emit(*drafts)
+        return answer
+
+    @router.post("/lists/{list_id}/submit", tags=["lists"])
+    async def submit_list(list_id: PathId, caller: Annotated[Caller, permit("list:submit")]) -> dict[str, Any]:
+        """Reserve the funds in rank order and ask for approval."""
+        async with runtime.unit_of_work() as unit:
+            answer, drafts = await checks.submit_list(unit.conn, _command(list_id, caller))
+            unit.emit(*drafts)
+        return answer
+
+    @router.post("/lists/{list_id}/approve", tags=["lists"])
+    async def approve_list(
+        list_id: PathId, body: ApproveBody, caller: Annotated[Caller, permit("list:approve")]
+    ) -> dict[str, Any]:
+        """Approve exactly what the content hash covers. Who built or submitted the list cannot."""
+        async with runtime.unit_of_work() as unit:
+            answer, drafts = await checks.approve_list(unit.conn, _command(list_id, caller), body.content_hash)
+            unit.emit(*drafts)
+        return answer
+
+    @router.post("/lists/{list_id}/refuse", tags=["lists"])
+    async def refuse_list(
+        list_id: PathId, body: RefuseBody, caller: Annotated[Caller, permit("list:approve")]
+    ) -> dict[str, Any]:
+        """Refuse a submitted list; its funds are free again."""
+        async with runtime.unit_of_work() as unit:
+            answer, drafts = await checks.refuse_list(unit.conn, _command(list_id, caller), body.reason)
+            unit.emit(*drafts)
+        return answer
+
+
+def _command(list_id: str, caller: Caller) -> ListCommand:
+    return ListCommand(list_id, caller.actor, caller.request_id)
+
+
+def _views(router: APIRouter, runtime: Runtime) -> None:
+    @router.get("/lists", tags=["lists"])
+    async def all_lists(
+        _caller: Annotated[Caller, permit("list:read")], after: After = "", limit: Limit = 100
+    ) -> dict[str, Any]:
+        """Payment lists by id."""
+        async with runtime.db.connection() as conn:
+            return await views.lists_page(conn, after, limit)
+
+    @router.get("/lists/{list_id}", tags=["lists"])
+    async def payment_list(list_id: PathId, _caller: Annotated[Caller, permit("list:read")]) -> dict[str, Any]:
+        """A list and the states of its payments."""
+        async with runtime.db.transaction() as conn:
+            return await views.list_view(conn, list_id)
+
+    @router.get("/lists/{list_id}/payments", tags=["payments"])
+    async def payments_of_list(
+        list_id: PathId,
+        caller: Annotated[Caller, permit("payment:read")],
+        state: Code | None = None,
+        after: After = "",
+        limit: Limit = 100,
+    ) -> dict[str, Any]:
+        """A page of the list's payments, within the caller's regions."""
+        async with runtime.db.connection() as conn:
+            return await views.payments_page(conn, caller, list_id, state, after, limit)
+
+    @router.get("/payments/{payment_id}", tags=["payments"])
+    async def payment(payment_id: PathId, caller: Annotated[Caller, permit("payment:read")]) -> dict[str, Any]:
+        """One payment: its state, why, and who must act."""
+        async with runtime.db.transaction() as conn:
+            return await views.payment_view(conn, caller, payment_id)
+
+    @router.get("/ledger", tags=["ledger"])
+    async def ledger(_caller: Annotated[Caller, permit("ledger:read")], with_hash: bool = True) -> dict[str, Any]:
+        """Sums per currency, balances, and the hash over balances and transfers."""
+        async with runtime.db.transaction() as conn:
+            return await views.ledger_view(conn, with_hash=with_hash)
+
+    @router.get("/suspense", tags=["payments"])
+    async def suspense(
+        _caller: Annotated[Caller, permit("payment:read")], after: After = "", limit: Limit = 100
+    ) -> dict[str, Any]:
+        """Bank answers that contradict what we know."""
+        async with runtime.db.connection() as conn:
+            return await views.suspense_page(conn, after, limit)

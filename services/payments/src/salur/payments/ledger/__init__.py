@@ -1,0 +1,30 @@
+"""The double-entry ledger: append-only, two-phase, one set-based statement per batch."""
+
+from salur.payments.ledger.accounts import beneficiaries, clearing, fund, treasury
+from salur.payments.ledger.book import (
+    Move,
+    Result,
+    account_of,
+    apply,
+    apply_all,
+    apply_pages,
+    ledger_hash,
+    open_accounts,
+    overview,
+)
+
+__all__ = [
+    "Move",
+    "Result",
+    "account_of",
+    "apply",
+    "apply_all",
+    "apply_pages",
+    "beneficiaries",
+    "clearing",
+    "fund",
+    "ledger_hash",
+    "open_accounts",
+    "overview",
+    "treasury",
+]

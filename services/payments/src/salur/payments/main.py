@@ -1,0 +1,49 @@
+"""Wiring of payments."""
+
+from pathlib import Path
+
+from salur.common.service import Runtime, Service, Worker, run
+from salur.payments.consumers import consumers
+from salur.payments.http import routes
+from salur.payments.settings import PaymentsSettings
+from salur.payments.usecases.instruct import Patience, inquire_batch, instruct_batch
+
+
+def build(runtime: Runtime) -> Service:
+    """Payments: HTTP, consumers, and the workers that instruct and ask banks."""
+    settings = runtime.settings
+    assert isinstance(settings, PaymentsSettings)
+    patience = Patience(
+        settings.answer_timeout_s,
+        settings.execute_within_s,
+        settings.inquiry_interval_s,
+        settings.inquiry_interval_max_s,
+    )
+
+    async def instruct() -> bool:
+        async with runtime.unit_of_work() as unit:
+            more, drafts = await instruct_batch(unit.conn, runtime.secrets, patience, settings.instruct_batch)
+            unit.emit(*drafts)
+        return more
+
+    async def inquire() -> bool:
+        async with runtime.unit_of_work() as unit:
+            more, drafts = await inquire_batch(unit.conn, patience, settings.instruct_batch)
+            unit.emit(*drafts)
+        return more
+
+    return Service(
+        description="Money to people: funds, ledger, payment lists, instructions to banks and their answers.",
+        migrations=Path(__file__).parent / "migrations",
+        consumers=consumers(runtime),
+        workers=[
+            Worker("instruct", instruct, settings.worker_interval_s),
+            Worker("inquire", inquire, settings.worker_interval_s),
+        ],
+        routers=[routes(runtime)],
+    )
+
+
+def main() -> None:
+    """`python -m salur.payments`"""
+    run(build, name="payments", settings_class=PaymentsSettings)

@@ -1,0 +1,72 @@
+-- name: insert_payees
+-- Returns the versions already known with other content: the writer broke its contract.
+WITH given AS (
+    SELECT * FROM unnest(:beneficiary_ids::text[], :versions::int[], :statuses::text[], :banks::text[],
+                         :tokens::text[], :sealed::bytea[])
+        AS g (beneficiary_id, version, status, bank, account_token, sealed)
+), added AS (
+    INSERT INTO payee (beneficiary_id, version, status, bank, account_token, sealed)
+    SELECT * FROM given ON CONFLICT DO NOTHING
+)
+SELECT p.beneficiary_id, p.version
+FROM given g JOIN payee p ON p.beneficiary_id = g.beneficiary_id AND p.version = g.version
+WHERE (p.status, p.bank, p.account_token) <> (g.status, g.bank, g.account_token);
+
+-- name: insert_passed_cuts!
+INSERT INTO passed_cut (cut_id, partition) SELECT * FROM unnest(:cut_ids::text[], :partitions::int[])
+ON CONFLICT DO NOTHING;
+
+-- name: insert_entitlements
+WITH given AS (
+    SELECT * FROM unnest(:entitlement_ids::text[], :programme_ids::text[], :cycle_ids::text[], :beneficiary_ids::text[],
+                         :kinds::text[], :amounts::bigint[], :currencies::text[], :regions::text[])
+        AS g (entitlement_id, programme_id, cycle_id, beneficiary_id, kind, amount_minor, currency, region)
+), added AS (
+    INSERT INTO entitlement (entitlement_id, programme_id, cycle_id, beneficiary_id, kind, amount_minor, currency, region)
+    SELECT * FROM given ON CONFLICT DO NOTHING
+)
+SELECT e.entitlement_id
+FROM given g JOIN entitlement e ON e.entitlement_id = g.entitlement_id
+WHERE (e.cycle_id, e.beneficiary_id, e.kind, e.amount_minor, e.currency)
+   <> (g.cycle_id, g.beneficiary_id, g.kind, g.amount_minor, g.currency);
+
+-- name: insert_cycles
+WITH given AS (
+    SELECT DISTINCT ON (cycle_id) *
+    FROM unnest(:cycle_ids::text[], :programme_ids::text[], :cut_ids::text[], :entitlements::int[], :amounts::bigint[],
+                :currencies::text[])
+        AS g (cycle_id, programme_id, cut_id, entitlements, amount_minor, currency)
+), added AS (
+    INSERT INTO cycle (cycle_id, programme_id, cut_id, entitlements, amount_minor, currency)
+    SELECT * FROM given ON CONFLICT DO NOTHING
+)
+SELECT c.cycle_id
+FROM given g JOIN cycle c ON c.cycle_id = g.cycle_id
+WHERE (c.programme_id, c.cut_id, c.entitlements, c.amount_minor, c.currency)
+   <> (g.programme_id, g.cut_id, g.entitlements, g.amount_minor, g.currency);
+
+-- name: insert_granted_cycles!
+INSERT INTO granted_cycle (cycle_id, partition) SELECT * FROM unnest(:cycle_ids::text[], :partitions::int[])
+ON CONFLICT DO NOTHING;
+
+-- name: cycle_standing^
+SELECT c.cycle_id, c.programme_id, c.cut_id, c.entitlements, c.amount_minor, c.currency,
+       (SELECT count(*) FROM granted_cycle g WHERE g.cycle_id = c.cycle_id) AS granted_partitions,
+       (SELECT count(*) FROM passed_cut p WHERE p.cut_id = c.cut_id) AS passed_partitions,
+       e.count AS known_entitlements, coalesce(e.amount_minor, 0)::bigint AS known_minor
+FROM cycle c
+CROSS JOIN LATERAL (
+    SELECT count(*) AS count, sum(amount_minor) AS amount_minor FROM entitlement WHERE cycle_id = c.cycle_id
+) e
+WHERE c.cycle_id = :cycle_id;
+
+-- name: candidates
+SELECT e.entitlement_id, e.beneficiary_id, e.amount_minor, e.currency, e.region,
+       p.version AS payee_version, p.status AS payee_status, p.bank, p.account_token
+FROM entitlement e
+LEFT JOIN LATERAL (
+    SELECT version, status, bank, account_token FROM payee
+    WHERE payee.beneficiary_id = e.beneficiary_id ORDER BY version DESC LIMIT 1
+) p ON true
+WHERE e.cycle_id = :cycle_id AND e.entitlement_id > :after
+ORDER BY e.entitlement_id LIMIT :most;

@@ -1,0 +1,60 @@
+"""Take what registry and eligibility say: payees with their cuts, entitlements with their cycles."""
+
+from collections.abc import Sequence
+
+import orjson
+
+from salur.common.contracts.eligibility import CycleGranted, EntitlementGranted
+from salur.common.contracts.registry import PayeeRegistered, RegistryCut
+from salur.common.database import Connection
+from salur.common.errors import Refused
+from salur.common.events import Draft, Received
+from salur.common.secrets import Secrets
+from salur.payments import store
+from salur.payments.store import PayeeRow
+
+PAYEES_CONSUMER = "payments.payees"
+ENTITLEMENTS_CONSUMER = "payments.entitlements"
+
+
+def _context(beneficiary_id: str) -> bytes:
+    return f"payee/{beneficiary_id}".encode()
+
+
+def open_account(secrets: Secrets, beneficiary_id: str, sealed: bytes) -> tuple[str, str]:
+    """(account number, holder) of a sealed payee version. Raises SealBroken."""
+    number, holder = orjson.loads(secrets.open(sealed, _context(beneficiary_id)))
+    return number, holder
+
+
+async def take_payees(conn: Connection, batch: Sequence[Received], secrets: Secrets) -> Sequence[Draft]:
+    """Keep payee versions and the partitions that passed a cut. Raises Refused when a version changes its content."""
+    payees = [event.data for event in batch if isinstance(event.data, PayeeRegistered)]
+    cuts = [(event.data.cut_id, event.partition) for event in batch if isinstance(event.data, RegistryCut)]
+    if payees:
+        rows = [_payee_row(payee, secrets) for payee in payees]
+        if differing := await store.insert_payees(conn, rows):
+            raise Refused(f"payee of {differing[0]} came again under the same version with other content: registry")
+    if cuts:
+        ids, partitions = store.columns(cuts, 2)
+        await store.queries.insert_passed_cuts(conn, cut_ids=ids, partitions=partitions)
+    return ()
+
+
+def _payee_row(payee: PayeeRegistered, secrets: Secrets) -> PayeeRow:
+    account = orjson.dumps([payee.account_number, payee.account_holder])
+    sealed = secrets.seal(account, _context(payee.beneficiary_id))
+    return PayeeRow(
+        payee.beneficiary_id, payee.version, payee.status, payee.bank, payee.account_token, sealed
+    )  # fmt: skip
+
+
+async def take_entitlements(conn: Connection, batch: Sequence[Received]) -> Sequence[Draft]:
+    """Keep entitlements and grant marks. Raises Refused when a known id comes with other content."""
+    granted = [event.data for event in batch if isinstance(event.data, EntitlementGranted)]
+    marks = [(event.partition, event.data) for event in batch if isinstance(event.data, CycleGranted)]
+    if granted and (differing := await store.insert_entitlements(conn, granted)):
+        raise Refused(f"entitlement {differing[0]} came again with other content: eligibility must act")
+    if marks and (differing := await store.insert_granted(conn, marks)):
+        raise Refused(f"cycle {differing[0]} came again with other totals: eligibility must act")
+    return ()

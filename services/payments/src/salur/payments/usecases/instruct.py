@@ -1,0 +1,124 @@
+"""Tell the banks: instructions of approved lists, and questions about answers that stay out."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from salur.common.contracts.payments import PaymentHeld, PaymentInquired, PaymentInstructed, PaymentUnknown
+from salur.common.contracts.topics import instructions_topic
+from salur.common.database import Connection
+from salur.common.events import Draft, blocked_keys
+from salur.common.secrets import Secrets
+from salur.payments import ledger
+from salur.payments.domain.lists import INPUT_BLOCKED, PAYEE_CHANGED
+from salur.payments.store import queries
+from salur.payments.usecases.checks import release
+from salur.payments.usecases.inputs import ENTITLEMENTS_CONSUMER, PAYEES_CONSUMER, open_account
+
+ACTOR = "service:payments"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long banks may take, in seconds."""
+
+    answer_timeout_s: float
+    execute_within_s: float
+    inquiry_interval_s: float
+    inquiry_interval_max_s: float
+
+
+async def instruct_batch(
+    conn: Connection, secrets: Secrets, patience: Patience, batch: int
+) -> tuple[bool, list[Draft]]:
+    """Instruct the next `batch` items of the list approved first. Returns (whether there may be more, events).
+
+    An item whose payee has changed since the list was locked, or whose input waits behind a dead letter, is held and
+    its funds are free again; the rest keeps its approval.
+    """
+    row = await queries.list_to_instruct(conn)
+    if row is None:
+        return False, []
+    list_id, first = row["list_id"], row["instructed_rank"] + 1
+    last = min(row["funded_items"], first + batch - 1)
+    items = await queries.items_to_instruct(conn, list_id=list_id, first=first, last=last)
+    if len(items) != last - first + 1:
+        raise RuntimeError(f"list {list_id} lacks items of ranks {first} to {last}: operations must look")
+    holds = await _new_holds(conn, items)
+    if holds:
+        await queries.hold_items(conn, list_id=list_id, payment_ids=list(holds), holds=list(holds.values()))
+        await ledger.apply_all(conn, [release(list_id, payment_id) for payment_id in holds])
+    execute_until = datetime.now(UTC) + timedelta(seconds=patience.execute_within_s)
+    await queries.insert_payments(
+        conn, list_id=list_id, first=first, last=last, execute_until=execute_until,
+        answer_timeout_s=patience.answer_timeout_s,
+    )  # fmt: skip
+    await queries.advance_list(conn, list_id=list_id, rank=last)
+    cause = row["check_cause"]
+    drafts = [
+        _held(item, holds[item["payment_id"]], row)
+        if item["payment_id"] in holds
+        else _instruction(item, secrets, execute_until, row["programme_id"], cause)
+        for item in items
+    ]
+    return True, drafts
+
+
+async def _new_holds(conn: Connection, items: list[Any]) -> dict[str, str]:
+    keys = [item["beneficiary_id"] for item in items]
+    blocked = await blocked_keys(conn, [PAYEES_CONSUMER, ENTITLEMENTS_CONSUMER], keys)
+    holds = {item["payment_id"]: PAYEE_CHANGED for item in items if item["latest_version"] != item["payee_version"]}
+    return holds | {item["payment_id"]: INPUT_BLOCKED for item in items if item["beneficiary_id"] in blocked}
+
+
+def _held(item: Any, reason: str, row: Any) -> Draft:
+    names = ("payment_id", "entitlement_id", "beneficiary_id", "amount_minor", "currency")
+    fact = PaymentHeld(
+        **{name: item[name] for name in names}, cycle_id=row["cycle_id"], list_id=row["list_id"], reason=reason
+    )
+    return Draft(fact, fact.payment_id, ACTOR, row["check_cause"])
+
+
+def _instruction(item: Any, secrets: Secrets, execute_until: datetime, programme_id: str, cause: str) -> Draft:
+    number, holder = open_account(secrets, item["beneficiary_id"], item["sealed"])
+    fact = PaymentInstructed(
+        instruction_id=item["instruction_id"],
+        payment_id=item["payment_id"],
+        bank=item["bank"],
+        entitlement_id=item["entitlement_id"],
+        part=item["part"],
+        attempt=item["attempt"],
+        amount_minor=item["amount_minor"],
+        currency=item["currency"],
+        execute_until=execute_until,
+        remittance=programme_id,
+        account_number=number,
+        account_holder=holder,
+    )
+    return Draft(fact, fact.payment_id, ACTOR, cause, topic=instructions_topic(fact.bank).name)
+
+
+async def inquire_batch(conn: Connection, patience: Patience, batch: int) -> tuple[bool, list[Draft]]:
+    """Ask about payments whose answer is overdue; they are unknown until the bank answers.
+
+    Returns (whether there may be more, events). Questions repeat with doubling waits while unanswered.
+    """
+    rows = await queries.overdue_payments(
+        conn, most=batch, interval_s=patience.inquiry_interval_s, interval_max_s=patience.inquiry_interval_max_s
+    )
+    drafts: list[Draft] = []
+    for row in rows:
+        if row["state_before"] == "instructed":
+            names = (
+                "payment_id", "instruction_id", "entitlement_id", "beneficiary_id", "cycle_id", "bank",
+                "amount_minor", "currency",
+            )  # fmt: skip
+            unknown = PaymentUnknown(**{name: row[name] for name in names}, inquiry=row["inquiries"])
+            drafts.append(Draft(unknown, unknown.payment_id, ACTOR, row["instruction_id"]))
+        inquired = PaymentInquired(
+            instruction_id=row["instruction_id"], payment_id=row["payment_id"], bank=row["bank"],
+            inquiry=row["inquiries"], amount_minor=row["amount_minor"], currency=row["currency"],
+        )  # fmt: skip
+        topic = instructions_topic(row["bank"]).name
+        drafts.append(Draft(inquired, inquired.payment_id, ACTOR, row["instruction_id"], topic=topic))
+    return len(rows) == batch, drafts

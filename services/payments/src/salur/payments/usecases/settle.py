@@ -1,0 +1,256 @@
+"""Take banks' answers: a batch of untrusted records becomes moves, postings, events and suspense rows.
+
+Whatever a record holds, it is judged once and never raises: it moves a payment, repeats what is known, waits for an
+earlier answer, or is put aside for a person.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from salur.common.contracts.payments import (
+    BankResultSuspended,
+    PaymentRejected,
+    PaymentReturned,
+    PaymentSettled,
+)
+from salur.common.contracts.topics import RESULTS_PREFIX
+from salur.common.database import Connection
+from salur.common.events import Draft, OutsideRecord
+from salur.common.secrets import Secrets
+from salur.common.values import derived_id
+from salur.payments import ledger, store
+from salur.payments.domain.results import (
+    DEFAULT_REASON,
+    RESULT_MAX_SIZE,
+    BankResult,
+    Standing,
+    Unusable,
+    decide,
+    read_result,
+)
+from salur.payments.ledger import Move
+from salur.payments.store import MessageId, Moved, Parked, Suspended
+from salur.payments.usecases.checks import reserve_id
+from salur.payments.usecases.instruct import ACTOR
+
+RESULTS_CONSUMER = "payments.bank-results"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A readable record: where it stood, its bytes, what it says."""
+
+    bank: str
+    topic: str
+    partition: int
+    offset: int
+    value: bytes | None
+    result: BankResult
+
+    @property
+    def message(self) -> MessageId:
+        return MessageId(self.bank, self.result.message_id)
+
+    @property
+    def position(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+
+@dataclass(slots=True)
+class Step:
+    """Moves that may be written together: at most one per payment."""
+
+    moved: list[Moved] = field(default_factory=list)
+    postings: list[Move] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Batch:
+    """What a batch of answers leads to."""
+
+    secrets: Secrets
+    payments: dict[str, Any]
+    standings: dict[str, Standing]
+    waiting: dict[str, list[Answer]]
+    steps: list[Step] = field(default_factory=list)
+    depth: dict[str, int] = field(default_factory=dict)
+    parked: dict[MessageId, Parked] = field(default_factory=dict)
+    judged: list[MessageId] = field(default_factory=list)
+    suspended: list[Suspended] = field(default_factory=list)
+    drafts: list[Draft] = field(default_factory=list)
+
+    def take(self, answer: Answer) -> None:
+        """Judge one answer, and after a move every return that waited for one."""
+        result = answer.result
+        standing = self.standings.get(result.instruction_id)
+        decision = decide(standing, answer.bank, result)
+        match decision.act:
+            case "settled" | "rejected" | "returned":
+                assert standing is not None
+                self._move(answer, standing, decision.act)
+                for earlier in self.waiting.pop(result.instruction_id, []):
+                    if self.parked.pop(earlier.message, None) is None:
+                        self.judged.append(earlier.message)
+                    self.take(earlier)
+            case "park":
+                self.waiting.setdefault(result.instruction_id, []).append(answer)
+                sealed = self.secrets.seal(answer.value or b"", answer.position.encode())
+                self.parked[answer.message] = Parked(
+                    answer.bank, result.message_id, result.instruction_id, answer.topic, answer.partition,
+                    answer.offset, sealed,
+                )  # fmt: skip
+            case "suspend":
+                self.suspend(answer, answer.bank, decision.reason, result.instruction_id)
+            case _:
+                pass
+
+    def suspend(self, record: Any, bank: str, reason: str, instruction_id: str | None) -> None:
+        """Put a record (anything with topic, partition, offset and value) aside."""
+        position = f"{record.topic}/{record.partition}/{record.offset}"
+        suspense_id = derived_id("suspense", position)
+        value: bytes | None = record.value
+        # Kafka's own limit bounds a record; more than the limit of an answer is of no use to a person.
+        sealed = self.secrets.seal((value or b"")[:RESULT_MAX_SIZE], position.encode())
+        self.suspended.append(
+            Suspended(
+                suspense_id,
+                bank,
+                record.topic,
+                record.partition,
+                record.offset,
+                reason,
+                instruction_id,
+                -1 if value is None else len(value),
+                sealed,
+            )
+        )
+        fact = BankResultSuspended(
+            suspense_id=suspense_id, bank=bank, topic=record.topic, partition=record.partition, offset=record.offset,
+            reason=reason, instruction_id=instruction_id,
+        )  # fmt: skip
+        self.drafts.append(Draft(fact, suspense_id, ACTOR, position))
+
+    def _move(self, answer: Answer, standing: Standing, act: str) -> None:
+        result, payment = answer.result, self.payments[answer.result.instruction_id]
+        reason = (result.reason or DEFAULT_REASON) if act != "settled" else None
+        paid, back = (result.bank_reference if act == name else None for name in ("settled", "returned"))
+        standing.state = act
+        standing.reason = reason or standing.reason
+        standing.bank_reference = paid or standing.bank_reference
+        standing.return_reference = back or standing.return_reference
+        number = self.depth.get(result.instruction_id, 0)
+        self.depth[result.instruction_id] = number + 1
+        if number == len(self.steps):
+            self.steps.append(Step())
+        step = self.steps[number]
+        step.moved.append(Moved(result.instruction_id, act, reason, paid, back))
+        step.postings += postings(payment, act)
+        self.drafts.append(Draft(_fact(payment, answer, act, reason), payment["payment_id"], ACTOR, answer.position))
+
+
+def postings(payment: Any, act: str) -> list[Move]:
+    """The ledger's side of a move: post and pass on, void, or send back the same way."""
+    instruction, amount, currency = payment["instruction_id"], payment["amount_minor"], payment["currency"]
+    reserve = reserve_id(payment["list_id"], payment["payment_id"])
+    through = ledger.clearing(payment["bank"], currency).id
+    people = ledger.beneficiaries(payment["fund_id"], currency).id
+    fund = ledger.fund(payment["fund_id"], currency).id
+    match act:
+        case "settled":
+            return [
+                Move(f"post/{instruction}", "post", reserve),
+                Move(f"credit/{instruction}", "transfer", None, through, people, amount, currency),
+            ]
+        case "rejected":
+            return [Move(f"void/{instruction}", "void", reserve)]
+        case _:
+            return [
+                Move(f"return/{instruction}", "transfer", None, people, through, amount, currency),
+                Move(f"refund/{instruction}", "transfer", None, through, fund, amount, currency),
+            ]
+
+
+def _fact(payment: Any, answer: Answer, act: str, reason: str | None) -> Any:
+    result = answer.result
+    common = {
+        "payment_id": payment["payment_id"], "instruction_id": payment["instruction_id"],
+        "entitlement_id": payment["entitlement_id"], "beneficiary_id": payment["beneficiary_id"],
+        "cycle_id": payment["cycle_id"], "bank": payment["bank"], "amount_minor": payment["amount_minor"],
+        "currency": payment["currency"], "bank_message_id": result.message_id,
+    }  # fmt: skip
+    match act:
+        case "settled":
+            return PaymentSettled(**common, bank_reference=result.bank_reference)
+        case "rejected":
+            return PaymentRejected(**common, reason=reason)
+        case _:
+            return PaymentReturned(**common, reason=reason, bank_reference=result.bank_reference)
+
+
+async def take_results(conn: Connection, records: Sequence[OutsideRecord], secrets: Secrets) -> Sequence[Draft]:
+    """Judge a batch of banks' answers in a handful of statements, in the order given."""
+    answers, unusable = _read(records)
+    fresh, conflicts = await _sift(conn, answers)
+    ids = sorted({answer.result.instruction_id for answer in fresh})
+    payments = {row["instruction_id"]: row for row in await store.queries.lock_payments(conn, instruction_ids=ids)}
+    waiting = await _waiting(conn, list(payments), secrets)
+    batch = Batch(secrets, payments, {key: _standing(row) for key, row in payments.items()}, waiting)
+    for record, bank, trouble in unusable:
+        batch.suspend(record, bank, trouble.code, trouble.instruction_id)
+    for answer in conflicts:
+        batch.suspend(answer, answer.bank, "message-conflict", answer.result.instruction_id)
+    for answer in fresh:
+        batch.take(answer)
+    for step in batch.steps:
+        await store.move_payments(conn, step.moved)
+        await ledger.apply_pages(conn, step.postings)
+    await store.park_returns(conn, list(batch.parked.values()))
+    await store.judge_returns(conn, batch.judged)
+    await store.insert_suspense(conn, batch.suspended)
+    return batch.drafts
+
+
+def _read(records: Sequence[OutsideRecord]) -> tuple[list[Answer], list[tuple[OutsideRecord, str, Unusable]]]:
+    answers: list[Answer] = []
+    unusable: list[tuple[OutsideRecord, str, Unusable]] = []
+    for record in records:
+        bank = record.topic.removeprefix(RESULTS_PREFIX)
+        try:
+            result = read_result(record.value, bank)
+        except Unusable as trouble:
+            unusable.append((record, bank, trouble))
+        else:
+            answers.append(Answer(bank, record.topic, record.partition, record.offset, record.value, result))
+    return answers, unusable
+
+
+async def _sift(conn: Connection, answers: Sequence[Answer]) -> tuple[list[Answer], list[Answer]]:
+    """(new messages, messages whose id is known with other content). Exact repeats are dropped."""
+    first: dict[MessageId, Answer] = {}
+    for answer in answers:
+        first.setdefault(answer.message, answer)
+    hashes = {message: answer.result.content_hash for message, answer in first.items()}
+    known = await store.insert_messages(conn, hashes)
+    fresh = [answer for message, answer in first.items() if message not in known]
+    hashes |= known
+    conflicts = [answer for answer in answers if answer.result.content_hash != hashes[answer.message]]
+    return fresh, conflicts
+
+
+async def _waiting(conn: Connection, instruction_ids: list[str], secrets: Secrets) -> dict[str, list[Answer]]:
+    waiting: dict[str, list[Answer]] = {}
+    for row in await store.queries.waiting_returns(conn, instruction_ids=instruction_ids):
+        position = f"{row['topic']}/{row['partition']}/{row['kafka_offset']}"
+        value = secrets.open(row["sealed"], position.encode())
+        result = read_result(value, row["bank"])
+        answer = Answer(row["bank"], row["topic"], row["partition"], row["kafka_offset"], value, result)
+        waiting.setdefault(answer.result.instruction_id, []).append(answer)
+    return waiting
+
+
+def _standing(row: Any) -> Standing:
+    return Standing(
+        row["state"], row["bank"], row["amount_minor"], row["currency"], row["reason"], row["bank_reference"],
+        row["return_reference"],
+    )  # fmt: skip

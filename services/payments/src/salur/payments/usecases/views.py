@@ -1,0 +1,130 @@
+"""What people may read: funds, lists, payments and why one is not paid, the ledger, suspense."""
+
+from typing import Any
+
+from salur.common.auth import Caller
+from salur.common.database import Connection
+from salur.payments import errors, ledger
+from salur.payments.domain.lists import WHO_MUST_ACT
+from salur.payments.domain.machine import FINAL
+from salur.payments.store import queries
+
+
+def _amounts(rows: list[Any], key: str) -> dict[str, dict[str, int]]:
+    return {row[key]: {"count": row["count"], "amount_minor": row["amount_minor"]} for row in rows}
+
+
+async def fund_view(conn: Connection, fund_id: str) -> dict[str, Any]:
+    """A fund: budget = available + reserved + settled; reserved = in flight + not yet instructed."""
+    row = await queries.fund_by_id(conn, fund_id=fund_id)
+    if row is None:
+        raise errors.fund_unknown(fund_id)
+    posted, reserved = await ledger.account_of(conn, ledger.fund(fund_id, row["currency"]).id)
+    people, _ = await ledger.account_of(conn, ledger.beneficiaries(fund_id, row["currency"]).id)
+    states = _amounts(await queries.fund_states(conn, fund_id=fund_id), "state")
+
+    def minor(*names: str) -> int:
+        return sum(states[name]["amount_minor"] for name in names if name in states)
+
+    return {
+        **dict(row),
+        "available_minor": posted - reserved,
+        "reserved_minor": reserved,
+        "settled_minor": people,
+        "in_flight_minor": minor("instructed", "unknown"),
+        "returned_minor": minor("returned"),
+        "rejected_minor": minor("rejected"),
+    }
+
+
+async def list_view(conn: Connection, list_id: str) -> dict[str, Any]:
+    """A list with the states of its payments. `complete`: approved, and every instruction has its answer."""
+    row = await queries.list_by_id(conn, list_id=list_id)
+    if row is None or row["state"] == "building":
+        raise errors.list_unknown(list_id)
+    states = _amounts(await queries.list_states(conn, list_id=list_id), "state")
+    holds = _amounts(await queries.list_holds(conn, list_id=list_id), "hold")
+    waiting = row["funded_items"] - row["instructed_rank"]
+    if row["state"] == "approved" and waiting:
+        amount = await queries.waiting_minor(
+            conn, list_id=list_id, first=row["instructed_rank"] + 1, last=row["funded_items"]
+        )
+        states["approved"] = {"count": waiting, "amount_minor": amount}
+    names = (
+        "list_id", "cycle_id", "fund_id", "programme_id", "state", "items", "amount_minor", "currency", "content_hash",
+        "funded_items", "funded_minor", "built_by", "submitted_by", "checked_by", "refusal",
+    )  # fmt: skip
+    complete = row["state"] == "approved" and waiting == 0 and set(states) <= FINAL
+    return {
+        **{name: row[name] for name in names},
+        "held": {hold: item["count"] for hold, item in holds.items()},
+        "states": states,
+        "complete": complete,
+    }
+
+
+async def lists_page(conn: Connection, after: str, most: int) -> dict[str, Any]:
+    """Lists in order of id."""
+    return {"lists": [dict(row) for row in await queries.lists(conn, after=after, most=most)]}
+
+
+async def payments_page(
+    conn: Connection, caller: Caller, list_id: str, state: str | None, after: str, most: int
+) -> dict[str, Any]:
+    """A page of a list's payments that the caller may see; `next` goes on after the last row read."""
+    rows = await queries.payments_page(conn, list_id=list_id, state=state, after=after, most=most)
+    seen = [dict(row) for row in rows if caller.sees(row["region"])]
+    return {"payments": seen, "next": rows[-1]["instruction_id"] if len(rows) == most else None}
+
+
+WHY = {
+    "instructed": ("the bank has been told and has not answered yet", "bank"),
+    "unknown": ("the bank gave no final answer in time and is being asked; nothing else may happen before", "bank"),
+    "settled": ("the account was credited", "nobody"),
+    "rejected": ("the bank refused the instruction for good", "registrar, by the reason code"),
+    "returned": ("the money came back after the account was credited", "registrar, by the reason code"),
+    "locked": ("its list is not submitted yet", "payment operator"),
+    "submitted": ("its list waits for approval", "approver"),
+    "approved": ("its list is approved; the bank is about to be told", "payments"),
+    "refused": ("its list was refused", "payment operator"),
+}
+"""Why a payment is where it is, and whose move it is."""
+
+
+async def payment_view(conn: Connection, caller: Caller, payment_id: str) -> dict[str, Any]:
+    """One payment with its attempts, its state, why, and who must act. Raises NotFound, also outside the scope."""
+    attempts = [dict(row) for row in await queries.attempts_of_payment(conn, payment_id=payment_id)]
+    items = await queries.items_of_payment(conn, payment_id=payment_id)
+    known = attempts[-1] if attempts else (dict(items[0]) if items else None)
+    if known is None or not caller.sees(known["region"]):
+        raise errors.payment_unknown()
+    if attempts:
+        state, reason = known["state"], known["reason"]
+        why, who = WHY[state]
+    elif items[0]["hold"]:
+        state, reason = "held", items[0]["hold"]
+        who, _, why = WHO_MUST_ACT[reason].partition(": ")
+    else:
+        state, reason = items[0]["list_state"], None
+        why, who = WHY[state]
+    names = ("entitlement_id", "cycle_id", "list_id", "bank", "amount_minor", "currency", "region")
+    return {
+        "payment_id": payment_id,
+        **{name: known[name] for name in names},
+        "state": state,
+        "reason": reason,
+        "why": why,
+        "who_must_act": who,
+        "attempts": attempts,
+    }
+
+
+async def ledger_view(conn: Connection, *, with_hash: bool) -> dict[str, Any]:
+    """The whole ledger in figures. The hash reads every transfer: ask for it when it is needed."""
+    view = await ledger.overview(conn)
+    return {**view, "hash": await ledger.ledger_hash(conn) if with_hash else None}
+
+
+async def suspense_page(conn: Connection, after: str, most: int) -> dict[str, Any]:
+    """Answers put aside, by id; never their content."""
+    return {"suspense": [dict(row) for row in await queries.suspense_page(conn, after=after, most=most)]}

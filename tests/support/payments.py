@@ -1,0 +1,252 @@
+"""Payments on a real database: inputs, lists, instructions and banks' answers, as the service takes them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from salur.common.contracts.base import Fact
+from salur.common.contracts.eligibility import CycleGranted, EntitlementGranted
+from salur.common.contracts.registry import PayeeRegistered, RegistryCut
+from salur.common.contracts.topics import results_topic, topics_written_by
+from salur.common.database import Database, migrate
+from salur.common.events import EventStore, OutsideConsumer, Received, partition_for, stream_name
+from salur.common.events.consumer import BatchProcessor, Outcome
+from salur.common.secrets import Secrets
+from salur.common.values import derived_id, instruction_id, payment_id
+from salur.payments import ledger
+from salur.payments import main as payments_main
+from salur.payments.usecases import checks, funds, inputs, lists, settle, views
+from salur.payments.usecases.checks import ListCommand
+from salur.payments.usecases.instruct import Patience, inquire_batch, instruct_batch
+from support.facts import Record
+
+MIGRATIONS = Path(payments_main.__file__).parent / "migrations"
+BANKS = ("bank-a", "bank-b")
+PATIENCE = Patience(60, 3600, 60, 600)
+IMPATIENT = Patience(0, 3600, 0, 0)
+CYCLE, CUT, FUND = derived_id("cycle"), derived_id("cut"), "central"
+CURRENCY = "MXN"
+MAKER, CHECKER = "person:maker", "person:checker"
+AMOUNT_MINOR = 10_000
+
+
+def beneficiary(number: int) -> str:
+    return derived_id("beneficiary", str(number))
+
+
+def entitlement(number: int, cycle: str = CYCLE) -> str:
+    return derived_id("entitlement", cycle, str(number))
+
+
+def instruction(number: int, cycle: str = CYCLE) -> str:
+    return instruction_id(payment_id(entitlement(number, cycle), 1), 1)
+
+
+def bank_of(number: int) -> str:
+    return BANKS[number % len(BANKS)]
+
+
+def received(topic: str, key: str, fact: Fact, partition: int | None = None) -> Received:
+    """A fact as a consumer's handler sees it."""
+    place = partition_for(key) if partition is None else partition
+    return Received(
+        derived_id(key), fact.event_type, "/salur/test", key, datetime.now(UTC), stream_name(topic, place), 1,
+        "person:test", "request-1", topic, place, 0, fact,
+    )  # fmt: skip
+
+
+def payee(number: int, *, version: int = 1, status: Any = "active", bank: str | None = None) -> Received:
+    fact = PayeeRegistered(
+        beneficiary_id=beneficiary(number), version=version, status=status, bank=bank or bank_of(number),
+        account_number=f"9{number:09d}", account_holder=f"Holder {number}", account_token=f"{number:064x}",
+    )  # fmt: skip
+    return received("registry.payees", fact.beneficiary_id, fact)
+
+
+def granted(number: int, amount_minor: int = AMOUNT_MINOR, cycle: str = CYCLE) -> Received:
+    fact = EntitlementGranted(
+        entitlement_id=entitlement(number, cycle), programme_id="test-programme", cycle_id=cycle,
+        beneficiary_id=beneficiary(number), kind="regular", amount_minor=amount_minor, currency=CURRENCY,
+        components=[], not_due=[], decision_id=derived_id("decision", str(number)), region="31.71",
+    )  # fmt: skip
+    return received("eligibility.entitlements", fact.beneficiary_id, fact)
+
+
+def answer(
+    number: int,
+    status: str = "ACCC",
+    *,
+    message: str | None = None,
+    bank: str | None = None,
+    source: str | None = None,
+    **changes: Any,
+) -> tuple[str, bytes]:
+    """(bank whose topic it is on, record value) of a well-formed answer, unless `changes` break it."""
+    writer = bank or bank_of(number)
+    data = {
+        "instruction_id": instruction(number), "status": status, "reason": None, "amount_minor": AMOUNT_MINOR,
+        "currency": CURRENCY, "bank_reference": f"REF-{number}", "account_commitment": None, "inquiry": None,
+    } | changes  # fmt: skip
+    document = {
+        "specversion": "1.0", "id": message or f"m-{number}-{status}", "source": f"/bank/{source or writer}",
+        "type": "salur.bank-result.v1", "time": "2026-01-01T00:00:00Z", "data": data,
+    }  # fmt: skip
+    return writer, orjson.dumps(document)
+
+
+@dataclass
+class House:
+    """Payments with its database. `offsets`: the next Kafka offset per bank."""
+
+    db: Database
+    store: EventStore
+    keys: Secrets
+    offsets: dict[str, int] = field(default_factory=dict)
+    processor: BatchProcessor = field(init=False)
+
+    def __post_init__(self) -> None:
+        async def handler(conn: Any, records: Any) -> Any:
+            return await settle.take_results(conn, records, self.keys)
+
+        topics = [results_topic(bank).name for bank in BANKS]
+        consumer = OutsideConsumer(settle.RESULTS_CONSUMER, topics, handler)
+        self.processor = BatchProcessor(consumer, self.db, self.store, self.keys)
+
+    @classmethod
+    async def build(cls, db: Database, url: str, keys: Secrets) -> "House":
+        migrate(url, [MIGRATIONS])
+        store = EventStore("payments", keys)
+        async with db.transaction() as conn:
+            await store.declare(conn, topics_written_by("payments", BANKS))
+            await store.load_partitions(conn)
+        house = cls(db, store, keys)
+        await house.processor.declare()
+        return house
+
+    async def run(self, usecase: Any, *arguments: Any) -> Any:
+        """A use case that returns (answer, drafts), in one transaction with its events."""
+        async with self.db.transaction() as conn:
+            result, drafts = await usecase(conn, *arguments)
+            await self.store.append(conn, drafts)
+        return result
+
+    async def take_payees(self, events: Sequence[Received]) -> None:
+        async with self.db.transaction() as conn:
+            await inputs.take_payees(conn, events, self.keys)
+
+    async def take_entitlements(self, events: Sequence[Received]) -> None:
+        async with self.db.transaction() as conn:
+            await inputs.take_entitlements(conn, events)
+
+    async def open_fund(self, budget_minor: int, fund_id: str = FUND) -> bool:
+        command = funds.OpenFund(fund_id, "Central budget", CURRENCY, budget_minor, MAKER, "request-1")
+        return bool(await self.run(funds.open_fund, command))
+
+    async def grant(self, amounts: Sequence[int], *, without_payee: frozenset[int] = frozenset()) -> None:
+        """A complete cycle: payee and entitlement per amount, all marks passed."""
+        await self.take_payees([payee(number) for number in range(len(amounts)) if number not in without_payee])
+        await self.take_entitlements([granted(number, amount) for number, amount in enumerate(amounts)])
+        await self.pass_cut(range(8))
+        await self.pass_grant(range(8), len(amounts), sum(amounts))
+
+    async def pass_cut(self, partitions: Sequence[int]) -> None:
+        cuts = [RegistryCut(cut_id=CUT, name="intake", partition=p, households=1) for p in partitions]
+        await self.take_payees([received("registry.payees", CUT, cut, cut.partition) for cut in cuts])
+
+    async def pass_grant(self, partitions: Sequence[int], count: int, amount_minor: int) -> None:
+        marks = [
+            CycleGranted(
+                cycle_id=CYCLE, programme_id="test-programme", cut_id=CUT, partition=p, entitlements=count,
+                amount_minor=amount_minor, currency=CURRENCY,
+            )
+            for p in partitions
+        ]  # fmt: skip
+        await self.take_entitlements([received("eligibility.entitlements", CYCLE, m, m.partition) for m in marks])
+
+    async def build_list(self, actor: str = MAKER) -> dict[str, Any]:
+        command = lists.BuildList(CYCLE, FUND, frozenset(BANKS), actor, "request-2")
+        return dict(await self.run(lists.build_list, command))
+
+    async def submit(self, list_id: str, actor: str = MAKER) -> dict[str, Any]:
+        return dict(await self.run(checks.submit_list, ListCommand(list_id, actor, "request-3")))
+
+    async def approve(self, list_id: str, content_hash: str, actor: str = CHECKER) -> dict[str, Any]:
+        return dict(await self.run(checks.approve_list, ListCommand(list_id, actor, "request-4"), content_hash))
+
+    async def refuse(self, list_id: str, actor: str = CHECKER) -> dict[str, Any]:
+        return dict(await self.run(checks.refuse_list, ListCommand(list_id, actor, "request-5"), "wrong cycle"))
+
+    async def instruct(self, patience: Patience = PATIENCE, batch: int = 1000) -> None:
+        while await self.run(instruct_batch, self.keys, patience, batch):
+            pass
+
+    async def inquire(self, patience: Patience = PATIENCE) -> None:
+        await self.run(inquire_batch, patience, 1000)
+
+    async def instructed(self, count: int, *, patience: Patience = PATIENCE, budget_minor: int = 10**9) -> str:
+        """The whole way to instructions of `count` equal payments. Returns the list's id."""
+        await self.open_fund(budget_minor)
+        await self.grant([AMOUNT_MINOR] * count)
+        built = await self.build_list()
+        await self.submit(built["list_id"])
+        await self.approve(built["list_id"], built["content_hash"])
+        await self.instruct(patience)
+        return str(built["list_id"])
+
+    async def answers(self, values: Sequence[tuple[str, bytes | None]]) -> Outcome:
+        """A batch of records as the consumer gets them, each at the next offset of its bank's topic."""
+        records = []
+        for bank, value in values:
+            offset = self.offsets[bank] = self.offsets.get(bank, -1) + 1
+            records.append(Record(results_topic(bank).name, 0, offset, value))
+        return await self.processor.process(records)
+
+    async def states(self) -> dict[str, str]:
+        async with self.db.connection() as conn:
+            rows = await conn.fetch("SELECT instruction_id, state FROM payment")
+        return {row["instruction_id"]: row["state"] for row in rows}
+
+    async def suspended(self) -> list[str]:
+        async with self.db.connection() as conn:
+            rows = await conn.fetch("SELECT reason FROM suspense ORDER BY topic, partition, kafka_offset")
+        return [row["reason"] for row in rows]
+
+    async def events(self, kind: str) -> list[dict[str, Any]]:
+        """The data of every appended event of that type, in order of append per stream."""
+        async with self.db.connection() as conn:
+            rows = await conn.fetch("SELECT body FROM event WHERE type = $1 ORDER BY stream, sequence", kind)
+        return [orjson.loads(row["body"])["data"] for row in rows]
+
+    async def check_books(self) -> dict[str, Any]:
+        """I1 on the fund: entries sum to zero, balances = entries, debits = settled + in flight + returned."""
+        async with self.db.transaction() as conn:
+            view = await views.ledger_view(conn, with_hash=True)
+            fund = await views.fund_view(conn, FUND)
+            debits = await conn.fetchval(
+                "SELECT coalesce(sum(amount_minor), 0) FROM transfer t WHERE debit = $1 AND (kind = 'post' OR"
+                " (kind = 'reserve' AND NOT EXISTS (SELECT 1 FROM transfer r WHERE r.pending_id = t.id)))",
+                ledger.fund(FUND, CURRENCY).id,
+            )
+            waiting = await conn.fetchval(
+                "SELECT coalesce(sum(i.amount_minor), 0) FROM list_item i JOIN payment_list l USING (list_id)"
+                " WHERE l.state IN ('submitted', 'approved') AND rank > instructed_rank AND rank <= funded_items"
+            )
+        assert view["sum_minor"] == 0
+        assert view["differing_accounts"] == []
+        clearing = [row for row in view["accounts"] if row["kind"] == "clearing"]
+        assert all(row["posted_minor"] == 0 for row in clearing)
+        assert fund["budget_minor"] == fund["available_minor"] + fund["reserved_minor"] + fund["settled_minor"]
+        assert fund["reserved_minor"] == fund["in_flight_minor"] + waiting
+        in_flight = fund["in_flight_minor"] + waiting
+        assert debits == fund["settled_minor"] + in_flight + fund["returned_minor"]
+        return fund
+
+
+__all__ = [
+    "AMOUNT_MINOR", "BANKS", "CHECKER", "CURRENCY", "CUT", "CYCLE", "FUND", "IMPATIENT", "MAKER", "PATIENCE", "House",
+    "answer", "bank_of", "beneficiary", "entitlement", "granted", "instruction", "payee", "received",
+]  # fmt: skip

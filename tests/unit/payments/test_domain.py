@@ -1,0 +1,92 @@
+"""The pure rules of payments: machine, lists, decisions."""
+
+import itertools
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from salur.payments import main as payments_main
+from salur.payments.domain.lists import WHO_MUST_ACT, Candidate, ListBuilder
+from salur.payments.domain.machine import MOVES, MoveRefused, moved
+from salur.payments.domain.results import BankResult, Standing, Unusable, decide, read_result
+
+MIGRATION = Path(payments_main.__file__).parent / "migrations" / "0002.payments.sql"
+
+
+def test_only_declared_moves_are_possible() -> None:
+    for before, after in itertools.product(MOVES, MOVES):
+        if after in MOVES[before]:
+            assert moved(before, after) == after
+        else:
+            with pytest.raises(MoveRefused):
+                moved(before, after)
+
+
+def test_the_database_guards_the_same_machine() -> None:
+    """Every move of the domain but the first, which is the row's insertion, stands in the trigger, and no other."""
+    trigger = MIGRATION.read_text().split("CREATE TRIGGER payment_state_machine")[1].split("EXECUTE")[0]
+    declared = set(re.findall(r"\('(\w+)', '(\w+)'\)", trigger))
+    expected = {(before, after) for before, targets in MOVES.items() for after in targets if before != "approved"}
+    assert declared == expected
+
+
+@given(st.binary(max_size=300) | st.none())
+def test_any_bytes_are_read_or_unusable(value: bytes | None) -> None:
+    with pytest.raises(Unusable):
+        read_result(value, "bank-a")
+
+
+STATES = ["instructed", "unknown", "settled", "rejected", "returned"]
+
+
+@given(st.sampled_from(STATES), st.sampled_from(["ACCC", "ACSP", "PDNG", "RJCT", "RTRN"]), st.booleans())
+def test_a_decision_moves_only_along_the_machine(state: str, status: str, same: bool) -> None:
+    standing = Standing(state, "bank-a", 5, "MXN", "AC04", "R-1", "R-2")
+    result = BankResult("m", "i", status, "AC04", 5, "MXN", "R-1" if same else "R-9", None, b"")  # type: ignore[arg-type]
+    decision = decide(standing, "bank-a", result)
+    if decision.act in STATES:
+        assert decision.act in MOVES[state]  # type: ignore[index]
+    if decision.act == "suspend":
+        assert decision.reason
+
+
+def _candidate(number: int, **changes: object) -> Candidate:
+    values: dict[str, object] = {
+        "entitlement_id": f"{number:032x}", "beneficiary_id": f"{number:031x}0", "amount_minor": 100, "currency": "MXN",
+        "region": "31", "payee_version": 1, "payee_status": "active", "bank": "bank-a", "account_token": "0" * 64,
+    }  # fmt: skip
+    return Candidate(**(values | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"amount_minor": 101}, {"payee_version": 2}, {"account_token": "1" * 64}, {"bank": "bank-b"}, {"currency": "IDR"}],
+    ids=lambda change: next(iter(change)),
+)
+def test_the_content_hash_covers_what_is_paid_to_whom(change: dict[str, object]) -> None:
+    hashes = set()
+    for changes in ({}, change):
+        builder = ListBuilder(frozenset({"bank-a", "bank-b"}))
+        builder.add(_candidate(1), blocked=False)
+        builder.add(_candidate(2, **changes), blocked=False)
+        hashes.add(builder.content_hash)
+    assert len(hashes) == 2
+
+
+def test_ranks_are_dense_over_payable_items_and_every_hold_names_who_must_act() -> None:
+    builder = ListBuilder(frozenset({"bank-a"}))
+    items = [
+        builder.add(_candidate(1), blocked=False),
+        builder.add(_candidate(2), blocked=True),
+        builder.add(_candidate(3, payee_status="closed"), blocked=False),
+        builder.add(_candidate(4, bank="bank-z"), blocked=False),
+        builder.add(_candidate(5, amount_minor=0), blocked=False),
+        builder.add(_candidate(6), blocked=False),
+    ]
+    assert [item.rank for item in items] == [1, None, None, None, None, 2]
+    assert set(builder.held) == {"input-blocked", "no-account", "bank-unknown", "nothing-due"}
+    assert set(builder.held) <= set(WHO_MUST_ACT)
+    assert (builder.items, builder.amount_minor) == (2, 200)
