@@ -90,7 +90,9 @@ class Kafka:
         self._config.write_text(self._properties(), encoding="utf-8")
         java = [str(JAVA), *JVM, f"-Dlog4j2.configurationFile={log4j}", "-cp", path]
         if not (self.data_dir / "logs" / "meta.properties").exists():
-            cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+            cluster = (
+                "s" + urlsafe_b64encode(uuid.uuid4().bytes).decode()[:21]
+            )  # never a leading dash, which reads as an option
             command = [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._config)]
             done = subprocess.run(command, capture_output=True, text=True, check=False, env=self._env)  # noqa: S603
             if done.returncode != 0:

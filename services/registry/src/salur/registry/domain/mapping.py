@@ -1,9 +1,12 @@
 """The mapping file: which column of a list becomes which field."""
 
 import hashlib
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from salur.registry.domain.household import MAX_ATTRIBUTES
 
 Column = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
@@ -22,16 +25,27 @@ class IdentifierColumn(_Strict):
 
 
 class AttributeColumn(_Strict):
-    """A column that becomes an attribute. An empty cell is None; `required` refuses the row instead."""
+    """A column that becomes an attribute. An empty cell is None; `required` refuses the row instead.
+
+    `missing` names further cell contents that mean "not reported", for example `NA` or `-99`.
+    """
 
     column: Column
     type: Literal["int", "float", "bool", "string"]
     required: bool = False
+    missing: list[Annotated[str, StringConstraints(min_length=1, max_length=40)]] = Field(
+        default_factory=list, max_length=20
+    )
+
+
+Attributes = Annotated[dict[FieldName, AttributeColumn], Field(max_length=MAX_ATTRIBUTES)]
 
 
 class MemberColumns(_Strict):
+    """One member per row."""
+
     identifier: IdentifierColumn | None = None
-    attributes: dict[FieldName, AttributeColumn] = Field(default_factory=dict)
+    attributes: Attributes = Field(default_factory=dict)
 
 
 class PayeeColumns(_Strict):
@@ -49,6 +63,8 @@ class SyntheticPayee(_Strict):
 
 
 class PayeeMapping(_Strict):
+    """Where accounts come from: columns of the list, or made up."""
+
     columns: PayeeColumns | None = None
     synthetic: SyntheticPayee | None = None
 
@@ -65,7 +81,7 @@ class Mapping(_Strict):
     name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
     household: IdentifierColumn
     region: Column
-    attributes: dict[FieldName, AttributeColumn] = Field(default_factory=dict)
+    attributes: Attributes = Field(default_factory=dict)
     member: MemberColumns | None = None
     payee: PayeeMapping | None = None
 
@@ -85,20 +101,27 @@ class MappingInvalid(ValueError):
     """The mapping file is wrong; its author must mend the places named."""
 
 
-def parse_mapping(document: Any) -> Mapping:
-    """Check a mapping. Raises MappingInvalid naming each place."""
+def parse_mapping(document: Any, banks: Collection[str] = ()) -> Mapping:
+    """Check a mapping; `banks` are those it may name, empty = any. Raises MappingInvalid with each place."""
     try:
-        return Mapping.model_validate(document)
+        mapping = Mapping.model_validate(document)
     except ValidationError as error:
         places = "; ".join(
             f"{'.'.join(str(part) for part in item['loc']) or 'mapping'}: {item['msg']}"
             for item in error.errors(include_input=False)[:5]
         )
         raise MappingInvalid(f"the mapping is wrong at {places}: mend the mapping file") from None
+    synthetic = mapping.payee.synthetic if mapping.payee else None
+    unknown = sorted(set(synthetic.banks) - set(banks)) if synthetic and banks else []
+    if unknown:
+        raise MappingInvalid(
+            f"the mapping names banks that are no partners here: {', '.join(unknown)}; known are {', '.join(banks)}"
+        )
+    return mapping
 
 
 def synthetic_account(seed: str, banks: list[str]) -> tuple[str, str, str]:
     """(bank, number, holder) made from an identifier: plainly not a real account."""
     digest = hashlib.sha256(seed.encode()).digest()
-    number = "9" + str(int.from_bytes(digest[:8], "big"))[:11].rjust(11, "0")
-    return banks[digest[8] % len(banks)], number, f"Synthetic holder {number[-4:]}"
+    number = f"9{int.from_bytes(digest[:8], 'big') % 10**15:015d}"
+    return banks[digest[8] % len(banks)], number, f"Synthetic holder {number[-6:]}"

@@ -1,0 +1,122 @@
+"""The registry's HTTP API: bulk imports."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+
+from salur.common.errors import Invalid, NotFound
+from salur.common.http import Caller, permit
+from salur.common.service import Runtime
+from salur.registry.bodies import ImportBody
+from salur.registry.domain.mapping import MappingInvalid, parse_mapping
+from salur.registry.spool import Incoming, spool_path
+from salur.registry.store import queries
+from salur.registry.usecases.announce import FIRST_ROW, announce
+
+REPORT_PAGE = 5_000
+HASH_DIFFERS = "the content is not the file announced (SHA-256 differs): whoever sent it must send that file again"
+WANTED = ("awaiting-content", "failed")
+"""States in which content is taken."""
+
+
+def import_routes(runtime: Runtime) -> APIRouter:
+    """Announce a file, send it, watch it, read what was refused."""
+    router = APIRouter()
+    _send(router, runtime)
+    _watch(router, runtime)
+    return router
+
+
+def _send(router: APIRouter, runtime: Runtime) -> None:
+    @router.post("/imports", status_code=201, tags=["imports"])
+    async def announce_file(
+        body: ImportBody, response: Response, caller: Annotated[Caller, permit("import:run")]
+    ) -> dict[str, str]:
+        """Announce a file by its hash and mapping; the same file is the same import (200)."""
+        try:
+            parse_mapping(body.mapping, runtime.settings.banks)
+        except MappingInvalid as error:
+            raise Invalid(str(error), code="mapping-invalid", who="author of the mapping") from None
+        async with runtime.db.transaction() as conn:
+            import_id, state, new = await announce(
+                conn, name=body.name, sha256=body.sha256, size=body.size, mapping=body.mapping, actor=caller.actor,
+                regions=caller.regions,
+            )  # fmt: skip
+        response.status_code = 201 if new else 200
+        return {"import_id": import_id, "state": state}
+
+    @router.put("/imports/{import_id}/content", status_code=202, tags=["imports"])
+    async def content(
+        import_id: str, request: Request, caller: Annotated[Caller, permit("import:run")]
+    ) -> dict[str, str]:
+        """Send the file. It rests durably before this answers; its rows are taken in the background."""
+        job = await _job(runtime, import_id, caller)
+        if job["state"] not in WANTED:
+            async for _ in request.stream():
+                pass  # a client that is cut off while it sends could not read the answer
+            return {"import_id": import_id, "state": job["state"]}
+        incoming = Incoming(spool_path(runtime.settings.state_dir, import_id))
+        try:
+            digest = await incoming.receive(request.stream(), job["size"])
+            if digest != job["sha256"]:
+                async with runtime.db.transaction() as conn:
+                    await queries.refuse_content(conn, import_id=import_id, reason=HASH_DIFFERS)
+                raise Invalid(HASH_DIFFERS, code="hash-differs", who="caller")
+            # The lock keeps a second sender's content from coming between the file and its state.
+            async with runtime.db.transaction() as conn:
+                state = (await queries.lock_import(conn, import_id=import_id))["state"]
+                if state in WANTED:
+                    incoming.keep()
+                    await queries.queue_import(conn, import_id=import_id)
+                    state = "queued"
+        finally:
+            incoming.discard()
+        return {"import_id": import_id, "state": state}
+
+
+def _watch(router: APIRouter, runtime: Runtime) -> None:
+    @router.get("/imports/{import_id}", tags=["imports"])
+    async def status(import_id: str, caller: Annotated[Caller, permit("import:read")]) -> dict[str, Any]:
+        """How far an import is. `rows` are the lines taken so far, refused ones included."""
+        job = await _job(runtime, import_id, caller)
+        names = ("import_id", "name", "state", "reason", "households", "refused_rows", "warnings")
+        return {**{name: job[name] for name in names}, "rows": job["next_row"] - FIRST_ROW}
+
+    @router.get("/imports/{import_id}/report", tags=["imports"])
+    async def report(import_id: str, caller: Annotated[Caller, permit("import:read")]) -> StreamingResponse:
+        """Every refused or doubtful row: file, row, column, severity, reason. Never a value of the row."""
+        job = await _job(runtime, import_id, caller)
+        return StreamingResponse(_report(runtime, import_id, job["name"]), media_type="text/csv")
+
+
+async def _job(runtime: Runtime, import_id: str, caller: Caller) -> Any:
+    async with runtime.db.connection() as conn:
+        job = await queries.import_by_id(conn, import_id=import_id)
+    # Who sees a part of the country only sees their own files: a report may speak of any region.
+    if job is None or (caller.regions and job["actor"] != caller.actor):
+        raise NotFound("no import of that id: announce the file first", code="import-unknown", who="caller")
+    return job
+
+
+async def _report(runtime: Runtime, import_id: str, name: str) -> AsyncIterator[str]:
+    yield "file,row,column,severity,reason\n"
+    row, column, reason = 0, "", ""
+    while True:
+        async with runtime.db.connection() as conn:
+            page = await queries.issues_after(
+                conn, import_id=import_id, row=row, column=column, reason=reason, most=REPORT_PAGE
+            )
+        yield "".join(
+            f"{cell(name)},{i['row']},{cell(i['column'])},{i['severity']},{cell(i['reason'])}\n" for i in page
+        )
+        if len(page) < REPORT_PAGE:
+            return
+        row, column, reason = page[-1]["row"], page[-1]["column"], page[-1]["reason"]
+
+
+def cell(text: str) -> str:
+    """A quoted CSV cell that no spreadsheet takes for a formula."""
+    safe = "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return '"' + safe.replace('"', '""') + '"'

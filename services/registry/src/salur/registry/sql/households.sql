@@ -1,0 +1,62 @@
+-- name: insert_households
+INSERT INTO household (household_id, version, region, attributes, members, content_token, import_id)
+SELECT id, 1, region, attributes::jsonb, members::jsonb, token, import_id
+FROM unnest(:ids::text[], :regions::text[], :attributes::text[], :members::text[], :tokens::text[],
+            :import_ids::text[]) AS g (id, region, attributes, members, token, import_id)
+ON CONFLICT DO NOTHING RETURNING household_id;
+
+-- name: known_households
+SELECT household_id, content_token, import_id FROM household WHERE household_id = ANY(:ids::text[]);
+
+-- name: household^
+SELECT h.household_id, h.version, h.region, h.attributes, h.members, h.registered_at,
+       p.bank, p.version AS payee_version, p.status AS payee_status
+FROM household h LEFT JOIN payee p USING (household_id) WHERE h.household_id = :id;
+
+-- name: lock_households
+SELECT household_id, version, region, attributes, members FROM household
+WHERE household_id = ANY(:ids::text[]) ORDER BY household_id FOR UPDATE;
+
+-- name: change_households!
+UPDATE household h SET version = g.version, region = g.region, attributes = g.attributes::jsonb,
+    members = g.members::jsonb
+FROM unnest(:ids::text[], :versions::int[], :regions::text[], :attributes::text[], :members::text[])
+    AS g (id, version, region, attributes, members)
+WHERE h.household_id = g.id;
+
+-- name: payees
+SELECT household_id, version, account_token, sealed FROM payee WHERE household_id = ANY(:ids::text[]);
+
+-- name: save_payees!
+INSERT INTO payee (household_id, version, status, bank, account_token, sealed)
+SELECT id, version, 'active', bank, token, sealed
+FROM unnest(:ids::text[], :versions::int[], :banks::text[], :tokens::text[], :sealed::bytea[])
+    AS g (id, version, bank, token, sealed)
+ON CONFLICT (household_id) DO UPDATE SET version = excluded.version, status = excluded.status, bank = excluded.bank,
+    account_token = excluded.account_token, sealed = excluded.sealed;
+
+-- name: known_identifiers
+SELECT i.scheme, i.token, i.household_id, i.member_id
+FROM unnest(:schemes::text[], :tokens::text[]) AS g (scheme, token)
+JOIN identifier i ON i.token = g.token AND i.scheme = g.scheme;
+
+-- name: member_identifiers
+SELECT scheme, token, household_id, member_id FROM identifier
+WHERE household_id = ANY(:ids::text[]) AND member_id IS NOT NULL;
+
+-- name: delete_identifiers!
+DELETE FROM identifier i USING unnest(:schemes::text[], :tokens::text[]) AS g (scheme, token)
+WHERE i.token = g.token AND i.scheme = g.scheme;
+
+-- name: identifier_owner^
+SELECT household_id, member_id FROM identifier WHERE scheme = :scheme AND token = :token;
+
+-- name: count_households$
+SELECT count(*) FROM household;
+
+-- name: insert_cut^
+INSERT INTO registry_cut (cut_id, name, households, made_by) VALUES (:cut_id, :name, :households, :made_by)
+ON CONFLICT DO NOTHING RETURNING cut_id;
+
+-- name: cut_by_name^
+SELECT cut_id, name, households FROM registry_cut WHERE name = :name;

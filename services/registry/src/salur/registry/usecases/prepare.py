@@ -1,0 +1,129 @@
+"""Everything of a registration that needs no database: ids, keyed hashes, sealed values, rows and events."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from salur.common.contracts.registry import HouseholdRegistered, PayeeRegistered
+from salur.common.contracts.registry import Member as MemberFact
+from salur.common.events import Draft
+from salur.common.secrets import Secrets
+from salur.common.values import derived_id
+from salur.registry.domain.household import Household, Identifier, Member, Payee, check_household
+from salur.registry.store import HouseholdRow, IdentifierRow, Key, PayeeRow, json_text
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A registration ready to be written. `member_keys` are the identifiers of each member, in member order."""
+
+    household_id: str
+    household: HouseholdRow
+    identifiers: list[IdentifierRow]
+    member_keys: list[list[Key]]
+    payee: PayeeRow | None
+    drafts: list[Draft]
+
+    @property
+    def content_token(self) -> str:
+        return self.household.content_token
+
+    def places(self) -> list[Key]:
+        """Where its identifiers stand."""
+        return [(row.scheme, row.token) for row in self.identifiers]
+
+
+def prepare(
+    household: Household,
+    secrets: Secrets,
+    *,
+    actor: str,
+    cause: str,
+    banks: Collection[str] = (),
+    import_id: str | None = None,
+) -> Prepared:
+    """Make a registration ready. Raises HouseholdInvalid."""
+    check_household(household, banks)
+    first = household.identifiers[0]
+    household_id = household_id_of(first, secrets)
+    identifiers = [identifier_row(i, household_id, None, secrets) for i in household.identifiers]
+    member_keys: list[list[Key]] = []
+    members: list[dict[str, Any]] = []
+    for number, member in enumerate(household.members):
+        member_id = member_id_of(member, f"{household_id}/{number}", secrets)
+        rows = [identifier_row(i, household_id, member_id, secrets) for i in member.identifiers]
+        members.append({"member_id": member_id, "attributes": member.attributes})
+        member_keys.append([(row.scheme, row.token) for row in rows])
+        identifiers += rows
+    row = HouseholdRow(
+        household_id,
+        household.region,
+        json_text(household.attributes),
+        json_text(members),
+        secrets.token("registration", household.canonical()),
+        import_id,
+    )
+    fact = HouseholdRegistered(
+        household_id=household_id,
+        version=1,
+        region=household.region,
+        member_count=len(members),
+        attributes=household.attributes,
+        members=[MemberFact.model_construct(**member) for member in members],
+    )
+    drafts = [Draft(fact, household_id, actor, cause)]
+    payee = None
+    if household.payee is not None:
+        payee = payee_row(household.payee, household_id, 1, secrets)
+        drafts.append(Draft(payee_fact(household.payee, payee), household_id, actor, cause))
+    return Prepared(household_id, row, identifiers, member_keys, payee, drafts)
+
+
+def household_id_of(identifier: Identifier, secrets: Secrets) -> str:
+    """A household's id is made by its first identifier; without the service's key it tells nothing of it."""
+    return derived_id("household", identifier.scheme, secrets.token(identifier.scheme, identifier.value))
+
+
+def member_id_of(member: Member, otherwise: str, secrets: Secrets) -> str:
+    """A member's id is made by the first identifier, else by the place `otherwise`."""
+    if member.member_id is not None:
+        return member.member_id
+    if not member.identifiers:
+        return derived_id("member", otherwise)
+    first = member.identifiers[0]
+    return derived_id("member", first.scheme, secrets.token(first.scheme, first.value))
+
+
+def identifier_row(identifier: Identifier, household_id: str, member_id: str | None, secrets: Secrets) -> IdentifierRow:
+    """The value sealed, bound to the place where it is found."""
+    token = secrets.token(identifier.scheme, identifier.value)
+    return IdentifierRow(
+        identifier.scheme, token, household_id, member_id, secrets.seal(identifier.value.encode(), token.encode())
+    )
+
+
+def payee_row(payee: Payee, household_id: str, version: int, secrets: Secrets) -> PayeeRow:
+    """The account sealed. Its token is equal for a shared account and tells nothing without the key."""
+    token = secrets.token("account", f"{payee.bank}/{payee.number}")
+    sealed = secrets.seal(orjson.dumps([payee.bank, payee.number, payee.holder]), household_id.encode())
+    return PayeeRow(household_id, version, payee.bank, token, sealed)
+
+
+def open_payee(sealed: bytes, household_id: str, secrets: Secrets) -> Payee:
+    """The inverse of sealing. Raises SealBroken."""
+    return Payee(*orjson.loads(secrets.open(sealed, household_id.encode())))
+
+
+def payee_fact(payee: Payee, row: PayeeRow) -> PayeeRegistered:
+    """The event that tells payments where a household is paid."""
+    return PayeeRegistered(
+        beneficiary_id=row.household_id,
+        version=row.version,
+        status="active",
+        bank=payee.bank,
+        account_number=payee.number,
+        account_holder=payee.holder,
+        account_token=row.account_token,
+    )

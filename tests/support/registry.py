@@ -1,0 +1,69 @@
+"""A registry without its process: real database, real migrations, no relay."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from salur.common.auth import local_issuer, mint
+from salur.common.contracts.topics import topics_written_by
+from salur.common.database import Connection, migrate
+from salur.common.service import Process, Runtime, Service
+from salur.common.settings import Settings
+from salur.registry.main import build
+
+BANKS = "bank-a,bank-b,bank-c"
+
+
+@asynccontextmanager
+async def open_registry(database_url: str, folder: Path) -> AsyncIterator[tuple[Runtime, Service]]:
+    """A runtime with its streams declared, and the service built on it."""
+    key = folder / "master.key"
+    if not key.exists():
+        key.write_text(os.urandom(32).hex())
+    settings = Settings(
+        database_url=database_url, kafka_bootstrap="127.0.0.1:1", jwks_file=local_issuer(folder / "issuer"),
+        master_key_file=key, state_dir=folder / "state", banks=BANKS,
+    )  # fmt: skip
+    runtime = Runtime("registry", settings)
+    service = build(runtime)
+    migrate(database_url, [service.migrations])
+    await runtime.db.open()
+    try:
+        async with runtime.db.transaction() as conn:
+            await runtime.store.declare(conn, topics_written_by("registry"))
+            await runtime.store.load_partitions(conn)
+        yield runtime, service
+    finally:
+        await runtime.db.close()
+
+
+@asynccontextmanager
+async def api(
+    runtime: Runtime, service: Service, regions: list[str] | None = None, sub: str = "person:registrar"
+) -> AsyncIterator[httpx.AsyncClient]:
+    """The HTTP API as a registrar sees it, of the whole country or of some regions."""
+    app = Process(runtime, service, frozenset({"http"})).app()
+    token = mint(runtime.settings.jwks_file.parent, sub, ["registrar"], regions)
+    headers = {"authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://registry", headers=headers
+    ) as client:
+        yield client
+
+
+async def run_imports(service: Service, most: int = 1_000) -> None:
+    """Let the import worker step until nothing waits."""
+    (worker,) = service.workers
+    for _ in range(most):
+        if not await worker.step():
+            return
+    raise AssertionError(f"imports still wait after {most} steps")
+
+
+async def event_counts(conn: Connection) -> dict[str, int]:
+    """Events by type."""
+    rows = await conn.fetch("SELECT type, count(*) AS n FROM event GROUP BY type")
+    return {row["type"]: row["n"] for row in rows}
