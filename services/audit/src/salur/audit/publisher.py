@@ -69,7 +69,10 @@ class Publisher:
                 end = min(size, writer.size + CHUNK)
                 leaves = await store.leaves(conn, writer.size, end)
             if leaves:
+                # A writer that failed half way must not go on: the next step opens again from the checkpoint.
+                self._writer = None
                 await asyncio.to_thread(writer.append, leaves)
+                self._writer = writer
             return size > end
 
     async def publish(self) -> Checkpoint | None:

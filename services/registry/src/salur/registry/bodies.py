@@ -37,6 +37,15 @@ class IdentifierBody(_Body):
         return Identifier(self.scheme, self.value)
 
 
+class IdentifiersBody(_Body):
+    """Many values of one scheme."""
+
+    scheme: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+    values: list[Annotated[str, StringConstraints(min_length=1, max_length=200)]] = Field(
+        min_length=1, max_length=1_000
+    )
+
+
 class MemberBody(_Body):
     """A person of the household."""
 

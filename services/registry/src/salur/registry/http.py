@@ -10,7 +10,7 @@ from salur.common.errors import Forbidden
 from salur.common.events import Draft
 from salur.common.http import Caller, permit
 from salur.common.service import Coalescer, Runtime
-from salur.registry.bodies import ChangeBody, CutBody, HouseholdBody, IdentifierBody, PayeeBody
+from salur.registry.bodies import ChangeBody, CutBody, HouseholdBody, IdentifierBody, IdentifiersBody, PayeeBody
 from salur.registry.store import queries
 from salur.registry.usecases.change import Change, Changed, NewPayee, change, change_payees, unknown_household
 from salur.registry.usecases.cut import make_cut
@@ -69,6 +69,17 @@ def _read(router: APIRouter, runtime: Runtime) -> None:
         if row is None or not caller.sees(row["region"]):
             raise unknown_household()
         return {"household_id": owner["household_id"], "member_id": owner["member_id"]}
+
+    @router.post("/households/find-many", tags=["households"])
+    async def find_households(
+        body: IdentifiersBody, caller: Annotated[Caller, permit("household:read")]
+    ) -> dict[str, list[str | None]]:
+        """Find up to 1,000 identifiers of one scheme; the answers stand in the same order, null where unknown."""
+        tokens = [runtime.secrets.token(body.scheme, value) for value in body.values]
+        async with runtime.db.connection() as conn:
+            rows = await queries.identifier_owners(conn, scheme=body.scheme, tokens=tokens)
+        seen = {row["place"]: row["household_id"] for row in rows if caller.sees(row["region"])}
+        return {"household_ids": [seen.get(place) for place in range(1, len(tokens) + 1)]}
 
     @router.get("/counts", tags=["households"])
     async def counts(_caller: Annotated[Caller, permit("import:read")]) -> dict[str, int]:

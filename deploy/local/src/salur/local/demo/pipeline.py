@@ -13,6 +13,7 @@ from salur.local.client import CallFailed, Client
 from salur.local.platform import Platform
 
 STAGE_TIMEOUT_S = 300.0
+FIND_PAGE = 1_000
 FUND_BUDGET_MINOR = 10**12
 _T = TypeVar("_T")
 
@@ -155,7 +156,7 @@ class Pipeline:
     def agreement(self, file: Path, programme_id: str) -> float:
         """Share of households whose poverty criterion says what the file's published answer says.
 
-        Counts agree by household when totals per published answer agree; compared one by one through identifiers.
+        Households are matched one by one through their identifiers.
         """
         published: dict[str, bool] = {}
         with file.open(encoding="utf-8-sig", newline="") as rows:
@@ -163,11 +164,12 @@ class Pipeline:
                 published.setdefault(row["household_id"], row["published_eligible"] == "1")
         decided = self._poverty(programme_id)
         agreeing = 0
-        for value, expected in published.items():
-            found = self.registrar.call(
-                "registry", "POST", "/households/find", json={"scheme": "progresa-household", "value": value}
-            )
-            agreeing += decided.get(found["household_id"]) == expected
+        values = list(published)
+        for start in range(0, len(values), FIND_PAGE):
+            page = values[start : start + FIND_PAGE]
+            body = {"scheme": "progresa-household", "values": page}
+            found = self.registrar.call("registry", "POST", "/households/find-many", json=body)["household_ids"]
+            agreeing += sum(decided.get(i) == published[value] for value, i in zip(page, found, strict=True))
         return agreeing / len(published) if published else 0.0
 
     def _poverty(self, programme_id: str) -> dict[str, bool]:

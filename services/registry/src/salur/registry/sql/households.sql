@@ -60,3 +60,9 @@ ON CONFLICT DO NOTHING RETURNING cut_id;
 
 -- name: cut_by_name^
 SELECT cut_id, name, households FROM registry_cut WHERE name = :name;
+
+-- name: identifier_owners
+SELECT g.place, i.household_id, h.region
+FROM unnest(:tokens::text[]) WITH ORDINALITY AS g (token, place)
+JOIN identifier i ON i.scheme = :scheme AND i.token = g.token
+JOIN household h ON h.household_id = i.household_id ORDER BY g.place;
