@@ -46,7 +46,6 @@ class Bank:
 
     def stop(self) -> None:
         self._stopping.set()
-        self._work.set()
 
     async def run(self) -> None:
         """Read and answer; a task that fails ends the bank."""
@@ -142,8 +141,10 @@ class Bank:
                 continue
             due_at = await self._with_book(self._book.next_due_at)
             wait_s = IDLE_WAIT_S if due_at is None else min(IDLE_WAIT_S, max(0.0, due_at - time.time()))
+            # Not wait_for: on Python 3.11 it swallows a cancellation that comes with the event.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._work.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._work.wait()
 
     async def _send(self, producer: AIOKafkaProducer, answers: list[Outgoing], partitions: int) -> None:
         futures: list[asyncio.Future[Any]] = []
