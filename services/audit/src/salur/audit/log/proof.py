@@ -4,14 +4,16 @@ The leaf stands base64 in the `extra` line, so that a receipt is checked with no
 """
 
 import base64
+import re
 from dataclasses import dataclass
 
 from salur.audit.log.errors import MalformedNote
-from salur.audit.log.note import Checkpoint, VerifierKey, _b64, open_checkpoint
+from salur.audit.log.note import MAX_SIZE, Checkpoint, VerifierKey, decode_base64, open_checkpoint
 from salur.audit.log.tree import leaf_hash, verify_inclusion
 
 HEADER = "c2sp.org/tlog-proof@v1"
 MAX_HASHES = 63
+_INDEX = re.compile(r"(0|[1-9][0-9]{0,18})\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,12 @@ class Receipt:
         if not lines[1].startswith("extra ") or not lines[2].startswith("index "):
             raise MalformedNote("a receipt has an extra line with the leaf and an index line")
         number = lines[2].removeprefix("index ")
-        if not number.isascii() or not number.isdigit() or len(number) > 19 or len(lines) > MAX_HASHES + 3:
+        if not _INDEX.match(number) or int(number) > MAX_SIZE or len(lines) > MAX_HASHES + 3:
             raise MalformedNote("the index is no number or there are too many hashes")
-        hashes = tuple(_b64(line) for line in lines[3:])
+        hashes = tuple(decode_base64(line) for line in lines[3:])
         if any(len(item) != 32 for item in hashes):
             raise MalformedNote("a hash of the proof is no SHA-256")
-        return cls(_b64(lines[1].removeprefix("extra ")), int(number), hashes, checkpoint)
+        return cls(decode_base64(lines[1].removeprefix("extra ")), int(number), hashes, checkpoint)
 
     def verify(self, key: VerifierKey) -> Checkpoint:
         """The tree head that holds the leaf. Raises MalformedNote, SignatureBroken, ProofBroken."""

@@ -1,6 +1,6 @@
 """Merkle tree hashing and proofs. Source: RFC 6962 §2.1, RFC 9162 §2.1.3 and §2.1.4."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 
 from salur.audit.log.errors import ProofBroken
@@ -20,6 +20,23 @@ def leaf_hash(leaf: bytes) -> bytes:
 def node_hash(left: bytes, right: bytes) -> bytes:
     """SHA-256(0x01 ‖ left ‖ right)."""
     return sha256(b"\x01" + left + right).digest()
+
+
+def leaf_hashes(leaves: Iterable[bytes]) -> list[bytes]:
+    """Hashes of many leaves, in order."""
+    return [sha256(b"\x00" + leaf).digest() for leaf in leaves]
+
+
+def parents(row: bytes) -> bytes:
+    """The row of nodes above a row of an even number of hashes, both as one byte string."""
+    return b"".join([sha256(b"\x01" + row[at : at + 64]).digest() for at in range(0, len(row), 64)])
+
+
+def perfect_root(row: bytes) -> bytes:
+    """Root over a row of 1, 2, 4 … hashes."""
+    while len(row) > HASH_SIZE:
+        row = parents(row)
+    return row
 
 
 def complete_subtrees(first: int, end: int) -> list[tuple[int, int]]:
@@ -50,21 +67,41 @@ def _split(size: int) -> int:
     return 1 << ((size - 1).bit_length() - 1)
 
 
+class Prover:
+    """Builds inclusion proofs within one tree size; the few nodes over an incomplete range are computed once."""
+
+    def __init__(self, size: int, read: HashReader) -> None:
+        self.size = size
+        self._read = read
+        self._incomplete: dict[int, bytes] = {}
+
+    def inclusion(self, index: int) -> list[bytes]:
+        """PATH(index, D[size]), from the leaf's sibling to the root's child. Raises ValueError outside the tree."""
+        size, read = self.size, self._read
+        if not 0 <= index < size:
+            raise ValueError(f"index {index} is outside a tree of size {size}")
+        # Below `turn` this leaf's path and the last one's differ: there all siblings but the top one are complete.
+        turn = (index ^ (size - 1)).bit_length()
+        path = [read(level, (index >> level) ^ 1) for level in range(turn - 1)]
+        if turn:
+            path.append(self._up_to_end(((index >> (turn - 1)) ^ 1) << (turn - 1)))
+        rest, level = index >> turn, turn
+        while rest:
+            if rest & 1:
+                path.append(read(level, rest - 1))
+            rest >>= 1
+            level += 1
+        return path
+
+    def _up_to_end(self, first: int) -> bytes:
+        if first not in self._incomplete:
+            self._incomplete[first] = range_root(first, self.size, self._read)
+        return self._incomplete[first]
+
+
 def inclusion_proof(index: int, size: int, read: HashReader) -> list[bytes]:
     """PATH(index, D[size]). Raises ValueError for an index outside the tree."""
-    if not 0 <= index < size:
-        raise ValueError(f"index {index} is outside a tree of size {size}")
-    first, end = 0, size
-    siblings: list[tuple[int, int]] = []
-    while end - first > 1:
-        middle = first + _split(end - first)
-        if index < middle:
-            siblings.append((middle, end))
-            end = middle
-        else:
-            siblings.append((first, middle))
-            first = middle
-    return [range_root(start, stop, read) for start, stop in reversed(siblings)]
+    return Prover(size, read).inclusion(index)
 
 
 def verify_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes], root: bytes) -> None:

@@ -1,26 +1,33 @@
 """Verify a log from its files alone: checkpoint, every bundle, every tile, the root, every inclusion proof."""
 
-import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from salur.audit.log.errors import LogBroken, LogError
 from salur.audit.log.note import VerifierKey, open_checkpoint
+from salur.audit.log.streams import Streams
 from salur.audit.log.tiles import HEIGHT, WIDTH, TileReader, tile_path
-from salur.audit.log.tree import HASH_SIZE, inclusion_proof, leaf_hash, node_hash, verify_inclusion
+from salur.audit.log.tree import HASH_SIZE, Prover, leaf_hash, leaf_hashes, perfect_root, verify_inclusion
 
 
 @dataclass(slots=True)
 class VerifyReport:
-    """What a verification found. `first_bad_index` is -1 when nothing is wrong or no leaf can be named."""
+    """What a verification found. `first_bad_index` is -1 when nothing is wrong or no leaf can be named.
+
+    `gaps` counts places where a stream does not go on with its next sequence, `missing` the sequences no entry holds,
+    `duplicates` entries that repeat one, `outside` commitments of outside topics, `malformed` entries of no known form.
+    """
 
     size: int = 0
     root: str = ""
     entries_read: int = 0
     streams: int = 0
     gaps: int = 0
+    missing: int = 0
+    duplicates: int = 0
+    outside: int = 0
+    malformed: int = 0
     proofs_checked: int = 0
     proofs_failed: int = 0
     seconds: float = 0.0
@@ -29,18 +36,20 @@ class VerifyReport:
 
     @property
     def ok(self) -> bool:
+        """Whether nothing is wrong."""
         return not self.problems
 
 
-def verify_log(folder: Path, key: VerifierKey | None = None) -> VerifyReport:
+def verify_log(folder: Path, key: VerifierKey | None = None, *, proofs: bool = True) -> VerifyReport:
     """Re-derive everything under `folder`. `key` defaults to `log.pub` there: give the key you trust instead.
 
-    Never raises for a broken log: the report names the problem and the first bad index.
+    `proofs` also builds the inclusion proof of every entry and verifies it against the signed root. Never raises for a
+    broken log: the report names the problem and the first bad index.
     """
     began = time.monotonic()
     report = VerifyReport()
     try:
-        _verify(folder, key or VerifierKey.parse(_text(folder, "log.pub")), report)
+        _verify(folder, key or VerifierKey.parse(_text(folder, "log.pub")), report, proofs)
     except LogError as error:
         report.problems.append(str(error))
         report.first_bad_index = error.index if isinstance(error, LogBroken) else -1
@@ -55,28 +64,40 @@ def _text(folder: Path, name: str) -> str:
         raise LogBroken(f"{name} is missing or no text: ask the audit for it") from None
 
 
-def _verify(folder: Path, key: VerifierKey, report: VerifyReport) -> None:
+def _verify(folder: Path, key: VerifierKey, report: VerifyReport, proofs: bool) -> None:
     head = open_checkpoint(_text(folder, "checkpoint"), key)
     report.size, report.root = head.size, head.root.hex()
     reader = TileReader(folder, head.size)
-    sequences: dict[str, int] = {}
+    streams = Streams()
     for number in range((head.size + WIDTH - 1) // WIDTH):
         leaves = reader.entries(number)
         _compare_bundle(reader, number, leaves)
         report.entries_read += len(leaves)
-        for leaf in leaves:
-            _follow(leaf, sequences, report)
+        for index, leaf in enumerate(leaves, number * WIDTH):
+            streams.take(index, leaf)
     _compare_levels(reader)
     if reader.root() != head.root:
         raise LogBroken("the tiles do not lead to the signed root: the log was rewritten, tell the auditors")
-    report.streams = len(sequences)
-    if report.gaps:
-        report.problems.append(f"{report.gaps} gaps in the streams: the trail is not complete, the audit must act")
-    _check_proofs(reader, head.root, report)
+    _report_streams(streams, report)
+    if proofs:
+        _check_proofs(reader, head.root, report)
+
+
+def _report_streams(streams: Streams, report: VerifyReport) -> None:
+    report.streams, report.gaps, report.missing = len(streams), streams.breaks, streams.missing
+    report.duplicates, report.outside, report.malformed = streams.duplicates, streams.outside, streams.malformed
+    if streams.first_problem:
+        report.first_bad_index, first = streams.first_problem
+        report.problems.append(
+            f"{report.gaps} gaps in the streams ({report.missing} sequences missing), {report.duplicates} duplicates, "
+            f"{report.malformed} malformed entries, first: {first}. The trail is not complete: the audit must act"
+        )
 
 
 def _compare_bundle(reader: TileReader, number: int, leaves: list[bytes]) -> None:
     tile = reader.tile(0, number)
+    if b"".join(leaf_hashes(leaves)) == tile:
+        return
     for offset, leaf in enumerate(leaves):
         if leaf_hash(leaf) != tile[offset * HASH_SIZE : (offset + 1) * HASH_SIZE]:
             index = number * WIDTH + offset
@@ -87,39 +108,21 @@ def _compare_levels(reader: TileReader) -> None:
     level = 1
     while count := reader.size >> (HEIGHT * level):
         for number in range(count):
-            below = reader.tile(level - 1, number)
-            row = [below[i : i + HASH_SIZE] for i in range(0, len(below), HASH_SIZE)]
-            while len(row) > 1:
-                row = [node_hash(row[i], row[i + 1]) for i in range(0, len(row), 2)]
             tile, offset = divmod(number, WIDTH)
-            if reader.tile(level, tile)[offset * HASH_SIZE : (offset + 1) * HASH_SIZE] != row[0]:
+            stated = reader.tile(level, tile)[offset * HASH_SIZE : (offset + 1) * HASH_SIZE]
+            if stated != perfect_root(reader.tile(level - 1, number)):
+                name = tile_path(str(level), tile, min(WIDTH, count - tile * WIDTH))
                 first = number << (HEIGHT * level)
-                raise LogBroken(f"{tile_path(str(level), tile)} does not follow from level {level - 1}", first)
+                raise LogBroken(f"{name} does not follow from level {level - 1}", first)
         level += 1
 
 
-def _follow(leaf: bytes, sequences: dict[str, int], report: VerifyReport) -> None:
-    try:
-        event: Any = json.loads(leaf)
-    except ValueError:
-        return
-    stream = event.get("stream") if isinstance(event, dict) else None
-    sequence = event.get("sequence") if isinstance(event, dict) else None
-    if not isinstance(stream, str) or not isinstance(sequence, int):
-        return
-    if sequence != sequences.get(stream, 0) + 1:
-        report.gaps += 1
-    sequences[stream] = sequence
-
-
 def _check_proofs(reader: TileReader, root: bytes, report: VerifyReport) -> None:
+    prover = Prover(reader.size, reader.hash_at)
     for index in range(reader.size):
-        tile = reader.tile(0, index // WIDTH)
-        offset = index % WIDTH * HASH_SIZE
         report.proofs_checked += 1
         try:
-            proof = inclusion_proof(index, reader.size, reader.hash_at)
-            verify_inclusion(index, reader.size, tile[offset : offset + HASH_SIZE], proof, root)
+            verify_inclusion(index, reader.size, reader.hash_at(0, index), prover.inclusion(index), root)
         except LogError as error:
             report.proofs_failed += 1
             if report.proofs_failed == 1:
