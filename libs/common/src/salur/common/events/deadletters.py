@@ -1,7 +1,7 @@
 """Dead letters: an event that cannot be handled, kept sealed with its reason; its key waits until it is replayed."""
 
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -82,7 +82,7 @@ async def replay_key(
     db: Database,
     store: EventStore,
     secrets: Secrets,
-    handlers: dict[str, Callable[[Connection, Sequence[Received]], Awaitable[Sequence[Draft]]]],
+    handlers: Mapping[str, Callable[[Connection, Sequence[Received]], Awaitable[Sequence[Draft]]]],
     letter_id: uuid.UUID,
     *,
     actor: str,

@@ -1,106 +1,141 @@
-"""Decide: rules and a household give a decision that explains itself and can be made again."""
+"""Decide: rules and a household give a decision that explains itself and can be made again. Pure."""
 
 import hashlib
-import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
-from salur.eligibility.domain.programme import Compiled, Kind, Rule
+import orjson
 
-Scalar = bool | int | float | str | None
+from salur.eligibility.domain.programme import MAX_UNIT_MINOR, BenefitRule, Compiled
+from salur.eligibility.domain.rules import Kind, Present, Scalar, as_declared
+
+CriterionState = Literal["met", "not-met", "not-reported"]
+Outcome = Literal["enrolled", "not-enrolled"]
+Attributes = Mapping[str, Scalar]
 
 
 @dataclass(frozen=True, slots=True)
 class HouseholdFacts:
-    """What rules may see of a household."""
+    """What rules may see of a household at one version: its attributes and those of each member."""
 
     household_id: str
     version: int
-    attributes: dict[str, Scalar]
-    members: list[dict[str, Scalar]]
+    attributes: Attributes
+    members: Sequence[Attributes]
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionOutcome:
+    """One criterion as evaluated. `values`: what it read, by name; None = not reported, or not of the declared type."""
+
+    code: str
+    outcome: CriterionState
+    values: dict[str, Scalar]
+
+
+@dataclass(frozen=True, slots=True)
+class DueComponent:
+    """quantity x unit_minor = amount_minor, in minor units of the programme's currency."""
+
+    code: str
+    quantity: int
+    unit_minor: int
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotDueComponent:
+    """A component not granted, why (in English, as the programme words it), and for how many."""
+
+    code: str
+    reason: str
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Outcome, every criterion with its values, what is owed per cycle, and the hash of the inputs."""
+    """Outcome, every criterion, what is due per cycle when enrolled, the SHA-256 of the inputs declared."""
 
-    outcome: str
+    outcome: Outcome
     unmet: list[str]
-    criteria: list[dict[str, Any]]
-    components: list[dict[str, Any]]
-    not_due: list[dict[str, Any]]
+    criteria: list[CriterionOutcome]
+    components: list[DueComponent]
+    not_due: list[NotDueComponent]
     amount_minor: int
     input_hash: str
 
 
 def decide(programme: Compiled, household: HouseholdFacts) -> Decision:
-    """Pure: the same rules and inputs give the same decision years later."""
+    """The same rules and inputs give the same decision years later. Never raises on data."""
     inputs = programme.document.inputs
-    facts = {name: _typed(household.attributes.get(name), kind) for name, kind in inputs.household.items()}
-    members = [
-        {name: _typed(member.get(name), kind) for name, kind in inputs.member.items()} for member in household.members
-    ]
-    criteria = [_criterion(rule, facts) for rule in programme.criteria]
-    unmet = [item["code"] for item in criteria if item["outcome"] != "met"]
-    components, not_due = ([], []) if unmet else _benefit(programme, facts, members)
+    facts = _declared(household.attributes, inputs.household)
+    members = [_declared(member, inputs.member) for member in household.members]
+    criteria: list[CriterionOutcome] = []
+    unmet: list[str] = []
+    for code, rule in programme.criteria:
+        outcome = _state(rule.value(facts))
+        if outcome != "met":
+            unmet.append(code)
+        criteria.append(CriterionOutcome(code, outcome, {name: facts.get(name) for name in rule.reads}))
+    components: list[DueComponent] = []
+    not_due: list[NotDueComponent] = []
+    if not unmet:
+        for component in programme.benefit:
+            _grant(component, facts, members, components, not_due)
     return Decision(
         "not-enrolled" if unmet else "enrolled",
         unmet,
         criteria,
         components,
         not_due,
-        sum(item["amount_minor"] for item in components),
-        _hash([facts, members]),
+        sum(component.amount_minor for component in components),
+        input_hash(facts, members),
     )
 
 
-def _typed(value: Scalar, kind: Kind) -> Scalar:
-    """The value as its declared type; a value of another type counts as not reported."""
-    if value is None or isinstance(value, bool):
-        return value if kind == "bool" else None
-    if kind == "float":
-        return float(value) if isinstance(value, int | float) else None
-    if kind == "int":
-        return int(value) if isinstance(value, int) or (isinstance(value, float) and value.is_integer()) else None
-    return value if kind == "string" and isinstance(value, str) else None
+def input_hash(facts: Present, members: Sequence[Present]) -> str:
+    """SHA-256 (hex) of the declared inputs as JSON with sorted keys, typed as declared, without what is missing."""
+    canonical = orjson.dumps({"household": facts, "members": members}, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(canonical).hexdigest()
 
 
-def _evaluate(rule: Rule, facts: dict[str, Scalar]) -> str:
-    if any(facts[name] is None for name, _ in rule.reads):
+def _declared(attributes: Attributes, kinds: Mapping[str, Kind]) -> dict[str, bool | int | float | str]:
+    """Only what the rules declare and the household reports, each in its declared type."""
+    facts = {}
+    for name, kind in kinds.items():
+        value = as_declared(attributes.get(name), kind)
+        if value is not None:
+            facts[name] = value
+    return facts
+
+
+def _state(value: bool | None) -> CriterionState:
+    if value is None:
         return "not-reported"
-    try:
-        value = rule.expression.eval(data={name: facts[name] for name, _ in rule.reads}).plain_value()
-    except Exception:  # division by zero and the like: the inputs do not allow an answer
-        return "not-reported"
-    return "met" if value is True else "not-met"
+    return "met" if value else "not-met"
 
 
-def _criterion(rule: Rule, facts: dict[str, Scalar]) -> dict[str, Any]:
-    return {
-        "code": rule.code,
-        "outcome": _evaluate(rule, facts),
-        "values": {name: facts[name] for name, _ in rule.reads},
-    }
-
-
-def _benefit(
-    programme: Compiled, facts: dict[str, Scalar], members: list[dict[str, Scalar]]
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    components: list[dict[str, Any]] = []
-    not_due: list[dict[str, Any]] = []
-    for spec, rule in zip(programme.document.benefit, programme.components, strict=True):
-        subjects = [facts] if spec.per == "household" else [{**facts, **member} for member in members]
-        outcomes = [_evaluate(rule, subject) for subject in subjects]
-        if quantity := outcomes.count("met"):
-            amount = quantity * spec.unit_minor
-            components.append(
-                {"code": spec.code, "quantity": quantity, "unit_minor": spec.unit_minor, "amount_minor": amount}
-            )
-        for outcome, reason in (("not-reported", spec.not_reported), ("not-met", spec.not_met)):
-            if count := outcomes.count(outcome):
-                not_due.append({"code": spec.code, "reason": reason, "count": count})
-    return components, not_due
-
-
-def _hash(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+def _grant(
+    rule: BenefitRule,
+    facts: Present,
+    members: Sequence[Present],
+    components: list[DueComponent],
+    not_due: list[NotDueComponent],
+) -> None:
+    """Evaluate one component for the household or each member; equal units are one line."""
+    subjects = [facts] if rule.spec.per == "household" else [{**facts, **member} for member in members]
+    units: dict[int, int] = {}
+    reasons: dict[str, int] = {}
+    for subject in subjects:
+        due = rule.when.value(subject)
+        if due:
+            unit = rule.unit if isinstance(rule.unit, int) else rule.unit.value(subject)
+            if unit is not None and 0 <= unit <= MAX_UNIT_MINOR:
+                units[unit] = units.get(unit, 0) + 1
+                continue
+        reason = rule.spec.not_met.en if due is False else rule.spec.not_reported.en
+        reasons[reason] = reasons.get(reason, 0) + 1
+    code = rule.spec.code
+    components += [DueComponent(code, count, unit, count * unit) for unit, count in sorted(units.items())]
+    not_due += [NotDueComponent(code, reason, count) for reason, count in sorted(reasons.items())]

@@ -1,82 +1,97 @@
+-- Every version ever published. `number` is short for (programme_id, version) in the rows of decisions.
+-- `decided`: every household known when it came in force has its decision; later ones get theirs as they arrive.
 CREATE TABLE programme (
-    programme_id text PRIMARY KEY,
-    version      text NOT NULL,
-    rules        text NOT NULL,
-    name         jsonb NOT NULL,
-    published_by text NOT NULL,
-    published_at timestamptz NOT NULL DEFAULT now()
-);
-CREATE TABLE programme_version (
+    number       integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     programme_id text NOT NULL,
     version      text NOT NULL,
     rules        text NOT NULL,
+    name         jsonb NOT NULL,
+    currency     text NOT NULL,
+    in_force     boolean NOT NULL,
+    decided      boolean NOT NULL,
     published_by text NOT NULL,
+    cause        text NOT NULL,
     published_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (programme_id, version)
+    UNIQUE (programme_id, version)
 );
+CREATE UNIQUE INDEX programme_in_force ON programme (programme_id) WHERE in_force;
 
--- The newest snapshot of each household, and where its registration stands: before or behind a cut.
+-- Every version of each household's facts: no names, identifiers or accounts. `partition` and `sequence` place the
+-- event that brought it, `replaced_by` the one that brought the next (of the same stream): what stood at a cut is
+-- sequence < cut < replaced_by, however much later it is asked.
 CREATE TABLE household (
-    household_id text PRIMARY KEY,
-    version      integer NOT NULL,
+    household_id text COLLATE "C" NOT NULL,
+    version      integer NOT NULL CHECK (version >= 1),
+    partition    integer NOT NULL,
+    sequence     bigint NOT NULL,
+    replaced_by  bigint CHECK (replaced_by > sequence),
     region       text NOT NULL,
     attributes   jsonb NOT NULL,
     members      jsonb NOT NULL,
-    stream       text NOT NULL,
-    sequence     bigint NOT NULL
+    PRIMARY KEY (household_id, version)
 );
+CREATE UNIQUE INDEX household_current ON household (household_id) WHERE replaced_by IS NULL;
 
+-- Where a registry cut stands in each partition, written when the consumer passes it.
 CREATE TABLE cut_mark (
     cut_id     text NOT NULL,
-    stream     text NOT NULL,
+    partition  integer NOT NULL,
     sequence   bigint NOT NULL,
     households bigint NOT NULL,
-    PRIMARY KEY (cut_id, stream)
+    PRIMARY KEY (cut_id, partition)
 );
+CREATE INDEX cut_mark_latest ON cut_mark (partition, sequence);
 
--- The decision in force per programme and household; earlier ones are in the events.
+-- One decision per programme version and household version; none is ever changed.
 CREATE TABLE decision (
-    programme_id      text NOT NULL,
-    household_id      text NOT NULL REFERENCES household (household_id),
-    decision_id       text NOT NULL,
-    programme_version text NOT NULL,
+    programme         integer NOT NULL,
+    household_id      text COLLATE "C" NOT NULL,
     household_version integer NOT NULL,
-    outcome           text NOT NULL CHECK (outcome IN ('enrolled', 'not-enrolled')),
+    decision_id       text NOT NULL,
+    enrolled          boolean NOT NULL,
     unmet             text[] NOT NULL,
     criteria          jsonb NOT NULL,
-    benefit           jsonb NOT NULL,
+    components        jsonb NOT NULL,
+    not_due           jsonb NOT NULL,
     amount_minor      bigint NOT NULL CHECK (amount_minor >= 0),
     input_hash        text NOT NULL,
-    PRIMARY KEY (programme_id, household_id)
+    decided_at        timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (programme, household_id, household_version),
+    CHECK (enrolled = (unmet = '{}')),
+    CHECK (enrolled OR amount_minor = 0)
 );
 
+-- `entitlements`, `not_due` and `amount_minor` grow with every batch granted.
 CREATE TABLE cycle (
-    cycle_id          text PRIMARY KEY,
-    programme_id      text NOT NULL REFERENCES programme (programme_id),
-    programme_version text NOT NULL,
-    name              text NOT NULL,
-    cut_id            text NOT NULL,
-    currency          text NOT NULL,
-    state             text NOT NULL CHECK (state IN ('opened', 'granted')),
-    decided           bigint NOT NULL,
-    enrolled          bigint NOT NULL,
-    opened_by         text NOT NULL,
-    opened_at         timestamptz NOT NULL DEFAULT now(),
+    cycle_id     text PRIMARY KEY,
+    programme_id text NOT NULL,
+    programme    integer NOT NULL REFERENCES programme (number),
+    name         text NOT NULL,
+    cut_id       text NOT NULL,
+    currency     text NOT NULL,
+    state        text NOT NULL CHECK (state IN ('granting', 'granted')),
+    decided      bigint NOT NULL,
+    enrolled     bigint NOT NULL,
+    entitlements bigint NOT NULL DEFAULT 0,
+    not_due      bigint NOT NULL DEFAULT 0,
+    amount_minor bigint NOT NULL DEFAULT 0,
+    opened_by    text NOT NULL,
+    cause        text NOT NULL,
+    opened_at    timestamptz NOT NULL DEFAULT now(),
     UNIQUE (programme_id, name)
 );
+CREATE INDEX cycle_granting ON cycle (opened_at) WHERE state = 'granting';
 
--- Who is enrolled in a cycle, frozen when it opened; an entitlement is unique per programme, cycle, beneficiary, kind.
+-- What was granted, and for whom nothing is due (amount 0, no entitlement_id).
 CREATE TABLE entitlement (
-    entitlement_id text PRIMARY KEY,
-    cycle_id       text NOT NULL REFERENCES cycle (cycle_id),
     programme_id   text NOT NULL,
-    beneficiary_id text NOT NULL,
+    cycle_id       text NOT NULL,
+    beneficiary_id text COLLATE "C" NOT NULL,
     kind           text NOT NULL,
+    entitlement_id text,
     decision_id    text NOT NULL,
-    region         text NOT NULL,
-    amount_minor   bigint NOT NULL CHECK (amount_minor >= 0),
-    benefit        jsonb NOT NULL,
-    announced      boolean NOT NULL DEFAULT false,
-    UNIQUE (programme_id, cycle_id, beneficiary_id, kind)
+    amount_minor   bigint NOT NULL,
+    PRIMARY KEY (cycle_id, beneficiary_id, kind, programme_id),
+    CHECK ((entitlement_id IS NULL) = (amount_minor = 0)),
+    CHECK (amount_minor >= 0)
 );
-CREATE INDEX entitlement_open ON entitlement (cycle_id, beneficiary_id) WHERE NOT announced;

@@ -1,5 +1,10 @@
-"""Open a cycle on a cut, grant its entitlements, and mark every partition when all are granted."""
+"""Open a cycle on a cut, grant its entitlements, and mark every partition when all are granted.
 
+Who is enrolled, and with what, is what stood at the cut, however much changed since: rows keep every version.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from salur.common.contracts.eligibility import (
@@ -10,102 +15,159 @@ from salur.common.contracts.eligibility import (
     EntitlementNotDue,
     NotDue,
 )
-from salur.common.errors import Conflict, NotFound
+from salur.common.database import Connection
 from salur.common.events import PARTITIONS, Draft
+from salur.common.events.stream import queries as event_queries
 from salur.common.values import derived_id
-from salur.eligibility.domain.programme import compile_programme
-from salur.eligibility.store import queries
+from salur.eligibility import errors
+from salur.eligibility.store import HOUSEHOLDS_CONSUMER, EntitlementRow, copy_entitlements, queries
 
-ENTITLEMENTS_PER_BATCH = 1_000
-RETRY_AFTER_S = 1.0
+ACTOR = "service:eligibility"
 ENTITLEMENTS_TOPIC = "eligibility.entitlements"
+REGULAR = "regular"
 
 
-async def open_cycle(
-    conn: Any, programme_id: str, name: str, cut_id: str, *, blocked: bool, actor: str, cause: str
-) -> tuple[dict[str, Any], list[Draft]]:
-    """Open the cycle once everyone before the cut is decided. Raises Conflict, NotFound; nothing is half done."""
-    programme = await queries.programme(conn, programme_id=programme_id)
+@dataclass(frozen=True, slots=True)
+class OpenCycle:
+    """A command: a cycle of that programme, under that name, on that cut."""
+
+    programme_id: str
+    name: str
+    cut_id: str
+    actor: str
+    cause: str
+
+
+async def open_cycle(conn: Connection, command: OpenCycle) -> tuple[dict[str, Any], list[Draft]]:
+    """Open the cycle once everyone at the cut is decided. Of two at once one wins. Raises NotFound, Conflict."""
+    programme = await queries.programme(conn, programme_id=command.programme_id)
     if programme is None:
-        raise NotFound("no such programme is published", code="programme-unknown", who="programme officer")
-    counts = await _ready(conn, programme, cut_id, blocked)
-    cycle_id = derived_id("cycle", programme_id, name)
-    currency = compile_programme(programme["rules"]).document.currency
-    row = await queries.insert_cycle(
-        conn, cycle_id=cycle_id, programme_id=programme_id, version=programme["version"], name=name, cut_id=cut_id,
-        currency=currency, decided=counts["decided"], enrolled=counts["enrolled"], actor=actor,
+        raise errors.programme_unknown(command.programme_id)
+    cycle_id = derived_id("cycle", command.programme_id, command.name)
+    if await queries.cycle(conn, cycle_id=cycle_id) is not None:
+        raise errors.cycle_exists(command.name)
+    standing = await _standing(conn, programme["number"], command.cut_id)
+    opened = await queries.insert_cycle(
+        conn, cycle_id=cycle_id, programme_id=command.programme_id, programme=programme["number"], name=command.name,
+        cut_id=command.cut_id, currency=programme["currency"], actor=command.actor, cause=command.cause, **standing,
     )  # fmt: skip
-    if row is None:
-        raise Conflict("a cycle of that name is open already", code="cycle-exists", who="programme officer")
-    await queries.freeze_entitlements(conn, cycle_id=cycle_id, programme_id=programme_id, cut_id=cut_id)
+    if opened is None:
+        raise errors.cycle_exists(command.name)
     fact = CycleOpened(
-        cycle_id=cycle_id, programme_id=programme_id, programme_version=programme["version"], name=name, cut_id=cut_id,
-        decided=counts["decided"], enrolled=counts["enrolled"],
+        cycle_id=cycle_id, programme_id=command.programme_id, programme_version=programme["version"],
+        name=command.name, cut_id=command.cut_id, **standing,
     )  # fmt: skip
-    answer = {"cycle_id": cycle_id, "programme_id": programme_id, "name": name, "cut_id": cut_id, **counts}
-    return answer, [Draft(fact, cycle_id, actor, cause)]
+    answer = {
+        "cycle_id": cycle_id, "programme_id": command.programme_id, "programme_version": programme["version"],
+        "name": command.name, "cut_id": command.cut_id, "state": "granting", **standing,
+    }  # fmt: skip
+    return answer, [Draft(fact, cycle_id, command.actor, command.cause)]
 
 
-async def _ready(conn: Any, programme: Any, cut_id: str, blocked: bool) -> dict[str, int]:
+async def _standing(conn: Connection, programme: int, cut_id: str) -> dict[str, int]:
+    """How many stand decided and enrolled at the cut. Raises Conflict as long as anyone may be missing."""
     passed = await queries.cut_passed(conn, cut_id=cut_id)
     if passed["partitions"] < PARTITIONS:
-        raise Conflict(
-            f"the cut has passed {passed['partitions']} of {PARTITIONS} partitions: try again",
-            code="cut-not-passed", who="caller", retry_after_s=RETRY_AFTER_S,
-        )  # fmt: skip
-    if blocked:
-        raise Conflict(
-            "households wait behind a dead letter: operations must replay it first",
-            code="input-blocked",
-            who="operations",
-        )
-    counts = await queries.before_cut(
-        conn, cut_id=cut_id, programme_id=programme["programme_id"], version=programme["version"]
-    )
-    if counts["known"] < passed["households"] or counts["decided"] < counts["known"]:
-        raise Conflict(
-            f"{counts['decided']} of {passed['households']} households are decided: try again",
-            code="decisions-pending", who="caller", retry_after_s=RETRY_AFTER_S,
-        )  # fmt: skip
+        raise errors.cut_not_passed(passed["partitions"], PARTITIONS)
+    if await event_queries.any_blocked(conn, consumers=[HOUSEHOLDS_CONSUMER]):
+        raise errors.input_blocked()
+    # Read before the count: decided in between, the count is whole; the other way round it could look superseded.
+    is_decided = await queries.is_decided(conn, programme=programme)
+    counts = await queries.standing_at_cut(conn, programme=programme, cut_id=cut_id)
+    if counts["known"] != passed["households"]:
+        raise errors.cut_incomplete(counts["known"], passed["households"])
+    if counts["decided"] < counts["known"]:
+        refusal = errors.cut_superseded if is_decided else errors.decisions_pending
+        raise refusal(counts["decided"], counts["known"])
     return {"decided": counts["decided"], "enrolled": counts["enrolled"]}
 
 
-async def grant_batch(conn: Any) -> tuple[bool, list[Draft]]:
-    """Announce one batch of the oldest open cycle; when none is left, mark every partition. (more to do, events)"""
-    cycle = await queries.lock_open_cycle(conn)
-    if cycle is None:
-        return False, []
-    rows = await queries.unannounced(conn, cycle_id=cycle["cycle_id"], most=ENTITLEMENTS_PER_BATCH)
-    if rows:
-        await queries.mark_announced(conn, ids=[row["entitlement_id"] for row in rows])
-        return True, [_announce(cycle, row) for row in rows]
-    totals = await queries.cycle_totals(conn, cycle_id=cycle["cycle_id"])
+@dataclass(slots=True)
+class Granting:
+    """Grants the oldest open cycle, a batch a step.
+
+    What is left is asked of the rows, so a crash loses nothing. Where the last committed batch ended only saves reading
+    the same rows again: the cycle is granted when a pass from the very first household finds nothing.
+    """
+
+    batch: int
+    _after: tuple[str, str] = ("", "")
+    _reached: tuple[str, str] = ("", "")
+
+    async def step(self, conn: Connection) -> tuple[bool, list[Draft]]:
+        """(whether there may be more, events). Call `committed` once the transaction is."""
+        cycle = await queries.lock_granting_cycle(conn)
+        if cycle is None:
+            return False, []
+        cycle_id = cycle["cycle_id"]
+        after = self._after[1] if self._after[0] == cycle_id else ""
+        rows = await queries.ungranted(
+            conn, cycle_id=cycle_id, programme=cycle["programme"], cut_id=cycle["cut_id"], kind=REGULAR, after=after,
+            most=self.batch,
+        )  # fmt: skip
+        self._reached = (cycle_id, rows[-1]["household_id"] if rows else "")
+        if rows:
+            return True, await _grant(conn, cycle, rows)
+        return True, [] if after else await _close(conn, cycle)
+
+    def committed(self) -> None:
+        """The step's transaction committed: go on from where it ended."""
+        self._after = self._reached
+
+
+async def _grant(conn: Connection, cycle: Mapping[str, Any], rows: list[Mapping[str, Any]]) -> list[Draft]:
+    granted: list[EntitlementRow] = []
+    drafts: list[Draft] = []
+    for row in rows:
+        household_id, amount_minor = row["household_id"], row["amount_minor"]
+        place = {
+            "programme_id": cycle["programme_id"], "cycle_id": cycle["cycle_id"], "beneficiary_id": household_id,
+            "decision_id": row["decision_id"], "not_due": [NotDue(**item) for item in row["not_due"]],
+        }  # fmt: skip
+        entitlement_id: str | None = None
+        fact: EntitlementGranted | EntitlementNotDue
+        if amount_minor > 0:
+            entitlement_id = derived_id(cycle["programme_id"], cycle["cycle_id"], household_id, REGULAR)
+            fact = EntitlementGranted(
+                **place, entitlement_id=entitlement_id, kind=REGULAR, amount_minor=amount_minor,
+                currency=cycle["currency"], components=[Component(**item) for item in row["components"]],
+                region=row["region"],
+            )  # fmt: skip
+        else:
+            fact = EntitlementNotDue(**place)
+        granted.append(
+            EntitlementRow(
+                cycle["programme_id"], cycle["cycle_id"], household_id, REGULAR, entitlement_id, row["decision_id"],
+                amount_minor,
+            )
+        )  # fmt: skip
+        drafts.append(Draft(fact, household_id, ACTOR, cycle["cause"]))
+    await copy_entitlements(conn, granted)
+    due = [row.amount_minor for row in granted if row.amount_minor > 0]
+    await queries.add_to_cycle(
+        conn, cycle_id=cycle["cycle_id"], entitlements=len(due), not_due=len(granted) - len(due), amount_minor=sum(due)
+    )
+    return drafts
+
+
+async def _close(conn: Connection, cycle: Mapping[str, Any]) -> list[Draft]:
+    """All are granted: one mark behind them in every partition, in this one transaction."""
+    totals = await queries.granted_totals(conn, cycle_id=cycle["cycle_id"])
+    told = {name: cycle[name] for name in ("entitlements", "not_due", "amount_minor")}
+    if dict(totals) != told or told["entitlements"] + told["not_due"] != cycle["enrolled"]:
+        raise RuntimeError(
+            f"cycle {cycle['cycle_id']} holds {dict(totals)}, was told {told} for {cycle['enrolled']} enrolled: "
+            "operations must compare its rows with its events"
+        )
     await queries.close_granting(conn, cycle_id=cycle["cycle_id"])
-    return True, [
-        Draft(
-            CycleGranted(
-                cycle_id=cycle["cycle_id"], programme_id=cycle["programme_id"], cut_id=cycle["cut_id"],
-                partition=partition, entitlements=totals["entitlements"], amount_minor=totals["amount_minor"],
-                currency=cycle["currency"],
-            ),
-            cycle["cycle_id"], "service:eligibility", cycle["cycle_id"], topic=ENTITLEMENTS_TOPIC, partition=partition,
+    marks = [
+        CycleGranted(
+            cycle_id=cycle["cycle_id"], programme_id=cycle["programme_id"], cut_id=cycle["cut_id"], partition=partition,
+            entitlements=told["entitlements"], amount_minor=told["amount_minor"], currency=cycle["currency"],
         )
         for partition in range(PARTITIONS)
     ]  # fmt: skip
-
-
-def _announce(cycle: Any, row: Any) -> Draft:
-    place = {
-        "programme_id": cycle["programme_id"], "cycle_id": cycle["cycle_id"], "beneficiary_id": row["beneficiary_id"],
-        "decision_id": row["decision_id"],
-    }  # fmt: skip
-    not_due = [NotDue(**item) for item in row["benefit"]["not_due"]]
-    if row["amount_minor"] == 0:
-        fact: EntitlementGranted | EntitlementNotDue = EntitlementNotDue(**place, not_due=not_due)
-    else:
-        fact = EntitlementGranted(
-            **place, entitlement_id=row["entitlement_id"], kind=row["kind"], amount_minor=row["amount_minor"],
-            currency=cycle["currency"], components=[Component(**item) for item in row["benefit"]["components"]],
-            not_due=not_due, region=row["region"],
-        )  # fmt: skip
-    return Draft(fact, row["beneficiary_id"], "service:eligibility", row["decision_id"])
+    return [
+        Draft(mark, mark.cycle_id, ACTOR, cycle["cause"], topic=ENTITLEMENTS_TOPIC, partition=mark.partition)
+        for mark in marks
+    ]

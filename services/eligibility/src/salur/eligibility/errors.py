@@ -1,0 +1,82 @@
+"""Refusals of eligibility, as sentences that say who must act."""
+
+from salur.common.errors import Conflict, Invalid, NotFound
+
+RETRY_AFTER_S = 1.0
+
+
+def programme_invalid(reason: str) -> Invalid:
+    return Invalid(
+        f"the programme cannot be published: {reason}", code="programme-invalid", who="author of the programme"
+    )
+
+
+def programme_unknown(programme_id: str) -> NotFound:
+    return NotFound(
+        f"no programme {programme_id} is in force: publish it first", code="programme-unknown", who="programme-officer"
+    )
+
+
+def cycle_unknown(cycle_id: str) -> NotFound:
+    return NotFound(f"no cycle {cycle_id}: read the id again", code="cycle-unknown", who="caller")
+
+
+def decision_unknown() -> NotFound:
+    return NotFound(
+        "no decision of that programme for a household you may see: check both ids",
+        code="decision-unknown",
+        who="caller",
+    )
+
+
+def cycle_exists(name: str) -> Conflict:
+    return Conflict(
+        f"the programme already has a cycle named {name!r}: work with that one or choose another name",
+        code="cycle-exists",
+        who="programme-officer",
+    )
+
+
+def cut_not_passed(passed: int, partitions: int) -> Conflict:
+    """The consumer has not come to the cut everywhere; it will by itself."""
+    return Conflict(
+        f"the cut has passed {passed} of {partitions} partitions here: ask again; if it stays so, check the cut's id",
+        code="cut-not-passed",
+        who="caller",
+        retry_after_s=RETRY_AFTER_S,
+    )
+
+
+def input_blocked() -> Conflict:
+    return Conflict(
+        "households wait behind a dead letter: operations must replay it, then open the cycle",
+        code="input-blocked",
+        who="operations",
+    )
+
+
+def cut_incomplete(known: int, households: int) -> Conflict:
+    """Everything passed, nothing waits, and still some are not here: never to be waited out."""
+    return Conflict(
+        f"{known} households stand before the cut here but the registry counted {households}: operations must find why",
+        code="cut-incomplete",
+        who="operations",
+    )
+
+
+def decisions_pending(decided: int, known: int) -> Conflict:
+    return Conflict(
+        f"{decided} of {known} households at the cut are decided: ask again",
+        code="decisions-pending",
+        who="caller",
+        retry_after_s=RETRY_AFTER_S,
+    )
+
+
+def cut_superseded(decided: int, known: int) -> Conflict:
+    """The programme is younger than changes made after this cut; only the latest cut is decided afterwards."""
+    return Conflict(
+        f"{known - decided} households changed between the cut and this programme: name the latest cut",
+        code="cut-superseded",
+        who="programme-officer",
+    )

@@ -1,0 +1,17 @@
+"""Settings of eligibility."""
+
+from pydantic import Field
+
+from salur.common.settings import Settings
+
+
+class EligibilitySettings(Settings):
+    """What operations may turn, beyond what every service has."""
+
+    household_records: int = Field(default=1_000, ge=1, le=5_000)
+    """Events the consumer takes in one transaction."""
+    decide_batch: int = Field(default=1_000, ge=1, le=5_000)
+    """Households decided in one transaction when a programme comes in force."""
+    grant_batch: int = Field(default=1_000, ge=1, le=5_000)
+    """Entitlements granted in one transaction."""
+    worker_interval_s: float = Field(default=0.1, gt=0)

@@ -1,0 +1,52 @@
+-- name: current_versions
+SELECT household_id, version FROM household WHERE household_id = ANY(:ids::text[]) AND replaced_by IS NULL;
+
+-- name: replace_households!
+UPDATE household h SET replaced_by = g.sequence
+FROM unnest(:ids::text[], :sequences::bigint[]) AS g (id, sequence)
+WHERE h.household_id = g.id AND h.replaced_by IS NULL;
+
+-- name: save_cut_marks!
+INSERT INTO cut_mark (cut_id, partition, sequence, households)
+SELECT * FROM unnest(:cut_ids::text[], :partitions::int[], :sequences::bigint[], :households::bigint[])
+ON CONFLICT DO NOTHING;
+
+-- name: undecided
+-- Households without a decision by this programme: as they stand now, and as they stood at the latest cut.
+SELECT h.household_id, h.version, h.attributes, h.members FROM household h
+WHERE (h.household_id, h.version) > (:after_id::text, :after_version::int)
+  AND (h.replaced_by IS NULL OR EXISTS (
+       SELECT 1 FROM (SELECT max(c.sequence) AS sequence FROM cut_mark c WHERE c.partition = h.partition) latest
+       WHERE h.sequence < latest.sequence AND h.replaced_by > latest.sequence))
+  AND NOT EXISTS (
+       SELECT 1 FROM decision d
+       WHERE d.programme = :programme AND d.household_id = h.household_id AND d.household_version = h.version)
+ORDER BY h.household_id, h.version LIMIT :most;
+
+-- name: progress^
+SELECT count(*) AS known, count(d.household_id) AS decided, count(*) FILTER (WHERE d.enrolled) AS enrolled
+FROM household h
+LEFT JOIN decision d ON d.programme = :programme AND d.household_id = h.household_id AND d.household_version = h.version
+WHERE h.replaced_by IS NULL;
+
+-- name: unmet_counts
+SELECT code, count(*) AS unmet FROM decision d
+JOIN household h ON h.household_id = d.household_id AND h.version = d.household_version AND h.replaced_by IS NULL
+CROSS JOIN LATERAL unnest(d.unmet) AS code
+WHERE d.programme = :programme AND NOT d.enrolled GROUP BY code;
+
+-- name: decisions_page
+SELECT d.household_id, d.household_version, d.decision_id, d.enrolled, d.unmet, d.criteria, d.amount_minor
+FROM decision d
+JOIN household h ON h.household_id = d.household_id AND h.version = d.household_version AND h.replaced_by IS NULL
+WHERE d.programme = :programme AND d.household_id > :after
+  AND (:regions::text[] = '{}' OR EXISTS (
+       SELECT 1 FROM unnest(:regions::text[]) AS r WHERE h.region = r OR h.region LIKE r || '.%'))
+ORDER BY d.household_id LIMIT :most;
+
+-- name: decision_of^
+SELECT d.household_id, d.household_version, d.decision_id, d.enrolled, d.unmet, d.criteria, d.components, d.not_due,
+       d.amount_minor, d.input_hash, d.decided_at, h.region, h.attributes, h.members
+FROM decision d
+JOIN household h ON h.household_id = d.household_id AND h.version = d.household_version AND h.replaced_by IS NULL
+WHERE d.programme = :programme AND d.household_id = :household_id;

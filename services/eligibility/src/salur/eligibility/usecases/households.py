@@ -1,0 +1,78 @@
+"""Take what the registry says: households and cuts. Every household is decided in the transaction that brings it."""
+
+from collections.abc import Sequence
+
+from salur.common.contracts.registry import HouseholdChanged, HouseholdRegistered, RegistryCut
+from salur.common.database import Connection
+from salur.common.errors import Refused
+from salur.common.events import Draft, Received
+from salur.eligibility.domain.decide import HouseholdFacts
+from salur.eligibility.store import HouseholdRow, copy_households, queries
+from salur.eligibility.usecases.decide import Case, decide_cases
+from salur.eligibility.usecases.programmes import Rules
+
+
+async def take_households(conn: Connection, batch: Sequence[Received], rules: Rules) -> list[Draft]:
+    """Keep each version of each household, decide it by every programme in force, record the cuts that passed.
+
+    Raises Refused for an event that contradicts what is known.
+    """
+    await queries.hold_publishing(conn)
+    rows: list[HouseholdRow] = []
+    cases: list[Case] = []
+    cuts: list[tuple[str, int, int, int]] = []
+    for event in batch:
+        match event.data:
+            case HouseholdRegistered() | HouseholdChanged() as household:
+                row = _row(event, household)
+                rows.append(row)
+                members = [member.attributes for member in household.members]
+                facts = HouseholdFacts(row.household_id, row.version, household.attributes, members)
+                cases.append(Case(facts, event.id))
+            case RegistryCut() as cut:
+                cuts.append((cut.cut_id, event.partition, event.sequence, cut.households))
+            case _:
+                raise Refused(f"eligibility does not know {event.type} on {event.topic}: deploy the version that does")
+    if rows:
+        await _keep(conn, rows)
+    if cuts:
+        ids, partitions, sequences, households = zip(*cuts, strict=True)
+        await queries.save_cut_marks(
+            conn, cut_ids=ids, partitions=partitions, sequences=sequences, households=households
+        )
+    drafts: list[Draft] = []
+    if cases:
+        for ruling in await rules.in_force(conn):
+            drafts += await decide_cases(conn, ruling, cases)
+    return drafts
+
+
+def _row(event: Received, household: HouseholdRegistered | HouseholdChanged) -> HouseholdRow:
+    if household.household_id != event.key:
+        raise Refused(f"{event.type} speaks of another household than its key: the registry must act")
+    members = [{"member_id": member.member_id, "attributes": member.attributes} for member in household.members]
+    return HouseholdRow(
+        household.household_id, household.version, event.partition, event.sequence, None, household.region,
+        household.attributes, members,
+    )  # fmt: skip
+
+
+async def _keep(conn: Connection, rows: list[HouseholdRow]) -> None:
+    """Write the new versions; the one before each, in the batch or in the table, is replaced at its sequence."""
+    known = await queries.current_versions(conn, ids=sorted({row.household_id for row in rows}))
+    newest: dict[str, int] = {row["household_id"]: row["version"] for row in known}
+    stored = frozenset(newest)
+    place: dict[str, int] = {}
+    replaced: dict[str, int] = {}
+    for index, row in enumerate(rows):
+        if row.version <= newest.get(row.household_id, 0):
+            raise Refused(f"household {row.household_id} came again as version {row.version}: the registry must act")
+        newest[row.household_id] = row.version
+        if (before := place.get(row.household_id)) is not None:
+            rows[before] = rows[before]._replace(replaced_by=row.sequence)
+        elif row.household_id in stored:
+            replaced[row.household_id] = row.sequence
+        place[row.household_id] = index
+    if replaced:
+        await queries.replace_households(conn, ids=list(replaced), sequences=list(replaced.values()))
+    await copy_households(conn, rows)

@@ -1,0 +1,171 @@
+"""The HTTP API of eligibility: permissions, problem documents, explanations, regions."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from salur.common.auth import local_issuer, mint
+from salur.common.database import Database
+from salur.common.http import permission_of
+from salur.common.secrets import Secrets
+from salur.common.service import Process, Runtime
+from salur.common.values import derived_id
+from salur.eligibility.main import build
+from salur.eligibility.settings import EligibilitySettings
+from support.eligibility import RULES, Office, household
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+async def office(db: Database, database_url: str, keys: Secrets) -> Office:
+    return await Office.build(db, database_url, keys)
+
+
+@pytest.fixture
+async def api(office: Office, database_url: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """The service's application on the test's database."""
+    key = tmp_path / "master.key"
+    key.write_text(bytes(range(32)).hex())
+    settings = EligibilitySettings(
+        database_url=database_url, kafka_bootstrap="127.0.0.1:1", jwks_file=local_issuer(tmp_path / "issuer"),
+        master_key_file=key,
+    )  # fmt: skip
+    runtime = Runtime("eligibility", settings)
+    await runtime.db.open()
+    async with runtime.db.transaction() as conn:
+        await runtime.store.load_partitions(conn)
+    app = Process(runtime, build(runtime), frozenset()).app()
+    for route in app.routes:
+        if getattr(route, "dependant", None) is not None and getattr(route, "include_in_schema", False):
+            assert permission_of(route), f"{route} declares no permission"  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://eligibility") as client:
+        yield client
+    await runtime.db.close()
+
+
+def _as(tmp_path: Path, *roles: str, regions: list[str] | None = None) -> dict[str, str]:
+    return {"authorization": f"Bearer {mint(tmp_path / 'issuer', 'person:ani', list(roles), regions)}"}
+
+
+async def test_a_programme_is_published_once_and_read_back_byte_for_byte(
+    api: httpx.AsyncClient, office: Office, tmp_path: Path
+) -> None:
+    officer, auditor = _as(tmp_path, "programme-officer"), _as(tmp_path, "auditor")
+    assert (await api.post("/programmes", content=RULES, headers=auditor)).status_code == 403
+    first = await api.post("/programmes", content=RULES, headers=officer)
+    again = await api.post("/programmes", content=RULES, headers=officer)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() == again.json()
+    read = (await api.get("/programmes/progresa", headers=auditor)).json()
+    assert (read["rules"], read["version"]) == (RULES, first.json()["version"])
+    listed = (await api.get("/programmes", headers=auditor)).json()["programmes"]
+    assert [(item["programme_id"], item["name"]["id"]) for item in listed] == [
+        ("progresa", "Bantuan keluarga PROGRESA")
+    ]
+    event = (await office.events("salur.programme.published.v1"))[0]
+    assert (event["data"]["rules"], event["actor"]) == (RULES, "person:ani")
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (
+            RULES.replace("poverty_index <= state_cutoff", "poverty_index <= 'low'").encode(),
+            "a decimal number and text",
+        ),
+        (RULES.replace("village_treated\n", "village_treated &&\n").encode(), "Syntax error"),
+        (b"\xff\xfe", "byte 0 is not UTF-8"),
+        (b"", "line 1: the document is empty"),
+    ],
+)
+async def test_a_bad_programme_is_refused_for_its_author_and_leaves_nothing(
+    api: httpx.AsyncClient, office: Office, tmp_path: Path, body: bytes, detail: str
+) -> None:
+    answer = await api.post("/programmes", content=body, headers=_as(tmp_path, "programme-officer"))
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (422, "programme-invalid")
+    assert problem["who_must_act"] == "author of the programme"
+    assert detail in problem["detail"]
+    assert not await office.rows("SELECT 1 FROM programme UNION ALL SELECT 1 FROM event")
+
+
+async def test_the_way_of_a_cycle(api: httpx.AsyncClient, office: Office, tmp_path: Path) -> None:
+    officer = _as(tmp_path, "programme-officer")
+    body = {"programme_id": "progresa", "name": "1998-1", "cut_id": "c" * 32}
+    unknown = await api.post("/cycles", json=body, headers=officer)
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "programme-unknown")
+    await api.post("/programmes", content=RULES, headers=officer)
+    early = await api.post("/cycles", json=body, headers=officer)
+    assert (early.status_code, early.json()["code"], early.headers["retry-after"]) == (409, "cut-not-passed", "1")
+
+    await office.take(household("a", enrolled=[True, None]), household("b", village_treated=None))
+    cut_id = await office.cut("intake", 2)
+    opened = await api.post("/cycles", json=body | {"cut_id": cut_id}, headers=officer)
+    assert (opened.status_code, opened.json()["decided"], opened.json()["enrolled"]) == (201, 2, 1)
+    again = await api.post("/cycles", json=body | {"cut_id": cut_id}, headers=officer)
+    assert (again.status_code, again.json()["code"], "retry-after" in again.headers) == (409, "cycle-exists", False)
+
+    path = f"/cycles/{opened.json()['cycle_id']}"
+    assert (await api.get(path, headers=officer)).json()["state"] == "granting"
+    await office.grant()
+    cycle = (await api.get(path, headers=officer)).json()
+    shown = {name: cycle[name] for name in ("state", "entitlements", "not_due", "amount_minor", "currency")}
+    assert shown == {"state": "granted", "entitlements": 1, "not_due": 0, "amount_minor": 34_000, "currency": "MXN"}
+
+    progress = (await api.get("/programmes/progresa/progress", headers=officer)).json()
+    counts = {name: progress[name] for name in ("known", "decided", "enrolled", "eligible_by_criterion")}
+    met = {"poverty": 2, "treated-village": 1}
+    assert counts == {"known": 2, "decided": 2, "enrolled": 1, "eligible_by_criterion": met}
+
+
+async def test_a_decision_explains_itself(api: httpx.AsyncClient, office: Office, tmp_path: Path) -> None:
+    await office.publish()
+    await office.take(household("a", enrolled=[True, None]), household("b", village_treated=None))
+    officer = _as(tmp_path, "programme-officer")
+    told = (await api.get(f"/decisions/progresa/{derived_id('a')}", headers=officer)).json()
+    assert (told["outcome"], told["reproduced"], told["household_version"]) == ("enrolled", True, 1)
+    assert told["criteria"][0] == {
+        "code": "poverty", "outcome": "met", "values": {"poverty_index": 600.0, "state_cutoff": 700.0},
+        "text": {
+            "en": "The poverty index is at most the cut-off of the state",
+            "id": "Indeks kemiskinan tidak melebihi batas negara bagian",
+        },
+        "legal": "Schultz 2004, section 2", "expression": "poverty_index <= state_cutoff",
+    }  # fmt: skip
+    assert told["benefit"]["amount_minor"] == 34_000
+    assert [reason["reason"]["id"] for reason in told["benefit"]["not_due"]] == ["status sekolah belum dilaporkan"]
+    missing = (await api.get(f"/decisions/progresa/{derived_id('b')}", headers=officer)).json()
+    assert (missing["outcome"], missing["unmet"]) == ("not-enrolled", ["treated-village"])
+    assert missing["criteria"][1]["outcome"] == "not-reported"
+    assert missing["criteria"][1]["values"] == {"village_treated": None}
+    assert missing["benefit"]["components"] == []
+
+
+async def test_decisions_are_paged_and_narrowed_to_the_callers_regions(
+    api: httpx.AsyncClient, office: Office, tmp_path: Path
+) -> None:
+    await office.publish()
+    regions = {"a": "31", "b": "31.71", "c": "31.71.01", "d": "32.71", "e": "31.70"}
+    await office.take(*(household(name, region=region) for name, region in regions.items()))
+
+    async def seen(limit: int, headers: dict[str, str]) -> list[str]:
+        found: list[str] = []
+        after: str | None = ""
+        while after is not None:
+            query: dict[str, str | int] = {"programme_id": "progresa", "after": after, "limit": limit}
+            page = (await api.get("/decisions", params=query, headers=headers)).json()
+            assert len(page["decisions"]) <= limit
+            found += [item["household_id"] for item in page["decisions"]]
+            after = page["next"]
+        assert found == sorted(found)
+        return found
+
+    assert set(await seen(2, _as(tmp_path, "auditor"))) == {derived_id(name) for name in regions}
+    narrowed = _as(tmp_path, "programme-officer", regions=["31.71"])
+    assert set(await seen(1, narrowed)) == {derived_id("b"), derived_id("c")}
+    hidden = await api.get(f"/decisions/progresa/{derived_id('d')}", headers=narrowed)
+    absent = await api.get(f"/decisions/progresa/{derived_id('nobody')}", headers=narrowed)
+    assert (hidden.status_code, hidden.json()) == (404, absent.json())
