@@ -12,26 +12,31 @@ from salur.common.database import Database, migrate
 from salur.common.events import EventStore
 from salur.common.secrets import Secrets
 from salur.local.kafka import create_topics
-from support.pair import Addresses, Pair, docker_answers, embedded_pair
+from support.pair import Addresses, Pair, container_pair, docker_answers, embedded_pair
 
 BANKS = ("bank-a", "bank-b")
 
 
 @pytest.fixture(scope="session")
 def pair() -> Iterator[Addresses]:
-    """Given addresses, else the embedded pair, else containers where a Docker engine answers."""
+    """Given addresses, else the embedded pair, else containers where a Docker engine answers.
+
+    `SALUR_TEST_CONTAINERS=1` prefers containers.
+    """
     given = os.environ.get("SALUR_TEST_DATABASE_URL"), os.environ.get("SALUR_TEST_KAFKA_BOOTSTRAP")
     if given[0] and given[1]:
         yield Addresses(given[0], given[1])
         return
-    if os.environ.get("SALUR_TEST_CONTAINERS") and docker_answers():
-        from testcontainers.kafka import KafkaContainer
-        from testcontainers.postgres import PostgresContainer
-
-        with PostgresContainer("postgres:18") as postgres, KafkaContainer("apache/kafka:4.4.0") as kafka:
-            yield Addresses(postgres.get_connection_url(driver=None), kafka.get_bootstrap_server())
+    embedded = None
+    try:
+        if not (os.environ.get("SALUR_TEST_CONTAINERS") and docker_answers()):
+            embedded = embedded_pair()
+    except RuntimeError:
+        if not docker_answers():
+            raise
+    if embedded is None:
+        yield from container_pair()
         return
-    embedded = embedded_pair()
     try:
         yield Addresses(embedded.postgres.url(), embedded.kafka.bootstrap)
     finally:

@@ -167,7 +167,7 @@ async def test_a_return_whose_payment_was_rejected_is_suspended(house: House, to
 
 async def test_redelivered_records_and_two_consumers_at_once_apply_once(house: House) -> None:
     """The same records from two zombies at the same time: the mark lets one through."""
-    records = [Record(results_topic("bank-a").name, 0, offset, answer(offset * 2)[1]) for offset in range(2)]
+    records: list[Any] = [Record(results_topic("bank-a").name, 0, offset, answer(offset * 2)[1]) for offset in range(2)]
     await asyncio.gather(*(house.processor.process(records) for _ in range(4)))
     assert len(await house.events("salur.payment.settled.v1")) == 2
     assert (await house.check_books())["settled_minor"] == 2 * AMOUNT_MINOR

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,10 +38,14 @@ class Pair:
         self.kafka = Kafka(self.folder / "kafka", CACHE, self.folder / "kafka.log", broker, controller)
 
     def start(self) -> "Pair":
-        self.kafka.prepare()
-        self.kafka.child.start()
-        self.postgres.start()
-        self.kafka.wait_ready()
+        try:
+            self.kafka.prepare()
+            self.kafka.child.start()
+            self.postgres.start()
+            self.kafka.wait_ready()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def stop(self) -> None:
@@ -52,6 +57,15 @@ class Pair:
 def embedded_pair() -> Pair:
     """A new pair in a folder of its own."""
     return Pair(Path(tempfile.mkdtemp(prefix="salur-test-"))).start()
+
+
+def container_pair() -> Iterator[Addresses]:
+    """The same pair from images, for the time of the block."""
+    from testcontainers.kafka import KafkaContainer
+    from testcontainers.postgres import PostgresContainer
+
+    with PostgresContainer("postgres:18") as postgres, KafkaContainer("apache/kafka:4.4.0") as kafka:
+        yield Addresses(postgres.get_connection_url(driver=None), kafka.get_bootstrap_server())
 
 
 def docker_answers() -> bool:

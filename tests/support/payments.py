@@ -76,6 +76,24 @@ def granted(number: int, amount_minor: int = AMOUNT_MINOR, cycle: str = CYCLE) -
     return received("eligibility.entitlements", fact.beneficiary_id, fact)
 
 
+def cut_marks(partitions: Sequence[int]) -> list[Received]:
+    """The cut's mark in each of these partitions of the payees' topic."""
+    facts = [RegistryCut(cut_id=CUT, name="intake", partition=place, households=1) for place in partitions]
+    return [received("registry.payees", CUT, fact, fact.partition) for fact in facts]
+
+
+def grant_marks(partitions: Sequence[int], count: int, amount_minor: int) -> list[Received]:
+    """The cycle's grant mark in each of these partitions, with totals of `count` entitlements."""
+    facts = [
+        CycleGranted(
+            cycle_id=CYCLE, programme_id="test-programme", cut_id=CUT, partition=place, entitlements=count,
+            amount_minor=amount_minor, currency=CURRENCY,
+        )
+        for place in partitions
+    ]  # fmt: skip
+    return [received("eligibility.entitlements", CYCLE, fact, fact.partition) for fact in facts]
+
+
 def answer(
     number: int,
     status: str = "ACCC",
@@ -154,18 +172,10 @@ class House:
         await self.pass_grant(range(8), len(amounts), sum(amounts))
 
     async def pass_cut(self, partitions: Sequence[int]) -> None:
-        cuts = [RegistryCut(cut_id=CUT, name="intake", partition=p, households=1) for p in partitions]
-        await self.take_payees([received("registry.payees", CUT, cut, cut.partition) for cut in cuts])
+        await self.take_payees(cut_marks(partitions))
 
     async def pass_grant(self, partitions: Sequence[int], count: int, amount_minor: int) -> None:
-        marks = [
-            CycleGranted(
-                cycle_id=CYCLE, programme_id="test-programme", cut_id=CUT, partition=p, entitlements=count,
-                amount_minor=amount_minor, currency=CURRENCY,
-            )
-            for p in partitions
-        ]  # fmt: skip
-        await self.take_entitlements([received("eligibility.entitlements", CYCLE, m, m.partition) for m in marks])
+        await self.take_entitlements(grant_marks(partitions, count, amount_minor))
 
     async def build_list(self, actor: str = MAKER) -> dict[str, Any]:
         command = lists.BuildList(CYCLE, FUND, frozenset(BANKS), actor, "request-2")
@@ -199,7 +209,7 @@ class House:
 
     async def answers(self, values: Sequence[tuple[str, bytes | None]]) -> Outcome:
         """A batch of records as the consumer gets them, each at the next offset of its bank's topic."""
-        records = []
+        records: list[Any] = []
         for bank, value in values:
             offset = self.offsets[bank] = self.offsets.get(bank, -1) + 1
             records.append(Record(results_topic(bank).name, 0, offset, value))
@@ -248,5 +258,6 @@ class House:
 
 __all__ = [
     "AMOUNT_MINOR", "BANKS", "CHECKER", "CURRENCY", "CUT", "CYCLE", "FUND", "IMPATIENT", "MAKER", "PATIENCE", "House",
-    "answer", "bank_of", "beneficiary", "entitlement", "granted", "instruction", "payee", "received",
+    "answer", "bank_of", "beneficiary", "cut_marks", "entitlement", "grant_marks", "granted", "instruction", "payee",
+    "received",
 ]  # fmt: skip

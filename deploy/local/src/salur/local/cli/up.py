@@ -1,7 +1,6 @@
 """`salur up`: the platform until Ctrl-C. `salur token`: a token of its local issuer."""
 
-import signal
-import threading
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from salur.common.auth import PERMISSIONS, mint
-from salur.local.platform import Options, Platform
+from salur.local.platform import Options, Platform, running
 from salur.local.services import built_services
+from salur.local.supervisor import ProcessDied
 
 STATE = Path("var/up")
 CACHE = Path("var/cache/kafka")
@@ -21,33 +21,35 @@ StateDir = Annotated[Path, typer.Option(help="Folder of the run's state.")]
 
 
 def up(
-    state_dir: StateDir = STATE, quiet: Annotated[bool, typer.Option(help="No logs on the terminal.")] = False
+    state_dir: StateDir = STATE,
+    quiet: Annotated[bool, typer.Option(help="No logs on the terminal.")] = False,
+    cache_dir: Annotated[Path, typer.Option(help="Folder of Kafka's jars.")] = CACHE,
 ) -> None:
-    """Start PostgreSQL, Kafka and the services; print every address; stop on Ctrl-C."""
+    """Start PostgreSQL, Kafka, the services and the banks; print every address; run until Ctrl-C or SIGTERM."""
     console = Console()
     services, banks = built_services()
-    platform = Platform(state_dir, CACHE, Options(services=services, banks=banks, echo=not quiet))
     try:
-        platform.start()
-        run_until_stopped(console, platform)
-    finally:
-        console.print("stopping")
-        platform.stop()
+        platform = Platform(state_dir, cache_dir, Options(services=services, banks=banks, echo=not quiet))
+        with running(platform):
+            _show(console, platform)
+            while True:
+                time.sleep(TEND_S)
+                for name in platform.tend():
+                    console.print(f"[yellow]{name} had ended and was started again[/]")
+    except KeyboardInterrupt:
+        console.print("stopped")
+    except (ProcessDied, TimeoutError, RuntimeError) as error:
+        console.print(str(error), style="red", markup=False)
+        raise typer.Exit(1) from None
 
 
-def run_until_stopped(console: Console, platform: Platform) -> None:
-    """Show every address and keep the platform running until Ctrl-C or SIGTERM."""
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+def _show(console: Console, platform: Platform) -> None:
     table = Table(title=f"Salur is ready after {platform.seconds_start:.1f} s", show_header=False)
     for name, address in platform.endpoints().items():
         table.add_row(name, address)
+    table.add_row("logs", str(platform.state_dir / "logs"))
     table.add_row("a token", f"salur token --role registrar --state-dir {platform.state_dir}")
     console.print(table)
-    while not stop.wait(TEND_S):
-        for name in platform.tend():
-            console.print(f"[yellow]{name} had ended and was started again[/]")
 
 
 def token(

@@ -1,1 +1,1 @@
-"""The main job from a list to a proven payment, and the promises it is checked against."""
+"""The main job from a list to proven payments, stage by stage; shared by demo, bench, crash and end-to-end tests."""

@@ -1,186 +1,279 @@
-"""The stages of one cycle, as the people who run them: registrar, programme officer, operator, approver."""
+"""Register, decide, entitle, list, approve, pay, close: one method per stage, each returns what it reached.
 
-import csv
+Every method may be called again after a crash of any process: commands carry ids made by their cause.
+"""
+
+import hashlib
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from partner_bank.book import book_path, book_summary
-from salur.local.cli.importing import run_import
+import yaml
+
+from salur.common.values import derived_id
 from salur.local.client import CallFailed, Client
+from salur.local.demo.calls import AWAY_STATUS, Patient
+from salur.local.demo.evidence import bank_records, book_totals, stream_heads
 from salur.local.platform import Platform
 
-STAGE_TIMEOUT_S = 300.0
-FIND_PAGE = 1_000
-FUND_BUDGET_MINOR = 10**12
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A finished stage: what happened, how much money, how long."""
-
-    name: str
-    count: int
-    amount_minor: int | None
-    seconds: float
-    note: str = ""
+CHUNK_SIZE = 1024 * 1024
+DEFAULT_TIMEOUT_S = 600.0
+Watch = Callable[[str, int, int | None], None]
+"""Called with the stage, what is done, and the total where it is known."""
 
 
 @dataclass
+class Stage:
+    """What a stage reached and how long it took."""
+
+    name: str
+    count: int = 0
+    amount_minor: int | None = None
+    seconds: float = 0.0
+
+
+def _silent(_stage: str, _done: int, _total: int | None) -> None:
+    """Show nothing."""
+
+
 class Pipeline:
-    """Runs the stages in order against a started platform; each returns what the next one needs."""
+    """The main job against a running platform, as five different identities."""
 
-    platform: Platform
-    stages: list[Stage] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        state = self.platform.state_dir
+    def __init__(
+        self,
+        platform: Platform,
+        *,
+        watch: Watch = _silent,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        tend: Callable[[], object] | None = None,
+    ) -> None:
+        self.platform = platform
+        self.stages: list[Stage] = []
+        self._watch = watch
+        self._patient = Patient(tend or platform.tend, timeout_s)
+        state = platform.state_dir
         self.registrar = Client(state, "person:registrar", ["registrar"])
-        self.officer = Client(state, "person:officer", ["programme-officer"])
-        self.maker = Client(state, "person:maker", ["payment-operator"])
+        self.officer = Client(state, "person:programme-officer", ["programme-officer"])
+        self.maker = Client(state, "person:payment-operator", ["payment-operator"])
         self.approver = Client(state, "person:approver", ["approver"])
-        self.auditor = Client(state, "person:auditor", ["auditor", "operator"])
+        self.auditor = Client(state, "person:auditor", ["auditor"])
+        self.operations = Client(state, "person:operations", ["operator"])
 
-    def _wait(self, client: Client, ask: Callable[[], _T], until: Callable[[_T], bool], what: str) -> _T:
-        def tended() -> _T:
-            self.platform.tend()
-            return ask()
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Stage]:
+        """Time a stage and keep its result."""
+        stage = Stage(name)
+        self._watch(name, 0, None)
+        began = time.monotonic()
+        yield stage
+        stage.seconds = time.monotonic() - began
+        self.stages.append(stage)
 
-        answer: _T = client.wait(tended, until, STAGE_TIMEOUT_S, what)
-        return answer
-
-    def _retried(self, client: Client, call: Callable[[], Any], *codes: str) -> Any:
-        """Repeat a command that answers "not yet" with one of `codes`."""
-
-        def attempt() -> Any:
-            try:
-                return call()
-            except CallFailed as error:
-                if error.code not in codes:
-                    raise
-                return None
-
-        return self._wait(client, attempt, lambda answer: answer is not None, f"the end of {codes[0]}")
-
-    def _done(self, began: float, name: str, count: int, amount_minor: int | None = None, note: str = "") -> None:
-        self.stages.append(Stage(name, count, amount_minor, time.monotonic() - began, note))
+    def _until(self, what: str, ask: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:
+        return self._patient.until(what, ask, holds)
 
     def register(self, file: Path, mapping: Path) -> dict[str, Any]:
-        """Import the list. Raises CallFailed when the import fails."""
-        began = time.monotonic()
-        status = run_import(self.registrar, file, mapping)
-        if status["state"] != "done":
-            raise CallFailed(f"the import failed: {status['reason']}", "import-failed", 0)
-        note = f"{status['warnings']} warnings, {status['refused_rows']} rows refused"
-        self._done(began, "register", status["households"], note=note)
+        """Import a file; returns the import's final status. Raises CallFailed when the file is refused."""
+        with self.stage("register") as stage:
+            body = {
+                "name": file.name,
+                "sha256": _sha256(file),
+                "size": file.stat().st_size,
+                "mapping": yaml.safe_load(mapping.read_text(encoding="utf-8")),
+            }
+            job = self._patient.command(self.registrar, "registry", "/imports", json=body)
+            path = f"/imports/{job['import_id']}"
+
+            def ask() -> dict[str, Any]:
+                status: dict[str, Any] = self.registrar.call("registry", "GET", path)
+                if status["state"] == "awaiting-content":
+                    with file.open("rb") as content:
+                        headers = {"content-type": "text/csv"}
+                        self.registrar.call("registry", "PUT", f"{path}/content", content=content, headers=headers)
+                self._watch("register", status.get("households") or 0, None)
+                return status
+
+            status: dict[str, Any] = self._until("the end of the import", ask, lambda s: s["state"] in _ENDED)
+            if status["state"] == "failed":
+                raise CallFailed(f"the import failed: {status.get('reason')}", "import-failed", 422)
+            stage.count = status["households"]
         return status
 
-    def decide(self, programme: Path) -> str:
-        """Publish the programme and wait until every known household is decided. Returns the programme's id."""
-        began = time.monotonic()
-        text = programme.read_text(encoding="utf-8")
-        programme_id: str = self.officer.call("eligibility", "POST", "/programmes", content=text)["programme_id"]
-        registered = self.auditor.call("registry", "GET", "/counts")["households"]
-        progress = self._wait(
-            self.officer,
-            lambda: self.officer.call("eligibility", "GET", f"/programmes/{programme_id}/progress"),
-            lambda answer: answer["decided"] >= registered,
-            "every decision",
-        )
-        self._done(began, "decide", progress["decided"], note=f"{progress['enrolled']} enrolled")
-        return programme_id
+    def publish(self, programme: Path) -> str:
+        """Publish a programme's rules; returns its id."""
+        with self.stage("publish") as stage:
+            headers = {"content-type": "application/yaml"}
+            content = programme.read_bytes()
+            answer = self._patient.command(self.officer, "eligibility", "/programmes", content=content, headers=headers)
+            stage.count = 1
+        return str(answer["programme_id"])
 
-    def entitle(self, programme_id: str, name: str) -> dict[str, Any]:
-        """Cut, open the cycle, wait until all is granted."""
-        began = time.monotonic()
-        cut = self.registrar.call("registry", "POST", "/cuts", json={"name": name})
-        body = {"programme_id": programme_id, "name": name, "cut_id": cut["cut_id"]}
-        opened = self._retried(
-            self.officer,
-            lambda: self.officer.call("eligibility", "POST", "/cycles", json=body),
-            "cut-not-passed",
-            "decisions-pending",
-        )
-        path = f"/cycles/{opened['cycle_id']}"
-        cycle: dict[str, Any] = self._wait(
-            self.officer,
-            lambda: self.officer.call("eligibility", "GET", path),
-            lambda answer: answer["state"] == "granted",
-            "every entitlement",
-        )
-        self._done(began, "entitle", cycle["entitlements"], cycle["amount_minor"])
+    def cut(self, name: str) -> dict[str, Any]:
+        """Close the intake: returns cut_id and the number of households before it."""
+        with self.stage("cut") as stage:
+            answer: dict[str, Any] = self._patient.command(self.registrar, "registry", "/cuts", json={"name": name})
+            stage.count = answer["households"]
+        return answer
+
+    def decided(self, programme_id: str, households: int) -> dict[str, Any]:
+        """Wait until every household is decided; returns the programme's progress."""
+        with self.stage("decide") as stage:
+
+            def ask() -> dict[str, Any]:
+                progress: dict[str, Any] = self.auditor.call(
+                    "eligibility", "GET", f"/programmes/{programme_id}/progress"
+                )
+                self._watch("decide", progress["decided"], households)
+                return progress
+
+            progress: dict[str, Any] = self._until("every decision", ask, lambda p: p["decided"] >= households)
+            stage.count = progress["decided"]
+        return progress
+
+    def cycle(self, programme_id: str, name: str, cut_id: str) -> dict[str, Any]:
+        """Open a cycle and wait until its entitlements are granted; returns its totals."""
+        with self.stage("entitle") as stage:
+            cycle_id = self._open_cycle(programme_id, name, cut_id)
+
+            def ask() -> dict[str, Any]:
+                cycle: dict[str, Any] = self.officer.call("eligibility", "GET", f"/cycles/{cycle_id}")
+                self._watch("entitle", cycle["entitlements"], cycle["enrolled"])
+                return cycle
+
+            cycle: dict[str, Any] = self._until("the cycle's entitlements", ask, lambda c: c["state"] == "granted")
+            stage.count, stage.amount_minor = cycle["entitlements"], cycle["amount_minor"]
         return cycle
 
-    def approve(self, cycle: dict[str, Any]) -> str:
-        """Build and submit the list as one person, approve it as another. Returns the list's id."""
-        began = time.monotonic()
-        fund: dict[str, Any] = {"fund_id": "central", "name": "Central fund", "currency": cycle["currency"]}
-        fund["budget_minor"] = FUND_BUDGET_MINOR
-        self.maker.call("payments", "POST", "/funds", json=fund)
-        body = {"cycle_id": cycle["cycle_id"], "fund_id": "central"}
-        built = self._retried(
-            self.maker, lambda: self.maker.call("payments", "POST", "/lists", json=body), "cycle-not-complete"
-        )
-        path = f"/lists/{built['list_id']}"
-        self.maker.call("payments", "POST", f"{path}/submit")
-        self.approver.call("payments", "POST", f"{path}/approve", json={"content_hash": built["content_hash"]})
-        self._done(began, "approve", built["items"], built["amount_minor"], "by two people")
-        return str(built["list_id"])
+    def _open_cycle(self, programme_id: str, name: str, cut_id: str) -> str:
+        body = {"programme_id": programme_id, "name": name, "cut_id": cut_id}
+        waits = ("cut-not-passed", "decisions-pending")
+        try:
+            opened = self._patient.command(self.officer, "eligibility", "/cycles", wait_codes=waits, json=body)
+        except CallFailed as error:
+            if error.code != "cycle-exists":
+                raise
+            return derived_id("cycle", programme_id, name)  # an answer lost on the way: the cycle's id is its cause's
+        return str(opened["cycle_id"])
 
-    def settle(self, list_id: str) -> dict[str, Any]:
-        """Wait until every payment is final. Returns count and amount per state."""
-        began = time.monotonic()
-        view = self._wait(
-            self.auditor,
-            lambda: self.auditor.call("payments", "GET", f"/lists/{list_id}"),
-            lambda answer: bool(answer["complete"]) and self._banks_agree(answer["states"]),
-            "every bank's final answer",
-        )
-        states: dict[str, Any] = view["states"]
-        for state in ("settled", "rejected", "returned", "unknown"):
-            item = states.get(state, {"count": 0, "amount_minor": 0})
-            self._done(began, state, item["count"], item["amount_minor"])
-            began = time.monotonic()
-        return states
+    def fund(self, fund_id: str, budget_minor: int, currency: str) -> None:
+        """Open a fund with its budget."""
+        body = {"fund_id": fund_id, "name": fund_id, "currency": currency, "budget_minor": budget_minor}
+        self._patient.command(self.maker, "payments", "/funds", json=body)
 
-    def _banks_agree(self, states: dict[str, Any]) -> bool:
-        """Whether the banks have said everything and payments has heard it: returns come after settlement."""
-        books = [book_summary(book_path(self.platform.bank_dir(bank))) for bank in self.platform.options.banks]
-        returned = sum(book["returned"] for book in books)
-        heard = states.get("returned", {"count": 0})["count"]
-        return heard == returned and not any(book["waiting_answers"] for book in books)
+    def list(self, cycle_id: str, fund_id: str) -> dict[str, Any]:
+        """Lock the payment list of a cycle; returns the list."""
+        with self.stage("list") as stage:
+            body = {"cycle_id": cycle_id, "fund_id": fund_id}
+            try:
+                built = self._patient.command(
+                    self.maker, "payments", "/lists", wait_codes=("cycle-not-complete",), json=body
+                )
+            except CallFailed as error:
+                if error.code != "list-exists":
+                    raise
+                built = self._list_of(cycle_id)
+            stage.count, stage.amount_minor = built["items"], built["amount_minor"]
+        return dict(built)
 
-    def agreement(self, file: Path, programme_id: str) -> float:
-        """Share of households whose poverty criterion says what the file's published answer says.
+    def _list_of(self, cycle_id: str) -> dict[str, Any]:
+        lists = self._until("the lists", lambda: self.maker.call("payments", "GET", "/lists"), bool)["lists"]
+        found = next(row["list_id"] for row in lists if row["cycle_id"] == cycle_id)
+        return dict(self._until("the list", lambda: self.maker.call("payments", "GET", f"/lists/{found}"), bool))
 
-        Households are matched one by one through their identifiers.
-        """
-        published: dict[str, bool] = {}
-        with file.open(encoding="utf-8-sig", newline="") as rows:
-            for row in csv.DictReader(rows):
-                published.setdefault(row["household_id"], row["published_eligible"] == "1")
-        decided = self._poverty(programme_id)
-        agreeing = 0
-        values = list(published)
-        for start in range(0, len(values), FIND_PAGE):
-            page = values[start : start + FIND_PAGE]
-            body = {"scheme": "progresa-household", "values": page}
-            found = self.registrar.call("registry", "POST", "/households/find-many", json=body)["household_ids"]
-            agreeing += sum(decided.get(i) == published[value] for value, i in zip(page, found, strict=True))
-        return agreeing / len(published) if published else 0.0
+    def submit(self, list_id: str) -> dict[str, Any]:
+        """The maker submits: funds are reserved."""
+        with self.stage("submit") as stage:
+            answer: dict[str, Any] = self._patient.command(self.maker, "payments", f"/lists/{list_id}/submit")
+            stage.count, stage.amount_minor = answer["funded_items"], answer["funded_minor"]
+        return answer
 
-    def _poverty(self, programme_id: str) -> dict[str, bool]:
-        decided: dict[str, bool] = {}
-        after = ""
-        while True:
-            path = f"/decisions?programme_id={programme_id}&limit=1000&after={after}"
-            page = self.officer.call("eligibility", "GET", path)["decisions"]
-            for item in page:
-                outcome = next(c["outcome"] for c in item["criteria"] if c["code"] == "poverty")
-                decided[item["household_id"]] = outcome == "met"
-            if len(page) < 1000:
-                return decided
-            after = page[-1]["household_id"]
+    def approve(self, list_id: str, content_hash: str) -> dict[str, Any]:
+        """Another person approves exactly what the hash covers."""
+        with self.stage("approve") as stage:
+            body = {"content_hash": content_hash}
+            answer: dict[str, Any] = self._patient.command(
+                self.approver, "payments", f"/lists/{list_id}/approve", json=body
+            )
+            stage.count, stage.amount_minor = answer["funded_items"], answer["funded_minor"]
+        return answer
+
+    def wait_terminal(self, list_id: str) -> dict[str, Any]:
+        """Wait until every payment has its final answer and the banks' own books say the same; returns the list."""
+        with self.stage("settle") as stage:
+
+            def ask() -> dict[str, Any]:
+                view: dict[str, Any] = self.auditor.call("payments", "GET", f"/lists/{list_id}")
+                final = sum(count_of(view, state) for state in FINAL_STATES)
+                self._watch("settle", final, view["funded_items"])
+                return view
+
+            view: dict[str, Any] = self._until("every payment's final state", ask, self._reconciled)
+            stage.count = count_of(view, "settled")
+            stage.amount_minor = amount_of(view, "settled")
+        return view
+
+    def _reconciled(self, view: dict[str, Any]) -> bool:
+        if not view["complete"]:
+            return False
+        totals = book_totals(self.platform)
+        said = (count_of(view, "settled"), count_of(view, "returned"), count_of(view, "rejected"))
+        # A return comes after its credit: only the banks know whether one is still on its way.
+        return totals.waiting_answers == 0 and said == (totals.kept, totals.returned, totals.refused)
+
+    def close_log(self) -> int:
+        """Seal every stream, wait until the log holds every event, publish its head; returns its size."""
+        with self.stage("audit") as stage:
+            for service in self.platform.options.services:
+                self._patient.command(self.operations, service, "/streams/seal")
+            last = -1
+
+            def ask() -> tuple[int, int]:
+                events = self.events()
+                size = int(self.auditor.call("audit", "GET", "/log")["size"])
+                self._watch("audit", size, events)
+                return events, size
+
+            def quiet(seen: tuple[int, int]) -> bool:
+                nonlocal last
+                stable, last = seen[0] == seen[1] == last, seen[1]
+                return stable
+
+            self._until("the whole trail in the log", ask, quiet)
+            stage.count = self._until("the signed head", self._publish, lambda size: size >= last)
+        return stage.count
+
+    def _publish(self) -> int:
+        return int(self.auditor.call("audit", "POST", "/log/publish")["published"])
+
+    def events(self) -> int:
+        """Sum of all stream heads of all services, plus the records in the banks' topics."""
+        heads = sum(stream_heads(self.operations, service) for service in self.platform.options.services)
+        return heads + bank_records(self.platform)
+
+
+FINAL_STATES = ("settled", "rejected", "returned")
+_ENDED = frozenset({"done", "failed"})
+
+
+def count_of(view: dict[str, Any], state: str) -> int:
+    """Payments of a list in a state."""
+    return int(view["states"].get(state, {}).get("count", 0))
+
+
+def amount_of(view: dict[str, Any], state: str) -> int:
+    """Minor units of a list's payments in a state."""
+    return int(view["states"].get(state, {}).get("amount_minor", 0))
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as content:
+        while chunk := content.read(CHUNK_SIZE):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+__all__ = ["AWAY_STATUS", "FINAL_STATES", "Pipeline", "Stage", "Watch", "amount_of", "count_of"]

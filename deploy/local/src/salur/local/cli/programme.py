@@ -1,0 +1,48 @@
+"""`salur programme`: publish rules and see how far deciding has come."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from salur.local.cli.output import answer_of, print_json
+from salur.local.cli.up import STATE, StateDir
+
+app = typer.Typer(help="Publish programmes and follow their decisions.", no_args_is_help=True)
+WHO = ("person:programme-officer", ["programme-officer"])
+
+
+@app.command("publish")
+def publish(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The programme's rules, YAML.")],
+    state_dir: StateDir = STATE,
+) -> None:
+    """Publish a programme. Its version is the hash of the file; the same file again changes nothing."""
+    headers = {"content-type": "application/yaml"}
+    print_json(
+        answer_of(state_dir, WHO, "eligibility", "POST", "/programmes", content=file.read_bytes(), headers=headers)
+    )
+
+
+@app.command("list")
+def list_programmes(state_dir: StateDir = STATE) -> None:
+    """Programmes in force."""
+    print_json(answer_of(state_dir, WHO, "eligibility", "GET", "/programmes"))
+
+
+@app.command("progress")
+def progress(
+    programme_id: Annotated[str, typer.Argument(help="Id of the programme.")], state_dir: StateDir = STATE
+) -> None:
+    """Households known, decided and enrolled, and how many meet each criterion."""
+    print_json(answer_of(state_dir, WHO, "eligibility", "GET", f"/programmes/{programme_id}/progress"))
+
+
+@app.command("why")
+def why(
+    programme_id: Annotated[str, typer.Argument(help="Id of the programme.")],
+    household_id: Annotated[str, typer.Argument(help="Id of the household.")],
+    state_dir: StateDir = STATE,
+) -> None:
+    """Why a household is enrolled or not: each criterion with its text, value and outcome."""
+    print_json(answer_of(state_dir, WHO, "eligibility", "GET", f"/decisions/{programme_id}/{household_id}"))

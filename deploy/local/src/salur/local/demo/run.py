@@ -1,0 +1,200 @@
+"""One whole run on a fresh platform: stages, verification, report."""
+
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+from rich.console import Console
+
+from salur.audit.log.verify import VerifyReport, verify_log
+from salur.local.demo.agreement import agreement
+from salur.local.demo.evidence import book_totals, double_payments
+from salur.local.demo.pipeline import FINAL_STATES, Pipeline, Stage, Watch, amount_of, count_of
+from salur.local.demo.report import Promise, promises_of, stage_rows
+from salur.local.platform import Options, Platform
+
+FUND = "example-fund"
+PAYMENTS_ENV = {
+    "SALUR_ANSWER_TIMEOUT_S": "3",
+    "SALUR_INQUIRY_INTERVAL_S": "2",
+}
+"""A real bank has a day; the example does not wait that long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a run works on."""
+
+    data: Path
+    mapping: Path
+    programme: Path
+    state_dir: Path
+    cache_dir: Path
+    cycle_name: str = "first"
+
+
+@dataclass
+class Result:
+    """A finished run."""
+
+    report: dict[str, Any]
+    stages: list[Stage]
+    promises: list[Promise] = field(default_factory=list)
+
+    @property
+    def kept(self) -> bool:
+        return all(promise.kept for promise in self.promises)
+
+
+class FolderInUse(RuntimeError):
+    """The state folder holds other things than a run's: choose another one."""
+
+
+def new_platform(inputs: Inputs, options: Options | None = None) -> Platform:
+    """A platform in a fresh folder. Raises FolderInUse rather than delete what is not a run's."""
+    state_dir = inputs.state_dir
+    if state_dir.exists() and any(state_dir.iterdir()) and not (state_dir / "issuer").is_dir():
+        raise FolderInUse(f"{state_dir} holds other files than a run's: give an empty or new --state-dir")
+    platform = Platform(inputs.state_dir, inputs.cache_dir, options or Options(env={"payments": PAYMENTS_ENV}))
+    platform.fresh()
+    return platform
+
+
+def run(platform: Platform, inputs: Inputs, watch: Watch) -> Result:
+    """Every stage on a started platform. Raises CallFailed, TimedOut; broken promises are in the result."""
+    pipeline = Pipeline(platform, watch=watch)
+    began = time.monotonic()
+    status = pipeline.register(inputs.data, inputs.mapping)
+    programme_id = pipeline.publish(inputs.programme)
+    cut = pipeline.cut(f"{inputs.cycle_name} intake")
+    progress = pipeline.decided(programme_id, cut["households"])
+    cycle = pipeline.cycle(programme_id, inputs.cycle_name, cut["cut_id"])
+    pipeline.fund(FUND, cycle["amount_minor"], cycle["currency"])
+    built = pipeline.list(cycle["cycle_id"], FUND)
+    pipeline.submit(built["list_id"])
+    pipeline.approve(built["list_id"], built["content_hash"])
+    view = pipeline.wait_terminal(built["list_id"])
+    size = pipeline.close_log()
+    seconds = time.monotonic() - began
+    verified = verify(pipeline)
+    share = agreed(pipeline, inputs, programme_id)
+    report = {
+        "data": inputs.data.name,
+        "registered": pipeline.registrar.call("registry", "GET", "/counts")["households"],
+        "warnings": status["warnings"],
+        "refused_rows": status["refused_rows"],
+        "import_report": save_import_report(pipeline, status),
+        "decided": progress["decided"],
+        "eligible": progress["eligible_by_criterion"].get("poverty", 0),
+        "agreement": share,
+        "enrolled": progress["enrolled"],
+        "entitlements": cycle["entitlements"],
+        "not_due": cycle["not_due"],
+        "entitled_minor": cycle["amount_minor"],
+        "currency": cycle["currency"],
+        **payment_figures(view, cycle),
+        **money_figures(pipeline),
+        "events": pipeline.events(),
+        "audit_size": size,
+        **log_figures(pipeline, verified),
+        "seconds_platform_start": round(platform.seconds_start, 2),
+        "seconds_pipeline": round(seconds, 2),
+        "households_per_second": round(cut["households"] / seconds, 1),
+    }
+    return finished(report, pipeline.stages, inputs.state_dir)
+
+
+def finished(report: dict[str, Any], stages: list[Stage], state_dir: Path) -> Result:
+    """Check the promises and write `report.json`."""
+    promises = promises_of(report)
+    report |= {"stages": stage_rows(stages), "promises": [asdict(promise) for promise in promises]}
+    (state_dir / "report.json").write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
+    return Result(report, stages, promises)
+
+
+def verify(pipeline: Pipeline) -> VerifyReport:
+    """Re-derive the whole log from its files."""
+    with pipeline.stage("verify") as stage:
+        verified = verify_log(pipeline.platform.audit_log_dir)
+        stage.count = verified.proofs_checked
+    return verified
+
+
+def agreed(pipeline: Pipeline, inputs: Inputs, programme_id: str) -> float | None:
+    """The comparison with the file's published answers, as a stage."""
+    with pipeline.stage("compare") as stage:
+        share = agreement(pipeline.registrar, pipeline.officer, inputs.data, inputs.mapping, programme_id)
+        stage.count = 0 if share is None else pipeline.registrar.call("registry", "GET", "/counts")["households"]
+    return share
+
+
+def save_import_report(pipeline: Pipeline, status: dict[str, Any]) -> str:
+    """Write the rows to look at beside the report; returns the path."""
+    path = pipeline.platform.state_dir / "import-report.csv"
+    path.write_text(
+        pipeline.registrar.call("registry", "GET", f"/imports/{status['import_id']}/report"), encoding="utf-8"
+    )
+    return str(path)
+
+
+def payment_figures(view: dict[str, Any], cycle: dict[str, Any]) -> dict[str, Any]:
+    """Each instruction counts once by its final state; what is not final is unknown."""
+    counts = {state: count_of(view, state) for state in FINAL_STATES}
+    amounts = {f"{state}_minor": amount_of(view, state) for state in FINAL_STATES}
+    instructed = sum(row["count"] for state, row in view["states"].items() if state != "approved")
+    return {
+        "instructed": instructed,
+        **counts,
+        **amounts,
+        "unknown": instructed - sum(counts.values()),
+        "held": cycle["entitlements"] - view["funded_items"],
+        "held_minor": cycle["amount_minor"] - view["funded_minor"],
+    }
+
+
+def money_figures(pipeline: Pipeline) -> dict[str, Any]:
+    """The ledger, the fund, and the banks' own books."""
+    ledger = pipeline.auditor.call("payments", "GET", "/ledger")
+    fund = pipeline.auditor.call("payments", "GET", f"/funds/{FUND}")
+    return {
+        "ledger_sum_minor": ledger["sum_minor"],
+        "ledger_hash": ledger["hash"],
+        "fund_budget_minor": fund["budget_minor"],
+        "fund_available_minor": fund["available_minor"],
+        "double_payments": double_payments(pipeline.platform),
+        "banks_kept_minor": book_totals(pipeline.platform).kept_minor,
+        "suspended_answers": len(pipeline.auditor.call("payments", "GET", "/suspense")["suspense"]),
+    }
+
+
+def log_figures(pipeline: Pipeline, verified: VerifyReport) -> dict[str, Any]:
+    """What the log's files and the audit's own view of completeness say."""
+    completeness = pipeline.auditor.call("audit", "GET", "/completeness")
+    services = pipeline.platform.options.services
+    letters = [pipeline.operations.call(service, "GET", "/dead-letters")["dead_letters"] for service in services]
+    return {
+        "audit_gaps": verified.gaps + completeness["gaps"],
+        "streams": verified.streams,
+        "proofs_checked": verified.proofs_checked,
+        "proofs_failed": verified.proofs_failed,
+        "log_root": verified.root,
+        "log_problems": list(verified.problems),
+        "dead_letters": sum(len(page) for page in letters),
+    }
+
+
+def keep_running(platform: Platform, console: Console) -> None:
+    """Leave the platform up until Ctrl-C."""
+    for name, address in platform.endpoints().items():
+        console.print(f"{name:24} {address}")
+    console.print(f"a token: salur token --role auditor --state-dir {platform.state_dir}\nCtrl-C stops everything")
+    try:
+        while True:
+            for name in platform.tend():
+                sys.stderr.write(f"{name} had ended and was started again\n")
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        console.print("stopping")
