@@ -28,7 +28,7 @@ logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it logs every attemp
 _R = TypeVar("_R")
 START_TIMEOUT_S = 90.0
 POLL_S = 0.1
-JVM = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=4", "-Xshare:auto")
+JVM = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 LOG4J = """Configuration:
   status: error
   Appenders:

@@ -118,6 +118,7 @@ class Postgres:
             _open_path(BIN / "postgres")
         command = [
             str(BIN / "initdb"), "-D", str(self.data_dir), "-U", "postgres", "--encoding=UTF8", "--locale=C.UTF-8",
+            "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
             "--auth=scram-sha-256", f"--pwfile={password_copy}", "--data-checksums", "--no-instructions",
         ]  # fmt: skip
         try:

@@ -36,6 +36,15 @@ TRANSIENT = (
 """What passes by itself or by operations' hand: retried in place, never a reason to skip an event."""
 
 
+SERVER_SETTINGS = {
+    "application_name": "salur",
+    "jit": "off",
+    # Batches are looked up by their keys in tables that grow: plans must not be kept from when these were small.
+    "plan_cache_mode": "force_custom_plan",
+    "random_page_cost": "1.1",
+}
+
+
 class Queries:
     """Named queries of a folder of .sql files. `await queries.name(conn, param=…)`; selects give lists of records."""
 
@@ -103,7 +112,7 @@ class Database:
             max_size=self._pool_size,
             init=prepare_connection,
             command_timeout=self._statement_timeout_s,
-            server_settings={"application_name": "salur", "jit": "off"},
+            server_settings=SERVER_SETTINGS,
         )
 
     async def close(self) -> None:

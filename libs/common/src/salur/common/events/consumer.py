@@ -8,7 +8,7 @@ behind it, the rest goes on.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import asyncpg
 
@@ -59,8 +59,7 @@ class KafkaRecord(Protocol):
     def timestamp(self) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
-class OutsideRecord:
+class OutsideRecord(NamedTuple):
     """A record of an outside topic: untrusted bytes and their position."""
 
     topic: str
@@ -79,8 +78,7 @@ class OutsideRecord:
         return self.offset
 
 
-@dataclass(frozen=True, slots=True)
-class RawEvent:
+class RawEvent(NamedTuple):
     """A record of a stream topic as bytes; `envelope` is None when it is no event of that stream."""
 
     topic: str

@@ -7,7 +7,7 @@ Source: CloudEvents 1.0.2, JSON event format §3.1 and Kafka protocol binding §
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from pydantic import ValidationError
@@ -63,8 +63,7 @@ class Draft:
         raise ValueError(f"{self.data.event_type} cannot be published on {topic or 'no topic'}: allowed are {allowed}")
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """A draft as bytes up to its place in the stream, which is known only under the stream's lock."""
 
     id: str
@@ -103,8 +102,7 @@ def encode(draft: Draft, source: str, time: str) -> Encoded:
     return Encoded(event_id, fact.event_type, document[:-1], header)
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """What can be read of an event without knowing its type."""
 
     id: str
@@ -119,8 +117,7 @@ class Envelope:
     data: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """An event as a handler sees it: typed data, personal values in clear."""
 
     id: str

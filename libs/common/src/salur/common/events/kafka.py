@@ -22,6 +22,8 @@ log = get_logger("kafka")
 REQUEST_TIMEOUT_MS = 20_000
 MAX_REQUEST_SIZE = 1024 * 1024
 BATCH_TIMEOUT_MS = 20
+FETCH_MAX_WAIT_MS = 1_000
+"""A fetch that finds nothing waits so long at the broker; the first record ends it at once."""
 HOLE_ALARM_S = 30.0
 MAX_POLL_INTERVAL_MS = 300_000
 
@@ -180,7 +182,7 @@ def subscribe(
         session_timeout_ms=session_timeout_ms,
         heartbeat_interval_ms=session_timeout_ms // 3,
         max_poll_interval_ms=MAX_POLL_INTERVAL_MS,
-        fetch_max_wait_ms=100,
+        fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
         max_partition_fetch_bytes=4 * 1024 * 1024,
         listener=_SeekToMarks(processor, lambda: subscriber.consumer),
         decoder=_pass_through,

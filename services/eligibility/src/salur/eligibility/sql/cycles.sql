@@ -20,17 +20,27 @@ ON CONFLICT DO NOTHING RETURNING cycle_id;
 SELECT cycle_id, programme_id, programme, cut_id, currency, enrolled, entitlements, not_due, amount_minor, cause
 FROM cycle WHERE state = 'granting' ORDER BY opened_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
 
--- name: ungranted
-SELECT h.household_id, h.region, d.decision_id, d.amount_minor, d.components, d.not_due
-FROM household h
-JOIN cut_mark c ON c.cut_id = :cut_id AND c.partition = h.partition
-    AND h.sequence < c.sequence AND (h.replaced_by IS NULL OR h.replaced_by > c.sequence)
-JOIN decision d ON d.programme = :programme AND d.household_id = h.household_id AND d.household_version = h.version
-    AND d.enrolled
-WHERE h.household_id > :after AND NOT EXISTS (
-    SELECT 1 FROM entitlement e
-    WHERE e.cycle_id = :cycle_id AND e.beneficiary_id = h.household_id AND e.kind = :kind)
-ORDER BY h.household_id LIMIT :most;
+-- name: grant_page
+-- The next household versions in order of id; `decision_id` is NULL where nothing is to be granted: not what stood at
+-- the cut, not enrolled, or granted already. Page first, look up each: no plan can make it read all for every page.
+WITH page AS MATERIALIZED (
+    SELECT household_id, version, partition, sequence, replaced_by, region FROM household
+    WHERE (household_id, version) > (:after_id::text, :after_version::int)
+    ORDER BY household_id, version LIMIT :most
+)
+SELECT p.household_id, p.version, p.region, d.decision_id, d.amount_minor, d.components, d.not_due
+FROM page p
+LEFT JOIN LATERAL (
+    SELECT d.decision_id, d.amount_minor, d.components, d.not_due
+    FROM decision d JOIN cut_mark c ON c.cut_id = :cut_id AND c.partition = p.partition
+        AND p.sequence < c.sequence AND (p.replaced_by IS NULL OR p.replaced_by > c.sequence)
+    WHERE d.programme = :programme AND d.household_id = p.household_id AND d.household_version = p.version AND d.enrolled
+      AND NOT EXISTS (
+          SELECT 1 FROM entitlement e
+          WHERE e.cycle_id = :cycle_id AND e.beneficiary_id = p.household_id AND e.kind = :kind)
+    LIMIT 1
+) d ON true
+ORDER BY p.household_id, p.version;
 
 -- name: add_to_cycle!
 UPDATE cycle SET entitlements = entitlements + :entitlements, not_due = not_due + :not_due,

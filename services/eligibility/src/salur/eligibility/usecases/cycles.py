@@ -86,13 +86,13 @@ async def _standing(conn: Connection, programme: int, cut_id: str) -> dict[str, 
 class Granting:
     """Grants the oldest open cycle, a batch a step.
 
-    What is left is asked of the rows, so a crash loses nothing. Where the last committed batch ended only saves reading
-    the same rows again: the cycle is granted when a pass from the very first household finds nothing.
+    What is left is asked of the rows, so a crash loses nothing: a new process passes over all of them again. Nothing
+    that stood at the cut can be added behind the place reached, and closing compares the sums with who is enrolled.
     """
 
     batch: int
-    _after: tuple[str, str] = ("", "")
-    _reached: tuple[str, str] = ("", "")
+    _after: tuple[str, str, int] = ("", "", 0)
+    _reached: tuple[str, str, int] = ("", "", 0)
 
     async def step(self, conn: Connection) -> tuple[bool, list[Draft]]:
         """(whether there may be more, events). Call `committed` once the transaction is."""
@@ -100,15 +100,15 @@ class Granting:
         if cycle is None:
             return False, []
         cycle_id = cycle["cycle_id"]
-        after = self._after[1] if self._after[0] == cycle_id else ""
-        rows = await queries.ungranted(
-            conn, cycle_id=cycle_id, programme=cycle["programme"], cut_id=cycle["cut_id"], kind=REGULAR, after=after,
-            most=self.batch,
+        after = self._after if self._after[0] == cycle_id else (cycle_id, "", 0)
+        page = await queries.grant_page(
+            conn, cycle_id=cycle_id, programme=cycle["programme"], cut_id=cycle["cut_id"], kind=REGULAR,
+            after_id=after[1], after_version=after[2], most=self.batch,
         )  # fmt: skip
-        self._reached = (cycle_id, rows[-1]["household_id"] if rows else "")
-        if rows:
-            return True, await _grant(conn, cycle, rows)
-        return True, [] if after else await _close(conn, cycle)
+        if not page:
+            return True, await _close(conn, cycle)
+        self._reached = (cycle_id, page[-1]["household_id"], page[-1]["version"])
+        return True, await _grant(conn, cycle, [row for row in page if row["decision_id"] is not None])
 
     def committed(self) -> None:
         """The step's transaction committed: go on from where it ended."""
@@ -116,6 +116,8 @@ class Granting:
 
 
 async def _grant(conn: Connection, cycle: Mapping[str, Any], rows: list[Mapping[str, Any]]) -> list[Draft]:
+    if not rows:
+        return []
     granted: list[EntitlementRow] = []
     drafts: list[Draft] = []
     for row in rows:

@@ -51,11 +51,14 @@ CREATE TRIGGER entry_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON entry
 --   already-voided | pending-not-found | account-unknown | currency-differs | amount-invalid
 -- Only `created` changes anything. Money that arrives or is freed in the batch can be spent only by the next batch, and
 -- the first debit an account cannot bear cuts all later debits of that account: a list is funded as a prefix.
--- Plans are made for the actual arrays and table sizes: a plan kept from the empty tables would scan the full ones.
+-- Plans are made for the actual arrays, and look each row up: a hash join would read the whole ledger for every batch.
 CREATE FUNCTION ledger_apply(
     ids text[], kinds text[], pendings text[], debits text[], credits text[], amounts bigint[], currencies text[]
 ) RETURNS TABLE (row_number bigint, result text) LANGUAGE plpgsql
 SET plan_cache_mode = force_custom_plan
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET enable_seqscan = off
 AS $$
 BEGIN
     -- Accounts are locked in one fixed order, so two batches never wait for each other in a circle.

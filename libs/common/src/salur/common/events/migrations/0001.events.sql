@@ -26,7 +26,6 @@ CREATE TABLE event (
     recorded_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (stream, sequence)
 );
-CREATE INDEX event_id ON event (id);
 
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
