@@ -89,7 +89,7 @@ def _draft(event: Received) -> Draft:
 
 
 async def _bank(kafka: str, code: str) -> None:
-    """A bank that credits what it is told and answers twice."""
+    """A bank that credits what it is told and answers twice, with a header that is no text."""
     consumer = AIOKafkaConsumer(
         instructions_topic(code).name, bootstrap_servers=kafka, auto_offset_reset="earliest", group_id=None
     )
@@ -107,7 +107,9 @@ async def _bank(kafka: str, code: str) -> None:
                 "type": "salur.bank-result.v1", "time": "2026-01-01T00:00:00Z", "data": data,
             }  # fmt: skip
             for _ in range(2):
-                await producer.send(results_topic(code).name, orjson.dumps(answer), key=record.key)
+                await producer.send(
+                    results_topic(code).name, orjson.dumps(answer), key=record.key, headers=[("note", b"\xff\xfe")]
+                )
     finally:
         await consumer.stop()
         await producer.stop()

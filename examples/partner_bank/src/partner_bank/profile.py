@@ -31,5 +31,6 @@ class Profile:
 
 PROFILES = {
     "default": Profile(closed_account=200, returned=100, late=200, silent=100, twice_same_id=80, twice_new_id=20),
+    "prompt": Profile(closed_account=200, returned=100, twice_same_id=80, twice_new_id=20),
     "all-credited": Profile(),
 }

@@ -47,6 +47,7 @@ class Options:
     separate_relays: bool = False
     echo: bool = False
     seed: int = 7
+    bank_profile: str = "default"
     env: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
@@ -250,6 +251,7 @@ class Platform:
         command = [
             sys.executable, "-m", "partner_bank", "--bank", bank, "--bootstrap", self.kafka.bootstrap,
             "--state-dir", str(self.bank_dir(bank)), "--seed", str(self.options.seed),
+            "--profile", self.options.bank_profile,
         ]  # fmt: skip
         env = {"PATH": os.environ.get("PATH", "")} | dict(self.options.env.get(bank, {}))
         return Child(bank, command, env, self.state_dir / "logs" / f"{bank}.log", echo=self.options.echo)

@@ -1,6 +1,7 @@
 """The Kafka side: aiokafka producer and tail reader for the relay, FastStream batch subscribers for consumers."""
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -155,6 +156,15 @@ class _HoleWatch:
                 )
 
 
+async def _without_headers(records: Any, original: Any) -> Any:
+    """A batch as FastStream's message. FastStream reads every header as UTF-8 text: a foreign writer's header that is
+    none would raise before our handler and stop the consumer for ever. Handlers read the raw records."""
+    first = dataclasses.replace(records[0], headers=())
+    message = await original((first,))
+    message.raw_message = records
+    return message
+
+
 async def _pass_through(msg: Any) -> Any:
     return msg.body
 
@@ -185,6 +195,7 @@ def subscribe(
         fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
         max_partition_fetch_bytes=4 * 1024 * 1024,
         listener=_SeekToMarks(processor, lambda: subscriber.consumer),
+        parser=_without_headers,
         decoder=_pass_through,
         title=consumer.name,
     )
