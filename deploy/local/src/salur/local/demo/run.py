@@ -34,6 +34,8 @@ class Inputs:
     state_dir: Path
     cache_dir: Path
     cycle_name: str = "first"
+    rules_first: bool = False
+    """Publish the rules before the intake, so that each household is decided as it arrives."""
 
 
 @dataclass
@@ -67,8 +69,12 @@ def run(platform: Platform, inputs: Inputs, watch: Watch) -> Result:
     """Every stage on a started platform. Raises CallFailed, TimedOut; broken promises are in the result."""
     pipeline = Pipeline(platform, watch=watch)
     began = time.monotonic()
-    status = pipeline.register(inputs.data, inputs.mapping)
-    programme_id = pipeline.publish(inputs.programme)
+    if inputs.rules_first:
+        programme_id = pipeline.publish(inputs.programme)
+        status = pipeline.register(inputs.data, inputs.mapping)
+    else:
+        status = pipeline.register(inputs.data, inputs.mapping)
+        programme_id = pipeline.publish(inputs.programme)
     cut = pipeline.cut(f"{inputs.cycle_name} intake")
     progress = pipeline.decided(programme_id, cut["households"])
     cycle = pipeline.cycle(programme_id, inputs.cycle_name, cut["cut_id"])
