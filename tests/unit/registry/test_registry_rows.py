@@ -69,6 +69,7 @@ def test_consecutive_rows_are_one_family() -> None:
         (b"1,11,31,1,maybe,9", "treated"),
         (b"1,11,31,1,1,9.5", "age"),
         (b"1,11,nowhere,1,1,9", "region"),
+        ("1,11,\u0663\u0661,1,1,9".encode(), "region"),
         (b"1,,31,1,1,9", "child"),
         (b",11,31,1,1,9", "hh"),
         (b"1,11,31,1,1", ""),

@@ -15,7 +15,7 @@ from salur.common.values.money import CURRENCY_PATTERN, MAX_AMOUNT_MINOR
 
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{30,32}$")]
 """A new or derived id: 30 to 32 lower-case hex digits."""
-InstructionId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{30}-\d{3}$")]
+InstructionId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{30}-[0-9]{3}$")]
 BankCode = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,19}$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,59}$")]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-REGION_PATTERN = r"^\d{2}(\.\d{2}(\.\d{2}(\.\d{4})?)?)?$"
+REGION_PATTERN = r"^[0-9]{2}(\.[0-9]{2}(\.[0-9]{2}(\.[0-9]{4})?)?)?$"
 RegionCode = Annotated[str, StringConstraints(pattern=REGION_PATTERN)]
 """Province `31`, regency `31.71`, district `31.71.01`, village `31.71.01.1001`."""
 

@@ -18,7 +18,7 @@ Status = Literal["ACCC", "ACSP", "PDNG", "RJCT", "RTRN"]
 STATUSES = ("ACCC", "ACSP", "PDNG", "RJCT", "RTRN")
 DEFAULT_REASON = "MS03"  # "reason not specified by agent"
 
-_INSTRUCTION = re.compile(r"[0-9a-f]{30}-\d{3}")
+_INSTRUCTION = re.compile(r"[0-9a-f]{30}-[0-9]{3}")
 _TEXT = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
 _REASON = re.compile(r"[A-Z0-9]{4}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
