@@ -1,6 +1,16 @@
 """Event contracts: one file per writer. The catalogue partner banks and services build on."""
 
-from salur.common.contracts import activity, eligibility, payments, registry
+from salur.common.contracts import activity, banks, eligibility, payments, registry
 from salur.common.contracts.base import CONTRACTS, Fact, Personal, Scalar
 
-__all__ = ["CONTRACTS", "Fact", "Personal", "Scalar", "activity", "eligibility", "payments", "registry"]
+__all__ = [
+    "CONTRACTS",
+    "Fact",
+    "Personal",
+    "Scalar",
+    "activity",
+    "banks",
+    "eligibility",
+    "payments",
+    "registry",
+]

@@ -43,7 +43,7 @@ class HouseholdRegistered(_Household):
 
 @contract("salur.household.changed.v1", "registry.households")
 class HouseholdChanged(_Household):
-    """The family's whole snapshot after a change; `version` grows by one."""
+    """The family's whole snapshot after a change; `version` grows by one. Key: household_id."""
 
     changed: list[str]
 

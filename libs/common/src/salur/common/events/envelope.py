@@ -79,12 +79,12 @@ class Encoded(NamedTuple):
         return body
 
 
-def encode(draft: Draft, source: str, time: str) -> Encoded:
-    """Serialise a draft; personal values leave the body."""
+def encode(draft: Draft, source: str, time: str, *, event_id: str | None = None, seed: bytes | None = None) -> Encoded:
+    """Serialise a draft; personal values leave the body. `event_id` and `seed` only to write a known event again."""
     fact = draft.data
     data = fact.model_dump(mode="json")
-    header = personal.split(data, fact.personal_fields) if fact.personal_fields else None
-    event_id = new_id()
+    header = personal.split(data, fact.personal_fields, seed) if fact.personal_fields else None
+    event_id = event_id or new_id()
     document = orjson.dumps(
         {
             "specversion": "1.0",

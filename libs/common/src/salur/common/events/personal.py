@@ -30,14 +30,15 @@ def commitment(seed: bytes, path: str, value: Any) -> str:
     return PREFIX + hashlib.sha256(salt + name + b"\x00" + canonical).hexdigest()
 
 
-def split(data: dict[str, Any], personal_fields: frozenset[str]) -> bytes:
+def split(data: dict[str, Any], personal_fields: frozenset[str], seed: bytes | None = None) -> bytes:
     """Replace the personal values in `data` by commitments (in place); returns the header's bytes.
 
-    A dict is committed key by key (`attributes.poverty_index`), anything else as a whole.
+    A dict is committed key by key (`attributes.poverty_index`), anything else as a whole. `seed` is given only to
+    write a known event again; otherwise it is fresh.
     """
-    seed = os.urandom(SEED_SIZE)
+    seed = os.urandom(SEED_SIZE) if seed is None else seed
     values: dict[str, Any] = {}
-    for field in personal_fields:
+    for field in sorted(personal_fields):
         value = data[field]
         if isinstance(value, dict):
             committed = {}

@@ -1,0 +1,40 @@
+"""What a partner bank writes on `banks.results.<bank>`. An outside message: no stream, no sequence, untrusted.
+
+The model is the published form; payments reads the bytes with a reader of its own that bears anything, and a contract
+test holds the two together.
+"""
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import BaseModel, Field, StringConstraints, model_validator
+
+from salur.common.contracts.base import Currency, InstructionId, strict_model
+
+BankText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:/-]{1,64}$")]
+ReasonCode = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{4}$")]
+Commitment = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+class BankResult(BaseModel):
+    """What became of an instruction at the bank. Key: payment_id of the instruction."""
+
+    model_config = strict_model()
+    event_type: ClassVar[str] = "salur.bank-result.v1"
+
+    instruction_id: InstructionId
+    status: Literal["ACCC", "ACSP", "PDNG", "RJCT", "RTRN"] = Field(
+        description="ISO 20022: ACCC credited, ACSP or PDNG not final yet, RJCT refused for good; "
+        "RTRN stands for a pacs.004 return after settlement"
+    )
+    reason: ReasonCode | None = Field(None, description="ISO 20022 reason code; needed to understand RJCT and RTRN")
+    amount_minor: int = Field(gt=0, lt=2**63, description="the instruction's amount, in minor units")
+    currency: Currency
+    bank_reference: BankText | None = Field(None, description="the bank's own reference; needed for ACCC and RTRN")
+    account_commitment: Commitment | None = Field(None, description="account_number as it stood in the instruction")
+    inquiry: int | None = Field(None, gt=0, lt=2**31, description="number of the inquiry this answers")
+
+    @model_validator(mode="after")
+    def _has_reference(self) -> Self:
+        if self.bank_reference is None and self.status in ("ACCC", "RTRN"):
+            raise ValueError("bank_reference is needed for ACCC and RTRN")
+        return self
