@@ -279,10 +279,13 @@ class Platform:
             return False
 
     def endpoints(self) -> dict[str, str]:
-        """Every address of this run."""
-        apis = {f"{name} API": f"{self.url(name)}/docs" for name in self.options.services}
-        asyncapi = {f"{name} AsyncAPI": f"{self.url(name)}/asyncapi" for name in self.options.services}
-        return apis | asyncapi | {"Kafka": self.kafka.bootstrap, "PostgreSQL": f"127.0.0.1:{self._ports['postgres']}"}
+        """Every address of this run: the OpenAPI page and the AsyncAPI document of each service, and the engines."""
+        names = self.options.services
+        addresses = {f"{name} OpenAPI": f"{self.url(name)}/docs" for name in names}
+        addresses |= {f"{name} AsyncAPI": f"{self.url(name)}/asyncapi.yaml" for name in names}
+        if "payments" in names:
+            addresses["partner banks AsyncAPI"] = f"{self.url('payments')}/partners/asyncapi.yaml"
+        return addresses | {"Kafka": self.kafka.bootstrap, "PostgreSQL": f"127.0.0.1:{self._ports['postgres']}"}
 
     def _write_endpoints(self) -> None:
         urls = {name: self.url(name) for name in self.options.services}

@@ -116,7 +116,8 @@ async def _measure(request: Request, call_next: Callable[[Request], Awaitable[Re
 
 def make_app(title: str, description: str, verifier: Verifier) -> FastAPI:
     """A FastAPI application with our errors and limits; routers are added by the caller."""
-    app = FastAPI(title=title, description=description, redoc_url=None)
+    # FastAPI's own document routes declare no permission: ours stand in `routes.document_routes`.
+    app = FastAPI(title=title, description=description, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.verifier = verifier
     app.middleware("http")(_measure)
     app.add_exception_handler(SalurError, _on_salur_error)

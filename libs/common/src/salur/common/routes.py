@@ -1,10 +1,11 @@
-"""Routes every service has: health, metrics, streams, dead letters."""
+"""Routes every service has: health, metrics, streams, dead letters, documents."""
 
 import uuid
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, FastAPI, Query, Response
+from fastapi.openapi.docs import get_swagger_ui_html
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from salur.common.service import Runtime
 
 PAGE_MAX = 500
+YAML = "application/yaml"
 FIRST_ID = uuid.UUID(int=0)
 
 
@@ -99,5 +101,27 @@ def common_routes(runtime: "Runtime", handlers: Mapping[str, Handler], is_ready:
             reason=body.reason,
         )
         return {"replayed": count}
+
+    return router
+
+
+def document_routes(app: FastAPI, asyncapi: str) -> APIRouter:
+    """What the service offers, for people and machines: OpenAPI (document and page) and AsyncAPI."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/openapi.json")
+    async def openapi(_caller: Annotated[Caller, public()]) -> dict[str, Any]:
+        """The OpenAPI document of the HTTP API."""
+        return app.openapi()
+
+    @router.get("/docs")
+    async def docs(_caller: Annotated[Caller, public()]) -> Response:
+        """The OpenAPI document as a page."""
+        return get_swagger_ui_html(openapi_url="openapi.json", title=app.title)
+
+    @router.get("/asyncapi.yaml")
+    async def asyncapi_yaml(_caller: Annotated[Caller, public()]) -> Response:
+        """The AsyncAPI document: every message the service sends and receives on Kafka."""
+        return Response(asyncapi, media_type=YAML)
 
     return router

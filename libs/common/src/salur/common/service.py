@@ -15,10 +15,9 @@ from typing import Generic, TypeVar
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
-from faststream.asgi import make_asyncapi_asgi
 from faststream.kafka import KafkaBroker
-from faststream.specification import AsyncAPI
 
+from salur.common.asyncapi import service_document, text_of
 from salur.common.auth import Verifier
 from salur.common.contracts.topics import topics_written_by
 from salur.common.database import TRANSIENT, Connection, Database, migrate
@@ -32,7 +31,7 @@ from salur.common.events.relay import Relay, fence_if_behind
 from salur.common.events.seals import seal_streams
 from salur.common.http import make_app
 from salur.common.logs import configure_logs, get_logger
-from salur.common.routes import common_routes
+from salur.common.routes import common_routes, document_routes
 from salur.common.secrets import Secrets
 from salur.common.settings import Settings
 
@@ -301,9 +300,13 @@ class Process:
         app.include_router(common_routes(runtime, handlers, lambda: self.ready and not self._stop.is_set()))
         for router in self.service.routers:
             app.include_router(router)
-        document = AsyncAPI(self._broker, title=f"Salur {runtime.name}", version="1")
-        app.mount("/asyncapi", make_asyncapi_asgi(document))
+        app.include_router(document_routes(app, self.asyncapi_text()))
         return app
+
+    def asyncapi_text(self) -> str:
+        """The AsyncAPI document of this service, as YAML."""
+        consumed = {consumer.name: consumer.topics for consumer in self.service.consumers}
+        return text_of(service_document(self.runtime.name, self.service.description, consumed))
 
 
 def run(build: Build, *, name: str, settings_class: type[Settings] = Settings) -> None:

@@ -5,8 +5,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field, StringConstraints
 
+from salur.common.asyncapi import partner_text
 from salur.common.contracts.base import AmountMinor, Code, Currency, Id, Name, Sha256
-from salur.common.http import Caller, permit
+from salur.common.http import Caller, permit, public
+from salur.common.routes import YAML
 from salur.common.service import Runtime
 from salur.payments.usecases import checks, funds, lists, views
 from salur.payments.usecases.checks import ListCommand
@@ -51,6 +53,12 @@ def routes(runtime: Runtime) -> APIRouter:
     _fund_routes(router, runtime)
     _list_commands(router, runtime)
     _views(router, runtime)
+
+    @router.get("/partners/asyncapi.yaml", include_in_schema=False)
+    async def partners(_caller: Annotated[Caller, public()]) -> Response:
+        """The AsyncAPI document partner banks build on."""
+        return Response(partner_text(), media_type=YAML)
+
     return router
 
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from salur.local.cli import cycle, demo, doctor, importing, installation, payments, programme, up, verify
+from salur.local.cli import asyncapi, cycle, demo, doctor, importing, installation, payments, programme, up, verify
 
 app = typer.Typer(
     name="salur",
@@ -21,6 +21,7 @@ app.command("receipt")(verify.receipt)
 app.command("verify-receipt")(verify.verify_receipt)
 app.command("keys")(installation.keys)
 app.command("topics")(installation.topics)
+app.command("asyncapi")(asyncapi.asyncapi)
 app.command("doctor")(doctor.doctor)
 app.add_typer(programme.app, name="programme")
 app.add_typer(cycle.app, name="cycle")

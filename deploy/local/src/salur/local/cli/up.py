@@ -45,6 +45,8 @@ def up(
 
 def _show(console: Console, platform: Platform) -> None:
     table = Table(title=f"Salur is ready after {platform.seconds_start:.1f} s", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")  # an address is never cut
     for name, address in platform.endpoints().items():
         table.add_row(name, address)
     table.add_row("logs", str(platform.state_dir / "logs"))

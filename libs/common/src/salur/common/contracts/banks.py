@@ -6,7 +6,7 @@ test holds the two together.
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from salur.common.contracts.base import Currency, InstructionId, strict_model
 
@@ -18,7 +18,12 @@ Commitment = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 class BankResult(BaseModel):
     """What became of an instruction at the bank. Key: payment_id of the instruction."""
 
-    model_config = strict_model()
+    model_config = strict_model() | ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"status": {"enum": ["ACCC", "RTRN"]}}},
+            "then": {"required": ["bank_reference"], "properties": {"bank_reference": {"type": "string"}}},
+        }
+    )
     event_type: ClassVar[str] = "salur.bank-result.v1"
 
     instruction_id: InstructionId

@@ -142,7 +142,9 @@ def _without_titles(node: Any, names: bool = False) -> Any:
     """Without the titles pydantic makes from field names. `names`: the keys of `node` are names, not keywords."""
     if isinstance(node, dict):
         return {
-            key: _without_titles(value, not names and key in ("properties", "$defs", "patternProperties"))
+            key: " ".join(value.split())
+            if not names and key == "description"
+            else _without_titles(value, not names and key in ("properties", "$defs", "patternProperties"))
             for key, value in node.items()
             if names or key != "title" or not isinstance(value, str)
         }

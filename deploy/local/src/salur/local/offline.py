@@ -1,0 +1,41 @@
+"""Services built without their engines: to list what they declare, not to run."""
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from salur.audit.settings import AuditSettings
+from salur.common.auth import local_issuer
+from salur.common.contracts.topics import SERVICES
+from salur.common.service import Build, Process, Runtime
+from salur.common.settings import Settings
+from salur.eligibility.settings import EligibilitySettings
+from salur.local.keys import secret_file
+from salur.payments.settings import PaymentsSettings
+
+NOWHERE = "127.0.0.1:1"
+SETTINGS: dict[str, Callable[..., Settings]] = {
+    "registry": Settings,
+    "eligibility": EligibilitySettings,
+    "payments": PaymentsSettings,
+    "audit": AuditSettings,
+}
+
+
+def offline_process(service: str, folder: Path, banks: tuple[str, ...] = ("bank-a",)) -> Process:
+    """The HTTP part of a service whose database and Kafka are nowhere; `folder` takes its keys and its issuer."""
+    master_key = folder / f"{service}.key"
+    secret_file(master_key, 32)
+    extra = {"audit_log_dir": folder / "audit-log"} if service == "audit" else {}
+    settings = SETTINGS[service](
+        database_url=f"postgresql://nobody@{NOWHERE}/{service}", kafka_bootstrap=NOWHERE, master_key_file=master_key,
+        jwks_file=local_issuer(folder / "issuer"), state_dir=folder / service, banks=banks, **extra,
+    )  # fmt: skip
+    build: Build = import_module(f"salur.{service}.main").build
+    runtime = Runtime(service, settings)
+    return Process(runtime, build(runtime), frozenset({"http"}))
+
+
+def offline_processes(folder: Path) -> dict[str, Process]:
+    """Every service of the platform, by name."""
+    return {service: offline_process(service, folder) for service in SERVICES}
