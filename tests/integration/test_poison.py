@@ -12,8 +12,8 @@ from salur.common.events import Consumer, Draft, EventStore, Received
 from salur.common.events.consumer import BatchProcessor, Systemic
 from salur.common.events.deadletters import replay_key
 from salur.common.events.stream import queries
-from salur.common.secrets import Secrets, open_with
-from support.facts import Record, household
+from salur.common.secrets import Secrets
+from support.facts import Record, committed_records, household
 
 pytestmark = pytest.mark.integration
 
@@ -35,22 +35,6 @@ class Handler:
         return ()
 
 
-async def _records(db: Database, keys: Secrets) -> list[Record]:
-    """The committed events as Kafka would hand them over."""
-    async with db.connection() as conn:
-        rows = await conn.fetch(
-            "SELECT e.*, p.sealed, k.sealed AS subject_key FROM event e JOIN event_personal p USING (stream, sequence)"
-            " JOIN subject_key k USING (subject) WHERE e.stream LIKE 'registry.households/%' ORDER BY stream, sequence"
-        )
-    records = []
-    for row in rows:
-        topic, _, partition = row["stream"].rpartition("/")
-        subject_key = keys.open(row["subject_key"], row["key"].encode())
-        header = open_with(subject_key, row["sealed"], row["stream"].encode())
-        records.append(Record(topic, int(partition), row["sequence"] - 1, row["body"], headers=[("personal", header)]))
-    return records
-
-
 async def _append(db: Database, store: EventStore, drafts: Sequence[Draft]) -> None:
     async with db.transaction() as conn:
         await store.append(conn, drafts)
@@ -61,7 +45,7 @@ async def test_poison_blocks_its_key_alone_and_replay_takes_the_key_in_order(
 ) -> None:
     for version in (1, 2):
         await _append(db, registry_store, [household(f"h{n}", version=version) for n in range(40)])
-    records = await _records(db, keys)
+    records = await committed_records(db, keys)
     poison = household("h7").key
     handler = Handler()
     handler.refuse = {poison}
@@ -97,7 +81,7 @@ async def test_a_batch_refused_as_a_whole_is_systemic_and_skips_nothing(
     handler.refuse = {draft.key for draft in drafts}
     processor = BatchProcessor(Consumer("test.systemic", ["registry.households"], handler), db, registry_store, keys)
     await processor.declare()
-    records = await _records(db, keys)
+    records = await committed_records(db, keys)
     with pytest.raises(Systemic):
         await processor.process(records)
     handler.refuse = set()
@@ -112,7 +96,7 @@ async def test_foreign_bytes_in_a_stream_topic_become_letters_and_move_no_mark(
     """Tombstone, rubbish and an oversized value between two good events: both good ones are taken."""
     draft = household("h1")
     await _append(db, registry_store, [draft, household("h1", version=2)])
-    first, second = await _records(db, keys)
+    first, second = await committed_records(db, keys)
     rubbish = [
         Record(first.topic, first.partition, 1, None),
         Record(first.topic, first.partition, 2, b"{rubbish"),

@@ -13,6 +13,7 @@ from salur.common.auth import Caller, Verifier
 from salur.common.database import TRANSIENT
 from salur.common.errors import Forbidden, SalurError, Unauthenticated
 from salur.common.logs import get_logger
+from salur.common.memory import end_if_out_of_memory
 from salur.common.telemetry import REQUEST_SECONDS
 from salur.common.values.ids import new_id
 
@@ -87,6 +88,7 @@ async def _on_invalid(_request: Request, error: Exception) -> Response:
 
 
 async def _on_transient(_request: Request, error: Exception) -> Response:
+    end_if_out_of_memory(error)
     log.warning("unavailable", error=type(error).__name__)
     return problem(
         503,
@@ -98,6 +100,7 @@ async def _on_transient(_request: Request, error: Exception) -> Response:
 
 
 async def _on_fault(_request: Request, error: Exception) -> Response:
+    end_if_out_of_memory(error)
     log.error("fault", error=type(error).__name__, exc_info=error)
     return problem(500, "a fault on our side; nothing was changed", "internal", "operations")
 

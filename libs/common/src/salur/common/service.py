@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
@@ -32,6 +32,7 @@ from salur.common.events.seals import seal_streams
 from salur.common.http import make_app
 from salur.common.logs import configure_logs, get_logger
 from salur.common.routes import common_routes, document_routes
+from salur.common.memory import end_if_out_of_memory
 from salur.common.secrets import Secrets
 from salur.common.settings import Settings
 
@@ -265,6 +266,7 @@ class Process:
                     delay = 0.0
                 attempt = 0
             except Exception as error:
+                end_if_out_of_memory(error)
                 delay = WORKER_RETRY_S[min(attempt, len(WORKER_RETRY_S) - 1)]
                 attempt += 1
                 transient = isinstance(error, TRANSIENT)
@@ -358,7 +360,13 @@ def _calm_garbage_collector() -> None:
 def _run_loop(main: Awaitable[_R]) -> _R:
     import uvloop
 
+    def on_lost_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        end_if_out_of_memory(context.get("exception"))
+        loop.default_exception_handler(context)
+
     async def awaited() -> _R:
+        # Errors no one waits for, as those of a client's background task, arrive here alone.
+        asyncio.get_running_loop().set_exception_handler(on_lost_error)
         return await main
 
     return uvloop.run(awaited())

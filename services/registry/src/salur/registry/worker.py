@@ -6,6 +6,7 @@ import traceback
 from salur.common.database import TRANSIENT
 from salur.common.errors import Unavailable
 from salur.common.logs import get_logger
+from salur.common.memory import end_if_out_of_memory
 from salur.common.service import Runtime
 from salur.registry import spool
 from salur.registry.store import IdentifierTaken, queries
@@ -38,6 +39,7 @@ class ImportWorker:
         except (*TRANSIENT, Unavailable):
             raise
         except Exception as error:
+            end_if_out_of_memory(error)
             await self._fail(error)
             return True
         if self._current is None:

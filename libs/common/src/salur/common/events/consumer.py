@@ -30,6 +30,7 @@ from salur.common.events.envelope import (
 from salur.common.events.marks import Mark, Sorted, sort_batch, sort_outside
 from salur.common.events.stream import EventStore, queries, stream_name
 from salur.common.logs import get_logger
+from salur.common.memory import end_if_out_of_memory
 from salur.common.secrets import Secrets
 
 log = get_logger("consumer")
@@ -186,6 +187,7 @@ async def handle_halving(
         except TRANSIENT:
             raise
         except Exception as error:
+            end_if_out_of_memory(error)
             if isinstance(error, SalurError) and error.status == 503:
                 raise
             if len(part) > 1:
@@ -241,6 +243,7 @@ class BatchProcessor:
             try:
                 return await self.process(records)
             except Exception as error:
+                end_if_out_of_memory(error)
                 delay = RETRY_S[min(attempt, len(RETRY_S) - 1)]
                 attempt += 1
                 log.warning(

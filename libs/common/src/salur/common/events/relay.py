@@ -17,6 +17,7 @@ from salur.common.events import personal
 from salur.common.events.envelope import CONTENT_TYPE
 from salur.common.events.stream import queries
 from salur.common.logs import get_logger
+from salur.common.memory import end_if_out_of_memory
 from salur.common.secrets import Secrets, open_with
 
 log = get_logger("relay")
@@ -98,6 +99,7 @@ class Relay:
                 await self._own(stop)
                 attempt = 0
             except (*TRANSIENT, asyncpg.PostgresError, SendFailed) as error:
+                end_if_out_of_memory(error)
                 attempt = min(attempt + 1, len(RETRY_S) - 1)
                 log.warning("relay-interrupted", error=type(error).__name__, detail=str(error)[:200])
             await _pause(stop, RETRY_S[attempt])
