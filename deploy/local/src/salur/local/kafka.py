@@ -144,6 +144,9 @@ class Kafka:
             "share.coordinator.state.topic.min.isr": "1",
             "group.initial.rebalance.delay.ms": "0",
             "group.min.session.timeout.ms": "1000",
+            # A killed broker is taken back only once the session of its former life has ended: 9 s by default.
+            "broker.session.timeout.ms": "4000",
+            "broker.heartbeat.interval.ms": "1000",
             "message.max.bytes": str(1024 * 1024),
             "num.network.threads": "2",
             "num.io.threads": "4",
