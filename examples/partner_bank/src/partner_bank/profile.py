@@ -33,4 +33,7 @@ PROFILES = {
     "default": Profile(closed_account=200, returned=100, late=200, silent=100, twice_same_id=80, twice_new_id=20),
     "prompt": Profile(closed_account=200, returned=100, twice_same_id=80, twice_new_id=20),
     "all-credited": Profile(),
+    "unreliable": Profile(
+        closed_account=500, returned=500, late=2_000, silent=1_000, twice_same_id=500, twice_new_id=200
+    ),
 }

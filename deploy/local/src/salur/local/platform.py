@@ -40,6 +40,7 @@ class Options:
 
     `env` adds variables per service, bank or process (`registry-relay`); the process's own win.
     `separate_relays` gives each service's relay a process of its own, so that it can be killed alone.
+    `bank_profile` and `seed` choose how the example banks behave.
     """
 
     banks: Sequence[str] = DEFAULT_BANKS
@@ -242,6 +243,22 @@ class Platform:
             else:
                 children.append(self._child(service, base, service))
         return [*children, *(self._bank(bank) for bank in self.options.banks)]
+
+    def stand_in(self, name: str) -> Child:
+        """A second instance of `payments` or `payments-relay`, as an orchestrator starts one for a process that no
+        longer answers. It serves no HTTP. Supervised, but not started; `retire` takes it away again.
+        """
+        service = name.removesuffix("-relay")
+        parts = "relay" if name.endswith("-relay") else "consumers,workers"
+        command = [sys.executable, "-m", f"salur.{service}", "--parts", parts]
+        child = self._child(f"{name}-stand-in", command, service)
+        child.env = {**child.env, "SALUR_INSTANCE": "stand-in"}
+        return self.supervisor.add(child)
+
+    def retire(self, child: Child) -> None:
+        """Stop a stand-in for good."""
+        child.stop()
+        self.supervisor.children.pop(child.name, None)
 
     def _child(self, name: str, command: list[str], service: str) -> Child:
         env = self.service_env(service) | dict(self.options.env.get(name, {}))
