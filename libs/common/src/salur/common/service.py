@@ -31,8 +31,8 @@ from salur.common.events.relay import Relay, fence_if_behind
 from salur.common.events.seals import seal_streams
 from salur.common.http import make_app
 from salur.common.logs import configure_logs, get_logger
-from salur.common.routes import common_routes, document_routes
 from salur.common.memory import end_if_out_of_memory
+from salur.common.routes import common_routes, document_routes
 from salur.common.secrets import Secrets
 from salur.common.settings import Settings
 
