@@ -2,7 +2,19 @@
 
 import typer
 
-from salur.local.cli import asyncapi, cycle, demo, doctor, importing, installation, payments, programme, up, verify
+from salur.local.cli import (
+    asyncapi,
+    cycle,
+    demo,
+    doctor,
+    importing,
+    installation,
+    payments,
+    population,
+    programme,
+    up,
+    verify,
+)
 
 app = typer.Typer(
     name="salur",
@@ -14,6 +26,7 @@ app = typer.Typer(
 app.command("up")(up.up)
 app.command("token")(up.token)
 app.command("demo")(demo.demo)
+app.command("population")(population.population)
 app.command("import")(importing.import_file)
 app.command("cut")(importing.cut)
 app.command("verify")(verify.verify)
