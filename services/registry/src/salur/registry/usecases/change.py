@@ -33,7 +33,7 @@ from salur.registry.store import (
     queries,
     save_payees,
 )
-from salur.registry.usecases.prepare import identifier_row, member_id_of, open_payee, payee_fact, payee_row
+from salur.registry.usecases.prepare import identifier_rows, member_id_of, open_payee, payee_fact, payee_row, tokens_of
 
 LOOKS = 3
 
@@ -217,9 +217,10 @@ def _members(
         if member.member_id is not None and member.member_id not in known:
             raise HouseholdInvalid("members", "names a member who is not of this household")
         # A member without identifiers is told apart by the version and place it came with.
-        member_id = member_id_of(member, f"{command.household_id}/{version}/{number}", secrets)
+        tokens = tokens_of(member.identifiers, secrets)
+        member_id = member_id_of(member, f"{command.household_id}/{version}/{number}", tokens)
         after.append({"member_id": member_id, "attributes": dict(member.attributes)})
-        own = [identifier_row(i, command.household_id, member_id, secrets) for i in member.identifiers]
+        own = identifier_rows(member.identifiers, tokens, command.household_id, member_id, secrets)
         if member.member_id is not None and not own:
             own = [IdentifierRow(scheme, token, command.household_id, member_id, b"")
                    for (scheme, token), owner in state.keys.items() if owner == member_id]  # fmt: skip

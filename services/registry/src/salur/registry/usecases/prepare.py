@@ -1,13 +1,12 @@
 """Everything of a registration that needs no database: ids, keyed hashes, sealed values, rows and events."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from salur.common.contracts.registry import HouseholdRegistered, PayeeRegistered
-from salur.common.contracts.registry import Member as MemberFact
 from salur.common.events import Draft
 from salur.common.secrets import Secrets
 from salur.common.values import derived_id
@@ -46,14 +45,15 @@ def prepare(
 ) -> Prepared:
     """Make a registration ready. Raises HouseholdInvalid."""
     check_household(household, banks)
-    first = household.identifiers[0]
-    household_id = household_id_of(first, secrets)
-    identifiers = [identifier_row(i, household_id, None, secrets) for i in household.identifiers]
+    tokens = tokens_of(household.identifiers, secrets)
+    household_id = derived_id("household", household.identifiers[0].scheme, tokens[0])
+    identifiers = identifier_rows(household.identifiers, tokens, household_id, None, secrets)
     member_keys: list[list[Key]] = []
     members: list[dict[str, Any]] = []
     for number, member in enumerate(household.members):
-        member_id = member_id_of(member, f"{household_id}/{number}", secrets)
-        rows = [identifier_row(i, household_id, member_id, secrets) for i in member.identifiers]
+        tokens = tokens_of(member.identifiers, secrets)
+        member_id = member_id_of(member, f"{household_id}/{number}", tokens)
+        rows = identifier_rows(member.identifiers, tokens, household_id, member_id, secrets)
         members.append({"member_id": member_id, "attributes": member.attributes})
         member_keys.append([(row.scheme, row.token) for row in rows])
         identifiers += rows
@@ -71,7 +71,7 @@ def prepare(
         region=household.region,
         member_count=len(members),
         attributes=household.attributes,
-        members=[MemberFact.model_construct(**member) for member in members],
+        members=members,
     )
     drafts = [Draft(fact, household_id, actor, cause)]
     payee = None
@@ -81,27 +81,30 @@ def prepare(
     return Prepared(household_id, row, identifiers, member_keys, payee, drafts)
 
 
-def household_id_of(identifier: Identifier, secrets: Secrets) -> str:
-    """A household's id is made by its first identifier; without the service's key it tells nothing of it."""
-    return derived_id("household", identifier.scheme, secrets.token(identifier.scheme, identifier.value))
+def tokens_of(identifiers: Sequence[Identifier], secrets: Secrets) -> list[str]:
+    """The keyed hash of each identifier. Ids are made of them: without the service's key they tell nothing."""
+    return [secrets.token(identifier.scheme, identifier.value) for identifier in identifiers]
 
 
-def member_id_of(member: Member, otherwise: str, secrets: Secrets) -> str:
-    """A member's id is made by the first identifier, else by the place `otherwise`."""
+def member_id_of(member: Member, otherwise: str, tokens: Sequence[str]) -> str:
+    """A member's id is made by the first identifier (`tokens` are theirs), else by the place `otherwise`."""
     if member.member_id is not None:
         return member.member_id
     if not member.identifiers:
         return derived_id("member", otherwise)
-    first = member.identifiers[0]
-    return derived_id("member", first.scheme, secrets.token(first.scheme, first.value))
+    return derived_id("member", member.identifiers[0].scheme, tokens[0])
 
 
-def identifier_row(identifier: Identifier, household_id: str, member_id: str | None, secrets: Secrets) -> IdentifierRow:
-    """The value sealed, bound to the place where it is found."""
-    token = secrets.token(identifier.scheme, identifier.value)
-    return IdentifierRow(
-        identifier.scheme, token, household_id, member_id, secrets.seal(identifier.value.encode(), token.encode())
-    )
+def identifier_rows(
+    identifiers: Sequence[Identifier], tokens: Sequence[str], household_id: str, member_id: str | None, secrets: Secrets
+) -> list[IdentifierRow]:
+    """Each value sealed, bound to the place where it is found."""
+    return [
+        IdentifierRow(
+            identifier.scheme, token, household_id, member_id, secrets.seal(identifier.value.encode(), token.encode())
+        )
+        for identifier, token in zip(identifiers, tokens, strict=True)
+    ]
 
 
 def payee_row(payee: Payee, household_id: str, version: int, secrets: Secrets) -> PayeeRow:
