@@ -4,10 +4,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
 
 from salur.common.auth import Caller, Verifier
 from salur.common.database import TRANSIENT
@@ -20,14 +22,18 @@ from salur.common.values.ids import new_id
 log = get_logger("http")
 
 MAX_BODY_SIZE = 1024 * 1024
-"""Bytes a request body may have, except on routes that stream (they state their own limit)."""
+"""Bytes a request body may have, except on routes that state a `max_body_size` of their own."""
 
 
 class Permit:
-    """A route's permission, as a FastAPI dependency that yields the Caller. `permission` None = public."""
+    """A route's permission, as a FastAPI dependency that yields the Caller. `permission` None = public.
 
-    def __init__(self, permission: str | None) -> None:
+    `central`: the command acts on every region, so a caller with a region scope may not give it.
+    """
+
+    def __init__(self, permission: str | None, *, central: bool = False) -> None:
         self.permission = permission
+        self.central = central
 
     async def __call__(self, request: Request) -> Caller:
         request_id = new_id()
@@ -45,12 +51,19 @@ class Permit:
                 code="not-permitted",
                 who="administrator",
             )
+        if self.central and caller.regions:
+            raise Forbidden(
+                f"{self.permission} acts on every region and you act for {', '.join(caller.regions)[:100]}: "
+                "central must do it",
+                code="other-region",
+                who="central office",
+            )
         return caller
 
 
-def permit(permission: str) -> Any:
-    """Declare a route's permission: `caller: Annotated[Caller, permit("household:read")]`."""
-    return Depends(Permit(permission))
+def permit(permission: str, *, central: bool = False) -> Any:
+    """Declare a route's permission: `caller: Annotated[Caller, permit("household:read")]`. See Permit."""
+    return Depends(Permit(permission, central=central))
 
 
 def public() -> Any:
@@ -58,12 +71,16 @@ def public() -> Any:
     return Depends(Permit(None))
 
 
-def permission_of(route: APIRoute) -> str | None:
+def permit_of(route: BaseRoute) -> Permit | None:
+    """What a route declares, or None when it declares nothing (a fault)."""
+    dependencies = route.dependant.dependencies if isinstance(route, APIRoute) else []
+    return next((item.call for item in dependencies if isinstance(item.call, Permit)), None)
+
+
+def permission_of(route: BaseRoute) -> str | None:
     """The permission a route declares: a name, `public`, or None when it declares none (a fault)."""
-    for dependency in route.dependant.dependencies:
-        if isinstance(dependency.call, Permit):
-            return dependency.call.permission or "public"
-    return None
+    declared = permit_of(route)
+    return None if declared is None else declared.permission or "public"
 
 
 def problem(status: int, detail: str, code: str, who: str, retry_after_s: float | None = None) -> JSONResponse:
@@ -87,6 +104,13 @@ async def _on_invalid(_request: Request, error: Exception) -> Response:
     return problem(422, f"the request breaks its form at {'; '.join(where)[:600]}", "invalid-request", "caller")
 
 
+async def _on_http_error(_request: Request, error: Exception) -> Response:
+    """What the framework itself refuses: no such route, another method, a body it cannot read."""
+    assert isinstance(error, HTTPException)
+    code = {404: "no-such-route", 405: "other-method", 413: "too-large"}.get(error.status_code, "invalid-request")
+    return problem(error.status_code, str(error.detail), code, "caller")
+
+
 async def _on_transient(_request: Request, error: Exception) -> Response:
     end_if_out_of_memory(error)
     log.warning("unavailable", error=type(error).__name__)
@@ -107,22 +131,42 @@ async def _on_fault(_request: Request, error: Exception) -> Response:
 
 async def _measure(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     started = time.perf_counter()
-    length = request.headers.get("content-length", "0")
-    if request.method != "PUT" and (not length.isdigit() or int(length) > MAX_BODY_SIZE):
-        return problem(413, f"the body is over {MAX_BODY_SIZE} bytes", "too-large", "caller")
     response = await call_next(request)
+    if response.status_code == 413 and "json" not in response.headers.get("content-type", ""):
+        response = problem(413, f"the body is over {MAX_BODY_SIZE} bytes", "too-large", "caller")
     route = request.scope.get("route")
     path = route.path if isinstance(route, APIRoute) else "unmatched"
     REQUEST_SECONDS.labels(path, request.method, str(response.status_code)).observe(time.perf_counter() - started)
     return response
 
 
+def include(app: FastAPI, *routers: APIRouter) -> None:
+    """Add routers under our limit for bodies, stated or chunked."""
+    for router in routers:
+        app.include_router(router, max_body_size=MAX_BODY_SIZE)
+
+
+def routes_of(app: FastAPI) -> list[BaseRoute]:
+    """Every route of an application, those of included routers too."""
+    found: list[BaseRoute] = []
+    todo: list[BaseRoute] = list(app.routes)
+    while todo:
+        route = todo.pop(0)
+        inner = getattr(route, "original_router", None)
+        if isinstance(inner, APIRouter):
+            todo = [*inner.routes, *todo]
+        else:
+            found.append(route)
+    return found
+
+
 def make_app(title: str, description: str, verifier: Verifier) -> FastAPI:
-    """A FastAPI application with our errors and limits; routers are added by the caller."""
+    """A FastAPI application with our errors and limits; routers are added by `include`."""
     # FastAPI's own document routes declare no permission: ours stand in `routes.document_routes`.
     app = FastAPI(title=title, description=description, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.verifier = verifier
     app.middleware("http")(_measure)
+    app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(SalurError, _on_salur_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     for transient in TRANSIENT:
@@ -131,4 +175,15 @@ def make_app(title: str, description: str, verifier: Verifier) -> FastAPI:
     return app
 
 
-__all__ = ["Caller", "Permit", "make_app", "permission_of", "permit", "problem", "public"]
+__all__ = [
+    "Caller",
+    "Permit",
+    "include",
+    "make_app",
+    "permission_of",
+    "permit",
+    "permit_of",
+    "problem",
+    "public",
+    "routes_of",
+]

@@ -29,7 +29,7 @@ from salur.common.events.kafka import KafkaProducer, read_tails, subscribe
 from salur.common.events.recover import recover
 from salur.common.events.relay import Relay, fence_if_behind
 from salur.common.events.seals import seal_streams
-from salur.common.http import make_app
+from salur.common.http import include, make_app
 from salur.common.logs import configure_logs, get_logger
 from salur.common.memory import end_if_out_of_memory
 from salur.common.routes import common_routes, document_routes
@@ -299,10 +299,8 @@ class Process:
         runtime = self.runtime
         app = make_app(f"Salur {runtime.name}", self.service.description, Verifier(runtime.settings.jwks_file))
         handlers = {c.name: c.handler for c in self.service.consumers if isinstance(c, Consumer)}
-        app.include_router(common_routes(runtime, handlers, lambda: self.ready and not self._stop.is_set()))
-        for router in self.service.routers:
-            app.include_router(router)
-        app.include_router(document_routes(app, self.asyncapi_text()))
+        common = common_routes(runtime, handlers, lambda: self.ready and not self._stop.is_set())
+        include(app, common, *self.service.routers, document_routes(app, self.asyncapi_text()))
         return app
 
     def asyncapi_text(self) -> str:

@@ -41,7 +41,7 @@ def routes(runtime: Runtime, rules: Rules) -> APIRouter:
 def _programme_routes(router: APIRouter, runtime: Runtime, rules: Rules) -> None:
     @router.post("/programmes", status_code=201, tags=["programmes"])
     async def publish_programme(
-        request: Request, response: Response, caller: Annotated[Caller, permit("programme:publish")]
+        request: Request, response: Response, caller: Annotated[Caller, permit("programme:publish", central=True)]
     ) -> dict[str, str]:
         """Put a programme in force: the body is its YAML. An error names line and expression. The same text: 200."""
         try:
@@ -93,7 +93,7 @@ def _decision_routes(router: APIRouter, runtime: Runtime, rules: Rules) -> None:
 
 def _cycle_routes(router: APIRouter, runtime: Runtime) -> None:
     @router.post("/cycles", status_code=201, tags=["cycles"])
-    async def cycle(body: CycleBody, caller: Annotated[Caller, permit("cycle:open")]) -> dict[str, Any]:
+    async def cycle(body: CycleBody, caller: Annotated[Caller, permit("cycle:open", central=True)]) -> dict[str, Any]:
         """Open a cycle. 409 with Retry-After until the cut has passed and everyone at it is decided."""
         command = OpenCycle(body.programme_id, body.name, body.cut_id, caller.actor, caller.request_id)
         async with runtime.unit_of_work() as unit:

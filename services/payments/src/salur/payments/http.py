@@ -65,7 +65,7 @@ def routes(runtime: Runtime) -> APIRouter:
 def _fund_routes(router: APIRouter, runtime: Runtime) -> None:
     @router.post("/funds", tags=["funds"], status_code=201)
     async def open_fund(
-        body: FundBody, response: Response, caller: Annotated[Caller, permit("fund:open")]
+        body: FundBody, response: Response, caller: Annotated[Caller, permit("fund:open", central=True)]
     ) -> dict[str, Any]:
         """Open a fund with its budget. The same again is answered 200; other content under its id 409."""
         command = funds.OpenFund(**body.model_dump(), actor=caller.actor, cause=caller.request_id)
@@ -86,7 +86,9 @@ def _list_commands(router: APIRouter, runtime: Runtime) -> None:
     banks = frozenset(runtime.settings.banks)
 
     @router.post("/lists", tags=["lists"], status_code=201)
-    async def build_list(body: ListBody, caller: Annotated[Caller, permit("list:build")]) -> dict[str, Any]:
+    async def build_list(
+        body: ListBody, caller: Annotated[Caller, permit("list:build", central=True)]
+    ) -> dict[str, Any]:
         """Lock the payment list of a complete cycle. 409 cycle-not-complete says when to ask again."""
         command = lists.BuildList(body.cycle_id, body.fund_id, banks, caller.actor, caller.request_id)
         async with runtime.unit_of_work() as unit:
@@ -95,7 +97,9 @@ def _list_commands(router: APIRouter, runtime: Runtime) -> None:
         return answer
 
     @router.post("/lists/{list_id}/submit", tags=["lists"])
-    async def submit_list(list_id: PathId, caller: Annotated[Caller, permit("list:submit")]) -> dict[str, Any]:
+    async def submit_list(
+        list_id: PathId, caller: Annotated[Caller, permit("list:submit", central=True)]
+    ) -> dict[str, Any]:
         """Reserve the funds in rank order and ask for approval."""
         async with runtime.unit_of_work() as unit:
             answer, drafts = await checks.submit_list(unit.conn, _command(list_id, caller))
@@ -104,7 +108,7 @@ def _list_commands(router: APIRouter, runtime: Runtime) -> None:
 
     @router.post("/lists/{list_id}/approve", tags=["lists"])
     async def approve_list(
-        list_id: PathId, body: ApproveBody, caller: Annotated[Caller, permit("list:approve")]
+        list_id: PathId, body: ApproveBody, caller: Annotated[Caller, permit("list:approve", central=True)]
     ) -> dict[str, Any]:
         """Approve exactly what the content hash covers. Who built or submitted the list cannot."""
         async with runtime.unit_of_work() as unit:
@@ -114,7 +118,7 @@ def _list_commands(router: APIRouter, runtime: Runtime) -> None:
 
     @router.post("/lists/{list_id}/refuse", tags=["lists"])
     async def refuse_list(
-        list_id: PathId, body: RefuseBody, caller: Annotated[Caller, permit("list:approve")]
+        list_id: PathId, body: RefuseBody, caller: Annotated[Caller, permit("list:approve", central=True)]
     ) -> dict[str, Any]:
         """Refuse a submitted list; its funds are free again."""
         async with runtime.unit_of_work() as unit:

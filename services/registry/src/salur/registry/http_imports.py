@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 from salur.common.errors import Invalid, NotFound
 from salur.common.http import Caller, permit
 from salur.common.service import Runtime
-from salur.registry.bodies import ImportBody
+from salur.registry.bodies import MAX_IMPORT_SIZE, ImportBody
 from salur.registry.domain.mapping import MappingInvalid, parse_mapping
 from salur.registry.spool import Incoming, spool_path
 from salur.registry.store import queries
@@ -47,7 +47,7 @@ def _send(router: APIRouter, runtime: Runtime) -> None:
         response.status_code = 201 if new else 200
         return {"import_id": import_id, "state": state}
 
-    @router.put("/imports/{import_id}/content", status_code=202, tags=["imports"])
+    @router.put("/imports/{import_id}/content", status_code=202, tags=["imports"], max_body_size=MAX_IMPORT_SIZE)
     async def content(
         import_id: str, request: Request, caller: Annotated[Caller, permit("import:run")]
     ) -> dict[str, str]:
