@@ -5,6 +5,7 @@ because they derive from the rows. A checkpoint that the rows do not lead to sto
 """
 
 import asyncio
+import fcntl
 import os
 import time
 from pathlib import Path
@@ -14,12 +15,15 @@ from salur.audit.log.errors import LogBroken
 from salur.audit.log.note import Checkpoint, Signer, open_checkpoint
 from salur.audit.log.tiles import LogWriter, TileReader, sync_folder, write_durably
 from salur.common.database import Database
+from salur.common.errors import Unavailable
 from salur.common.logs import get_logger
 
 log = get_logger("publisher")
 
 CHUNK = 20_000
 """Leaves read into memory at a time."""
+OWNER_FILE = ".owner"
+"""Locked by the one process that writes the log's files."""
 
 
 def load_signer(folder: Path, origin: str) -> Signer:
@@ -33,7 +37,11 @@ def load_signer(folder: Path, origin: str) -> Signer:
 
 
 class Publisher:
-    """The one writer of the log's files in this process; `lock` keeps requests and worker apart."""
+    """The one writer of the log's files: a file lock keeps other processes out, `_lock` requests and worker apart.
+
+    A process that is paused keeps the files, so that it can't come back and write over its successor; one that died has
+    lost them.
+    """
 
     def __init__(self, db: Database, folder: Path, signer: Signer, publish_interval_s: float) -> None:
         self._db = db
@@ -43,6 +51,19 @@ class Publisher:
         self._lock = asyncio.Lock()
         self._writer: LogWriter | None = None
         self._published_at = 0.0
+        self._owned: int | None = None
+
+    def _owns(self) -> bool:
+        if self._owned is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.folder / OWNER_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(handle)
+                return False
+            self._owned = handle
+        return True
 
     def published(self) -> Checkpoint | None:
         """The checkpoint on disk. Raises LogError when it is not ours."""
@@ -54,7 +75,9 @@ class Publisher:
         return self._writer.size if self._writer else 0
 
     async def step(self) -> bool:
-        """Integrate what is new; publish when the interval has passed."""
+        """Integrate what is new; publish when the interval has passed. Nothing while another process owns the log."""
+        if not self._owns():
+            return False
         more = await self.integrate()
         if time.monotonic() - self._published_at >= self._interval_s:
             await self.publish()
@@ -92,7 +115,11 @@ class Publisher:
             return head
 
     async def publish_all(self) -> Checkpoint | None:
-        """Integrate everything committed and publish it now."""
+        """Integrate everything committed and publish it now. Raises Unavailable while another process owns the log."""
+        if not self._owns():
+            raise Unavailable(
+                "another process writes the log's files: ask again, or stop it", code="log-owned", retry_after_s=2
+            )
         while await self.integrate():
             pass
         return await self.publish()
@@ -100,7 +127,6 @@ class Publisher:
     async def _open(self) -> LogWriter:
         if self._writer is not None:
             return self._writer
-        self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "log.pub").write_text(f"{self.signer.verifier}\n", encoding="utf-8")
         last = self.published()
         size = last.size if last else 0

@@ -1,0 +1,58 @@
+"""The log's files have one writer: a stand-in keeps its hands off while the first process lives, paused or not."""
+
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+import pytest
+
+import salur.audit.main
+from salur.audit import store
+from salur.audit.log.note import Signer
+from salur.audit.log.verify import verify_log
+from salur.audit.publisher import OWNER_FILE, Publisher
+from salur.audit.store import Entry
+from salur.common.database import Database, migrate
+from salur.common.errors import Unavailable
+
+pytestmark = pytest.mark.integration
+
+MIGRATIONS = Path(salur.audit.main.__file__).parent / "migrations"
+
+
+@pytest.fixture
+async def rows(db: Database, database_url: str) -> int:
+    """Entries in an audit database."""
+    migrate(database_url, [MIGRATIONS])
+    leaves = [b'{"topic":"t","partition":0,"offset":%d,"size":0,"commitment":"00"}' % number for number in range(300)]
+    entries = [
+        Entry(number, leaf, "t", 0, number, None, None, None, None, None, None) for number, leaf in enumerate(leaves)
+    ]
+    async with db.transaction() as conn:
+        await store.lock_size(conn)
+        await store.insert_entries(conn, entries)
+    return len(entries)
+
+
+@pytest.fixture
+def another(tmp_path: Path) -> Iterator[TextIO]:
+    """Another process that owns the log."""
+    with (tmp_path / OWNER_FILE).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock
+
+
+async def test_only_the_owner_writes_and_a_successor_goes_on_once_the_files_are_free(
+    db: Database, rows: int, tmp_path: Path, another: TextIO
+) -> None:
+    publisher = Publisher(db, tmp_path, Signer("audit.salur.example", bytes(range(32))), publish_interval_s=0)
+    assert not await publisher.step()
+    with pytest.raises(Unavailable):
+        await publisher.publish_all()
+    assert [path.name for path in tmp_path.iterdir()] == [OWNER_FILE]
+    fcntl.flock(another, fcntl.LOCK_UN)
+    head = await publisher.publish_all()
+    assert head is not None
+    assert head.size == rows
+    assert verify_log(tmp_path).ok
