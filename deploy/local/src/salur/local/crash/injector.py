@@ -5,9 +5,11 @@ waits until the earlier ones are overcome. Everything runs in the main thread: `
 for long.
 """
 
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,7 +48,8 @@ class Progress:
 class Blow:
     """What became of a fault. Times in seconds of the monotonic clock, 0 = not yet.
 
-    `since` is when the process could begin to recover: the end of this blow, or of a later one that struck meanwhile.
+    `since` is when the process could begin to recover: when it was hit, when a pause or absence ended, or when a later
+    blow that struck meanwhile was over.
     """
 
     fault: Fault
@@ -124,7 +127,7 @@ class Injector:
         """Strike what is due, end what is over, notice what has recovered."""
         now = time.monotonic()
         snapshot = self._observer.latest
-        for blow in self.blows:
+        for blow in tuple(self.blows):
             if not blow.over_at and blow.strike.step():
                 self._over(blow, now)
         for blow in self.blows:
@@ -173,11 +176,13 @@ class Injector:
 
     def _notice(self, blow: Blow, snapshot: Snapshot, now: float) -> None:
         target = blow.fault.target
-        if blow.baseline is None:
-            if snapshot.began > blow.hit_at:
-                blow.baseline = snapshot.work(target)
+        if snapshot.began <= blow.hit_at:
             return
-        if not blow.over_at or snapshot.began < blow.over_at:
+        if blow.baseline is None or not blow.over_at or not self._is_back(blow):
+            # What is struck may still finish what it held; what counts is what it does once it is back.
+            blow.baseline = snapshot.work(target)
+            return
+        if snapshot.began < blow.over_at:
             return
         if snapshot.work(target) > blow.baseline:
             blow.shown_by = "progress"
@@ -188,9 +193,17 @@ class Injector:
         blow.recovered_at = now
         self._say(f"{'':14} {target} works again after {now - blow.since:.1f} s ({blow.shown_by})")
 
-    def _is_well(self, target: str, snapshot: Snapshot) -> bool:
-        if not self._platform.supervisor.children[target].running:
+    def _is_back(self, blow: Blow) -> bool:
+        if not blow.strike.is_back:
             return False
+        if blow.fault.target != "kafka":
+            return True
+        # A broker opens its port only once it has recovered its log; until then others live on what they fetched.
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self._platform.kafka.port), READY_TIMEOUT_S):
+            return True
+        return False
+
+    def _is_well(self, target: str, snapshot: Snapshot) -> bool:
         if target.endswith("-relay"):
             return snapshot.relay_held[target.removesuffix("-relay")]
         if target not in self._platform.options.services:

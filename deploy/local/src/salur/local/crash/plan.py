@@ -36,6 +36,8 @@ _PHASES: dict[str, tuple[str, ...]] = {
     "kafka": (REGISTER, SETTLE),
 }
 """Where each process has work that a fault can strike."""
+_HUNGRY = {"registry": REGISTER, "eligibility": REGISTER, "payments": SETTLE, "audit": REGISTER}
+"""Where a service's memory grows: what it holds already is not taken from it."""
 
 _LATEST_SHARE = 0.8
 _LATEST_SHARE_DEMANDED = 0.5
@@ -95,7 +97,7 @@ def make_plan(seed: int, *, banks: Sequence[str], rounds: int, away_s: float) ->
     faults = [_strike(draw, target, rounds, zombie=zombie, late_relay=late_relay) for target in targets]
     faults += [
         _fault(draw, "away", "kafka", rounds, away_s),
-        _fault(draw, "out-of-memory", draw.choice(SERVICES), rounds),
+        _out_of_memory(draw),
         _stopped_at_once(draw, faults, late_relay, rounds),
     ]
     return sorted(faults, key=lambda fault: fault.moment)
@@ -117,6 +119,12 @@ def _fault(
     moment = Moment(phase_number(place, draw.randint(1, rounds)), round(draw.uniform(0.0, latest), 3))
     overlaps = draw.random() < OVERLAPPING
     return Fault(kind, target, moment, round(duration_s, 2), stand_in, overlaps)
+
+
+def _out_of_memory(draw: random.Random) -> Fault:
+    service = draw.choice(SERVICES)
+    moment = Moment(phase_number(_HUNGRY[service], 1), round(draw.uniform(0.0, _LATEST_SHARE_DEMANDED), 3))
+    return Fault("out-of-memory", service, moment, overlaps=draw.random() < OVERLAPPING)
 
 
 def _stopped_at_once(draw: random.Random, faults: Sequence[Fault], late_relay: str, rounds: int) -> Fault:

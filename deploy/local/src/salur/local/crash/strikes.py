@@ -18,7 +18,7 @@ from salur.local.supervisor import STOP_TIMEOUT_S, Child
 
 STAND_IN_STAYS_S = 2.0
 """How long zombie and stand-in live side by side."""
-MEMORY_PATIENCE_S = 15.0
+MEMORY_PATIENCE_S = 8.0
 """A process without memory that neither dies nor complains within this time was not struck."""
 LIMP_S = 5.0
 MEMORY_SIGNS = (b"MemoryError", b"out-of-memory", b"bad_alloc", b"Cannot allocate memory")
@@ -31,13 +31,17 @@ class Strike:
         self.fault = fault
         self.effect = ""
         self.failed = False
+        self.spares_the_process = False
+        """Whether the same process goes on afterwards."""
         self._platform = platform
         self._child = platform.supervisor.children[fault.target]
         self._began = 0.0
+        self._pid = 0
 
     def begin(self) -> None:
         """Give the blow."""
         self._began = time.monotonic()
+        self._pid = self._child.pid
 
     def step(self) -> bool:
         """Do what is due. True once what was hit may run again."""
@@ -45,6 +49,11 @@ class Strike:
 
     def undo(self) -> None:
         """Take the blow away at once, whatever its state."""
+
+    @property
+    def is_back(self) -> bool:
+        """Whether the process runs: another one where the blow ended it."""
+        return self._child.running and (self.spares_the_process or self._child.pid != self._pid)
 
     @property
     def _age_s(self) -> float:
@@ -56,9 +65,8 @@ class Kill(Strike):
 
     def begin(self) -> None:
         super().begin()
-        pid = self._child.pid
         self._child.signal(signal.SIGKILL)
-        self.effect = f"process {pid} killed"
+        self.effect = f"process {self._pid} killed"
 
 
 class Immediate(Strike):
@@ -96,6 +104,7 @@ class Pause(Strike):
     def __init__(self, fault: Fault, platform: Platform) -> None:
         super().__init__(fault, platform)
         self._stopped: list[psutil.Process] = []
+        self.spares_the_process = True
         self._stand_in: Child | None = None
         self._resumed = 0.0
 
@@ -150,7 +159,6 @@ class OutOfMemory(Strike):
 
     def begin(self) -> None:
         super().begin()
-        self._pid = self._child.pid
         self._log = _Log(self._child.log_path)
         self._complained_at = 0.0
         limit = psutil.Process(self._pid).memory_info().vms
@@ -168,6 +176,7 @@ class OutOfMemory(Strike):
             self._complained_at = time.monotonic()
         if self._complained_at and time.monotonic() - self._complained_at > LIMP_S:
             self.effect += f", went on: {self._log.found}"
+            self.spares_the_process = True
             self.undo()
             return True
         if not self._complained_at and self._age_s > MEMORY_PATIENCE_S:
