@@ -5,6 +5,7 @@ import typer
 from salur.local.cli import (
     asyncapi,
     cycle,
+    dedup,
     demo,
     doctor,
     importing,
@@ -27,6 +28,7 @@ app.command("up")(up.up)
 app.command("token")(up.token)
 app.command("demo")(demo.demo)
 app.command("population")(population.population)
+app.command("dedup-bench")(dedup.dedup_bench)
 app.command("import")(importing.import_file)
 app.command("cut")(importing.cut)
 app.command("verify")(verify.verify)
