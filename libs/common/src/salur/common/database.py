@@ -19,6 +19,7 @@ EVENT_MIGRATIONS = Path(__file__).parent / "events" / "migrations"
 TRANSIENT = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection whose server died in the middle of a statement
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
     asyncpg.AdminShutdownError,
