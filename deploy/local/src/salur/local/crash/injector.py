@@ -1,13 +1,12 @@
 """Strikes a running platform by its plan, at the moments of progress the plan names, and times every recovery.
 
-Faults strike in the order of the plan, each once its moment has come and work is in flight; one that does not overlap
-waits until the earlier ones are overcome. Everything runs in the main thread: `step` is called often and never blocks
-for long.
+A fault strikes once its moment has come, in a phase in which its process has work and while work is in flight: one that
+finds none waits for the next round. One that does not overlap waits until the earlier ones are overcome. Everything
+runs in the main thread: `step` is called often and never blocks for long.
 """
 
 import socket
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,13 +15,16 @@ from typing import Any
 import httpx
 
 from salur.local.crash.observer import Observer, Snapshot
-from salur.local.crash.plan import REGISTER, Fault, Moment, phase_name
+from salur.local.crash.plan import REGISTER, Fault, Moment, phase_kind, phase_name
 from salur.local.crash.strikes import STRIKES, Strike
 from salur.local.platform import Platform
 
 READY_TIMEOUT_S = 0.5
 WAVES_KEPT = 2
 """Files of households kept back per fault that is still to strike registration."""
+LEAST_IN_FLIGHT = 0.02
+LEAST_DEMANDED = 0.2
+"""Share of the phase's work that must still be in flight when a fault strikes."""
 MOST_TRIES = 3
 """A service that did not need more memory when it was limited is struck again this many times."""
 
@@ -94,7 +96,7 @@ class Injector:
         progress: Callable[[], Progress],
         say: Callable[[str], None],
     ) -> None:
-        self._waiting = deque(plan)
+        self._waiting = list(plan)
         self._platform = platform
         self._observer = observer
         self._progress = progress
@@ -108,6 +110,11 @@ class Injector:
     def unfinished(self) -> bool:
         """Whether faults are still to come, under way, or not overcome."""
         return bool(self._waiting) or any(not blow.recovered_at for blow in self.blows)
+
+    @property
+    def calm(self) -> bool:
+        """Whether every blow so far is overcome."""
+        return all(blow.recovered_at for blow in tuple(self.blows))
 
     @property
     def still_to_strike(self) -> int:
@@ -133,8 +140,10 @@ class Injector:
         for blow in self.blows:
             if not blow.recovered_at and snapshot is not None:
                 self._notice(blow, snapshot, now)
-        if self._waiting and self._is_due(self._waiting[0]):
-            self._strike(self._waiting.popleft(), now)
+        due = next((fault for fault in self._waiting if self._is_due(fault)), None)
+        if due is not None:
+            self._waiting.remove(due)
+            self._strike(due, now)
 
     def undo(self) -> None:
         """Take away every blow that is under way."""
@@ -145,13 +154,17 @@ class Injector:
 
     def _is_due(self, fault: Fault) -> bool:
         progress = self._progress()
-        if fault.moment > progress.moment or not progress.in_flight:
+        if fault.moment > progress.moment or phase_kind(progress.phase) not in fault.places:
             return False
+        if progress.in_flight < progress.total * (LEAST_DEMANDED if fault.demanded else LEAST_IN_FLIGHT):
+            return False
+        if fault.during:
+            return any(not blow.over_at and blow.fault.target == fault.during for blow in self.blows)
         if not self._platform.supervisor.children[fault.target].running:
             return False
         if any(not blow.over_at and blow.fault.target == fault.target for blow in self.blows):
             return False
-        return fault.overlaps or all(blow.recovered_at for blow in self.blows)
+        return fault.overlaps or self.calm
 
     def _strike(self, fault: Fault, now: float) -> None:
         snapshot = self._observer.latest
@@ -172,7 +185,7 @@ class Injector:
         self.missed.append(blow.fault)
         self._tries += 1
         if self._tries < MOST_TRIES:
-            self._waiting.appendleft(blow.fault)
+            self._waiting.insert(0, blow.fault)
 
     def _notice(self, blow: Blow, snapshot: Snapshot, now: float) -> None:
         target = blow.fault.target

@@ -59,7 +59,8 @@ class Moment:
 class Fault:
     """One blow. `target` is a process's name; `duration_s` how long it is paused or away.
 
-    `stand_in`: a second instance takes over during the pause, so that the first comes back as a zombie.
+    `stand_in`: a second instance takes over during the pause, so that the first comes back as a zombie. `overlaps`: it
+    does not wait until earlier faults are overcome. `during`: it strikes while the fault of that process is under way.
     """
 
     kind: Kind
@@ -68,6 +69,14 @@ class Fault:
     duration_s: float = 0.0
     stand_in: bool = False
     overlaps: bool = False
+    during: str = ""
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The kinds of phases in which the process has work that this fault can strike."""
+        if self.kind == "out-of-memory":
+            return (_HUNGRY[self.target],)
+        return _PHASES.get(self.target, _PHASES["bank"])
 
     @property
     def demanded(self) -> bool:
@@ -80,6 +89,11 @@ def phase_name(number: int) -> str:
     if number == 0:
         return REGISTER
     return f"{(SETTLE, ENTITLE)[number % 2]}-{(number + 1) // 2}"
+
+
+def phase_kind(number: int) -> str:
+    """`register`, `entitle` or `settle`."""
+    return phase_name(number).partition("-")[0]
 
 
 def phase_number(kind: str, turn: int) -> int:
@@ -97,7 +111,7 @@ def make_plan(seed: int, *, banks: Sequence[str], rounds: int, away_s: float) ->
     faults = [_strike(draw, target, rounds, zombie=zombie, late_relay=late_relay) for target in targets]
     faults += [
         _fault(draw, "away", "kafka", rounds, away_s),
-        _out_of_memory(draw),
+        _fault(draw, "out-of-memory", draw.choice(SERVICES), rounds),
         _stopped_at_once(draw, faults, late_relay, rounds),
     ]
     return sorted(faults, key=lambda fault: fault.moment)
@@ -114,17 +128,11 @@ def _strike(draw: random.Random, target: str, rounds: int, *, zombie: str, late_
 def _fault(
     draw: random.Random, kind: Kind, target: str, rounds: int, duration_s: float = 0.0, *, stand_in: bool = False
 ) -> Fault:
-    place = draw.choice(_PHASES.get(target, _PHASES["bank"]))
+    place = draw.choice(Fault(kind, target, Moment(0, 0.0)).places)
     latest = _LATEST_SHARE_DEMANDED if kind in DEMANDED else _LATEST_SHARE
     moment = Moment(phase_number(place, draw.randint(1, rounds)), round(draw.uniform(0.0, latest), 3))
     overlaps = draw.random() < OVERLAPPING
     return Fault(kind, target, moment, round(duration_s, 2), stand_in, overlaps)
-
-
-def _out_of_memory(draw: random.Random) -> Fault:
-    service = draw.choice(SERVICES)
-    moment = Moment(phase_number(_HUNGRY[service], 1), round(draw.uniform(0.0, _LATEST_SHARE_DEMANDED), 3))
-    return Fault("out-of-memory", service, moment, overlaps=draw.random() < OVERLAPPING)
 
 
 def _stopped_at_once(draw: random.Random, faults: Sequence[Fault], late_relay: str, rounds: int) -> Fault:
@@ -134,4 +142,4 @@ def _stopped_at_once(draw: random.Random, faults: Sequence[Fault], late_relay: s
     if draw.random() < 0.5:
         return anywhere
     paused = next(fault for fault in faults if fault.target == late_relay)
-    return Fault("immediate", "postgres", paused.moment, overlaps=True)
+    return Fault("immediate", "postgres", paused.moment, overlaps=True, during=late_relay)

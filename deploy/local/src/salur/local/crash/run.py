@@ -136,7 +136,7 @@ class _Run:
         self.work = Work(
             platform, files=files, households=scale.households, mapping=inputs.mapping, programme=inputs.programme,
             rounds=scale.rounds, most_rounds=scale.most_rounds, keeps_back=self.injector.keeps_back,
-            more=lambda: self.injector.still_to_strike > 0,
+            calm=lambda: self.injector.calm, more=lambda: self.injector.still_to_strike > 0,
         )  # fmt: skip
         self.plan = plan
         self.scale = scale

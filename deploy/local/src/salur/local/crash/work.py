@@ -45,7 +45,9 @@ class Outcome:
 
 
 class Work:
-    """`keeps_back(waves left)` delays the next file; `more()` asks for another round; `most_rounds` bounds them."""
+    """`keeps_back(waves left)` delays the next file; a round begins once it is `calm`; `more` asks for another one and
+    `most_rounds` bounds them.
+    """
 
     def __init__(
         self,
@@ -58,6 +60,7 @@ class Work:
         rounds: int,
         most_rounds: int,
         keeps_back: Callable[[int], bool],
+        calm: Callable[[], bool],
         more: Callable[[], bool],
     ) -> None:
         self._platform = platform
@@ -66,7 +69,7 @@ class Work:
         self._mapping = yaml.safe_load(mapping.read_text(encoding="utf-8"))
         self._programme = programme
         self._rounds, self._most_rounds = rounds, most_rounds
-        self._keeps_back, self._more = keeps_back, more
+        self._keeps_back, self._calm, self._more = keeps_back, calm, more
         self._round = 0
         # The main thread tends: children are bound to it.
         self._pipeline = Pipeline(platform, watch=self._watch, timeout_s=TIMEOUT_S, tend=lambda: None)
@@ -102,6 +105,7 @@ class Work:
             cut = self._pipeline.cut("the intake")
             self._pipeline.decided(self.outcome.programme_id, cut["households"])
             while self._round < self._rounds or (self._more() and self._round < self._most_rounds):
+                self._patient.until("calm before a round", self._calm, bool)
                 self._round += 1
                 self._pay(cut["cut_id"])
             self.outcome.paid_at = time.monotonic()
