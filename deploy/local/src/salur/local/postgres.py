@@ -36,7 +36,10 @@ SETTINGS = {
     "fsync": "on",
     "synchronous_commit": "on",
     "password_encryption": "scram-sha-256",
-    "log_min_messages": "warning",
+    # A refused statement's message, detail and text repeat the row: only the client, which withholds them, is told.
+    "log_min_messages": "log",
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
     "log_checkpoints": "off",
     "autovacuum_naptime": "20s",
 }

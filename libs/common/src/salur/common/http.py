@@ -1,5 +1,6 @@
 """HTTP: problem documents (RFC 9457), permissions on every route, the routes every service has."""
 
+import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -17,9 +18,11 @@ from salur.common.errors import Forbidden, SalurError, Unauthenticated
 from salur.common.logs import get_logger
 from salur.common.memory import end_if_out_of_memory
 from salur.common.telemetry import REQUEST_SECONDS
+from salur.common.traces import describe
 from salur.common.values.ids import new_id
 
 log = get_logger("http")
+_FIELD = re.compile(r"[a-z][a-z_]{0,39}")
 
 MAX_BODY_SIZE = 1024 * 1024
 """Bytes a request body may have, except on routes that state a `max_body_size` of their own."""
@@ -45,7 +48,9 @@ class Permit:
         verifier: Verifier = request.app.state.verifier
         caller = verifier.verify(token, request_id)
         if not caller.may(self.permission):
-            log.warning("denied", actor=caller.actor, permission=self.permission, route=request.url.path[:100])
+            route = request.scope.get("route")  # its template: the path itself may hold anything
+            path = route.path if isinstance(route, APIRoute) else ""
+            log.warning("denied", actor=caller.actor, permission=self.permission, route=path)
             raise Forbidden(
                 f"your roles do not allow {self.permission}: ask an administrator for a role that does",
                 code="not-permitted",
@@ -100,8 +105,13 @@ async def _on_salur_error(_request: Request, error: Exception) -> Response:
 
 async def _on_invalid(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    where = [".".join(str(part) for part in item["loc"]) + ": " + str(item["type"]) for item in error.errors()[:10]]
+    where = [".".join(map(_place, item["loc"])) + ": " + str(item["type"]) for item in error.errors()[:10]]
     return problem(422, f"the request breaks its form at {'; '.join(where)[:600]}", "invalid-request", "caller")
+
+
+def _place(part: int | str) -> str:
+    """A step to a field. A key the caller made up may hold anything, so only names like ours are repeated."""
+    return str(part) if isinstance(part, int) or _FIELD.fullmatch(part) else "?"
 
 
 async def _on_http_error(_request: Request, error: Exception) -> Response:
@@ -113,7 +123,7 @@ async def _on_http_error(_request: Request, error: Exception) -> Response:
 
 async def _on_transient(_request: Request, error: Exception) -> Response:
     end_if_out_of_memory(error)
-    log.warning("unavailable", error=type(error).__name__)
+    log.warning("unavailable", error=describe(error))
     return problem(
         503,
         "the database does not answer now; nothing was changed, try again",
@@ -125,7 +135,7 @@ async def _on_transient(_request: Request, error: Exception) -> Response:
 
 async def _on_fault(_request: Request, error: Exception) -> Response:
     end_if_out_of_memory(error)
-    log.error("fault", error=type(error).__name__, exc_info=error)
+    log.error("fault", error=describe(error), exc_info=error)
     return problem(500, "a fault on our side; nothing was changed", "internal", "operations")
 
 

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import gc
+import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -35,6 +36,7 @@ from salur.common.memory import end_if_out_of_memory
 from salur.common.routes import common_routes, document_routes
 from salur.common.secrets import Secrets
 from salur.common.settings import Settings
+from salur.common.traces import describe
 
 log = get_logger("service")
 
@@ -172,6 +174,7 @@ class Process:
             runtime.settings.kafka_bootstrap,
             client_id=f"salur-{runtime.name}",
             allow_auto_create_topics=False,
+            logger=logging.getLogger("faststream"),
         )
         self._processors = [BatchProcessor(c, runtime.db, runtime.store, runtime.secrets) for c in service.consumers]
         for processor in self._processors:
@@ -219,7 +222,7 @@ class Process:
         done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
         for task in done - {stopped}:
             if not self._stop.is_set():
-                log.error("part-ended", task=task.get_name(), error=repr(task.exception()))
+                log.error("part-ended", task=task.get_name(), exc_info=task.exception())
         self._stop.set()
 
     async def _open(self, tails: Callable[[Sequence[tuple[str, int]]], Awaitable[dict[str, int]]]) -> None:
@@ -238,7 +241,7 @@ class Process:
                 return
             except TRANSIENT as error:
                 await runtime.db.close()
-                log.warning("start-waits", error=type(error).__name__, detail=str(error)[:200])
+                log.warning("start-waits", error=describe(error))
                 if asyncio.get_running_loop().time() > deadline:
                     raise
                 await asyncio.sleep(START_RETRY_S)
@@ -287,7 +290,7 @@ class Process:
         settings = self.runtime.settings
         config = uvicorn.Config(
             self.app(), host=settings.http_host, port=settings.http_port, loop="none", http="httptools",
-            access_log=False, log_level="error", lifespan="off", timeout_graceful_shutdown=5, backlog=512,
+            access_log=False, log_config=None, lifespan="off", timeout_graceful_shutdown=5, backlog=512,
         )  # fmt: skip
         server = uvicorn.Server(config)
         # Signals are ours: HTTP stops together with the other parts.

@@ -1,20 +1,18 @@
 """The import worker: one batch a step, one transaction a batch."""
 
 import asyncio
-import traceback
 
 from salur.common.database import TRANSIENT
 from salur.common.errors import Unavailable
 from salur.common.logs import get_logger
 from salur.common.memory import end_if_out_of_memory
 from salur.common.service import Runtime
+from salur.common.traces import describe
 from salur.registry import spool
 from salur.registry.store import IdentifierTaken, queries
 from salur.registry.usecases.import_file import Importer
 
 log = get_logger("imports")
-
-FRAMES = 4
 
 
 class ImportWorker:
@@ -66,8 +64,6 @@ class ImportWorker:
                  refused_rows=job["refused_rows"], warnings=job["warnings"])  # fmt: skip
 
     async def _fail(self, error: Exception) -> None:
-        # The message of the error may hold values of the row: only its type and place are told.
-        frames = traceback.format_tb(error.__traceback__)[-FRAMES:]
         async with self._runtime.db.transaction() as conn:
             job = await queries.next_import(conn)
             if job is None:
@@ -79,4 +75,4 @@ class ImportWorker:
             )
             await asyncio.to_thread(spool.remove, self._runtime.settings.state_dir, [job["import_id"]])
             await queries.fail_import(conn, import_id=job["import_id"], reason=reason)
-        log.error("import-fault", import_id=job["import_id"], error=kind, frames="".join(frames))
+        log.error("import-fault", import_id=job["import_id"], error=describe(error), exc_info=error)

@@ -19,6 +19,7 @@ from salur.common.events.stream import queries
 from salur.common.logs import get_logger
 from salur.common.memory import end_if_out_of_memory
 from salur.common.secrets import Secrets, open_with
+from salur.common.traces import describe
 
 log = get_logger("relay")
 
@@ -101,7 +102,7 @@ class Relay:
             except (*TRANSIENT, asyncpg.PostgresError, SendFailed) as error:
                 end_if_out_of_memory(error)
                 attempt = min(attempt + 1, len(RETRY_S) - 1)
-                log.warning("relay-interrupted", error=type(error).__name__, detail=str(error)[:200])
+                log.warning("relay-interrupted", error=describe(error))
             await _pause(stop, RETRY_S[attempt])
 
     async def _own(self, stop: asyncio.Event) -> None:
