@@ -62,6 +62,13 @@ class Pipeline:
         self.auditor = Client(state, "person:auditor", ["auditor"])
         self.operations = Client(state, "person:operations", ["operator"])
 
+    def close(self) -> None:
+        """Give the connections of every identity back."""
+        for client in (
+            self.registrar, self.officer, self.maker, self.approver, self.auditor, self.operations,
+        ):  # fmt: skip
+            client.close()
+
     @contextmanager
     def stage(self, name: str) -> Iterator[Stage]:
         """Time a stage and keep its result."""
