@@ -51,7 +51,7 @@ class Blow:
     """What became of a fault. Times in seconds of the monotonic clock, 0 = not yet.
 
     `since` is when the process could begin to recover: when it was hit, when a pause or absence ended, or when a later
-    blow that struck meanwhile was over.
+    blow that struck meanwhile was over. `back_at` is when the process itself ran again (Kafka: had opened its port).
     """
 
     fault: Fault
@@ -61,6 +61,7 @@ class Blow:
     strike: Strike = field(repr=False)
     baseline: int | None = None
     over_at: float = 0.0
+    back_at: float = 0.0
     since: float = 0.0
     recovered_at: float = 0.0
     shown_by: str = ""
@@ -78,6 +79,7 @@ class Blow:
             "waiting_for_target": self.pending,
             "hit_at_s": round(self.hit_at - began, 2),
             "over_at_s": round(self.over_at - began, 2) if self.over_at else None,
+            "process_back_s": round(max(0.0, self.back_at - self.since), 2) if self.back_at else None,
             "recovery_s": round(self.recovered_at - self.since, 2) if self.recovered_at else None,
             "standstill_s": round(self.recovered_at - self.hit_at, 2) if self.recovered_at else None,
             "shown_by": self.shown_by,
@@ -191,11 +193,13 @@ class Injector:
         target = blow.fault.target
         if snapshot.began <= blow.hit_at:
             return
-        if blow.baseline is None or not blow.over_at or not self._is_back(blow):
+        if not blow.back_at and blow.over_at and self._is_back(blow):
+            blow.back_at = now
+        if blow.baseline is None or not blow.back_at:
             # What is struck may still finish what it held; what counts is what it does once it is back.
             blow.baseline = snapshot.work(target)
             return
-        if snapshot.began < blow.over_at:
+        if snapshot.began < blow.back_at:
             return
         if snapshot.work(target) > blow.baseline:
             blow.shown_by = "progress"

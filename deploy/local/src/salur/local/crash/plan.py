@@ -36,8 +36,6 @@ _PHASES: dict[str, tuple[str, ...]] = {
     "kafka": (REGISTER, SETTLE),
 }
 """Where each process has work that a fault can strike."""
-_HUNGRY = {"registry": REGISTER, "eligibility": REGISTER, "payments": SETTLE, "audit": REGISTER}
-"""Where a service's memory grows: what it holds already is not taken from it."""
 
 _LATEST_SHARE = 0.8
 _LATEST_SHARE_DEMANDED = 0.5
@@ -74,8 +72,6 @@ class Fault:
     @property
     def places(self) -> tuple[str, ...]:
         """The kinds of phases in which the process has work that this fault can strike."""
-        if self.kind == "out-of-memory":
-            return (_HUNGRY[self.target],)
         return _PHASES.get(self.target, _PHASES["bank"])
 
     @property

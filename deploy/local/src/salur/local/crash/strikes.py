@@ -6,12 +6,16 @@ the supervisor's work.
 
 import resource
 import signal
+import threading
 import time
+import uuid
 from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import psutil
 
+from salur.common.http import MAX_BODY_SIZE
 from salur.local.crash.plan import Fault
 from salur.local.platform import Platform
 from salur.local.supervisor import STOP_TIMEOUT_S, Child
@@ -21,6 +25,11 @@ STAND_IN_STAYS_S = 2.0
 MEMORY_PATIENCE_S = 8.0
 """A process without memory that neither dies nor complains within this time was not struck."""
 LIMP_S = 5.0
+CROWD = 40
+CROWD_TIMEOUT_S = 5.0
+CROWD_PAUSE_S = 0.1
+LAST_WORDS_S = 2.0
+"""How long the last line of a dead process may take into its log."""
 MEMORY_SIGNS = (b"MemoryError", b"out-of-memory", b"bad_alloc", b"Cannot allocate memory")
 
 
@@ -155,25 +164,38 @@ class Pause(Strike):
 
 
 class OutOfMemory(Strike):
-    """The address space of the live process is limited to what it holds: its next allocation fails."""
+    """The address space of the live process is limited to what it holds, then a crowd of large requests comes: one of
+    its next allocations fails, in a request or in its own work.
+    """
 
     def begin(self) -> None:
         super().begin()
         self._log = _Log(self._child.log_path)
-        self._complained_at = 0.0
+        self._complained_at = self._died_at = 0.0
         limit = psutil.Process(self._pid).memory_info().vms
         _, hard = resource.prlimit(self._pid, resource.RLIMIT_AS)
         resource.prlimit(self._pid, resource.RLIMIT_AS, (limit, hard))
         self.effect = f"limited to {limit / 2**20:.0f} MiB"
+        token = self._platform.token("person:operations", "operator")
+        self._crowd = _Crowd(self._platform.url(self.fault.target), token)
 
     def step(self) -> bool:
+        over = self._look()
+        if over:
+            self._crowd.leave()
+        return over
+
+    def _look(self) -> bool:
         complained = self._log.new_lines_with(MEMORY_SIGNS)
-        if not self._child.running or self._child.pid != self._pid:
-            self.failed = not (complained or self._complained_at)
-            self.effect += ", died" + (" without a word" if self.failed else f" of it: {self._log.found}")
-            return True
         if complained and not self._complained_at:
             self._complained_at = time.monotonic()
+        if not self._child.running or self._child.pid != self._pid:
+            self._died_at = self._died_at or time.monotonic()
+            if not self._complained_at and time.monotonic() - self._died_at < LAST_WORDS_S:
+                return False
+            self.failed = not self._complained_at
+            self.effect += ", died" + (" without a word" if self.failed else f" of it: {self._log.found}")
+            return True
         if self._complained_at and time.monotonic() - self._complained_at > LIMP_S:
             self.effect += f", went on: {self._log.found}"
             self.spares_the_process = True
@@ -187,9 +209,35 @@ class OutOfMemory(Strike):
         return False
 
     def undo(self) -> None:
+        self._crowd.leave()
         with suppress(ProcessLookupError):
             _, hard = resource.prlimit(self._pid, resource.RLIMIT_AS)
             resource.prlimit(self._pid, resource.RLIMIT_AS, (hard, hard))
+
+
+class _Crowd:
+    """Many callers at once, each with the largest body a service takes; until they leave."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._address = url.removeprefix("http://")
+        self._path = f"/dead-letters/{uuid.UUID(int=0)}/replay"
+        self._headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+        self._body = b'{"reason":"%s"}' % (b"x" * (MAX_BODY_SIZE - 100))
+        self._gone = threading.Event()
+        for _ in range(CROWD):
+            threading.Thread(target=self._ask, name="crowd", daemon=True).start()
+
+    def leave(self) -> None:
+        self._gone.set()
+
+    def _ask(self) -> None:
+        while not self._gone.is_set():
+            connection = HTTPConnection(self._address, timeout=CROWD_TIMEOUT_S)
+            with suppress(OSError, HTTPException):
+                connection.request("POST", self._path, self._body, self._headers)
+                connection.getresponse().read()
+            connection.close()
+            self._gone.wait(CROWD_PAUSE_S)
 
 
 class _Log:
