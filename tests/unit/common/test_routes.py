@@ -251,7 +251,7 @@ async def test_a_streamed_import_has_a_limit_of_its_own(processes: dict[str, Pro
     app = processes["registry"].app()
     async with client_of(app) as client:
         larger = await client.put(f"/imports/{ID}/content", content=b"x" * (MAX_BODY_SIZE + 1), headers=token)
-        assert larger.status_code == 500  # past the limit, into the database that is not there
+        assert larger.status_code == 503  # past the limit, into the database that is not there
     limits = {route.path: route.max_body_size for route in api_routes(app) if route.max_body_size is not None}
     assert limits == {"/imports/{import_id}/content": MAX_IMPORT_SIZE}
 

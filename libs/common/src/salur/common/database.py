@@ -12,6 +12,8 @@ import asyncpg
 import orjson
 from yoyo import get_backend, read_migrations
 
+from salur.common.errors import Unavailable
+
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]"
 
 EVENT_MIGRATIONS = Path(__file__).parent / "events" / "migrations"
@@ -125,7 +127,7 @@ class Database:
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection outside a transaction."""
         if self._pool is None:
-            raise RuntimeError("the database is not open: call open() first")
+            raise Unavailable("the database is not open: the service starts or stops", code="starting", retry_after_s=1)
         async with self._pool.acquire() as conn:
             yield conn
 

@@ -234,8 +234,9 @@ class Process:
                 await runtime.db.open()
                 async with runtime.db.transaction() as conn:
                     await runtime.store.declare(conn, topics_written_by(runtime.name, runtime.settings.banks))
-                    await runtime.store.load_partitions(conn)
                     await fence_if_behind(conn, tails)
+                    # Last: until the partitions are known nothing can be appended.
+                    await runtime.store.load_partitions(conn)
                 for processor in self._processors:
                     await processor.declare()
                 return

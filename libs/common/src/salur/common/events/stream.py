@@ -17,6 +17,11 @@ _EVENT_COLUMNS = ("stream", "sequence", "id", "type", "key", "body")
 _PERSONAL_COLUMNS = ("stream", "sequence", "subject", "sealed")
 
 
+def starting(service: str) -> Unavailable:
+    """Before a service has compared itself with what Kafka holds it writes nothing."""
+    return Unavailable(f"{service} is starting: try again", code="starting", retry_after_s=1)
+
+
 def stream_name(topic: str, partition: int) -> str:
     """A stream is one topic-partition of one service."""
     return f"{topic}/{partition}"
@@ -89,6 +94,8 @@ class EventStore:
 
     def _stream_of(self, draft: Draft) -> str:
         topic = draft.resolved_topic()
+        if not self._partitions:
+            raise starting(self.service)
         try:
             count = self._partitions[topic]
         except KeyError:
