@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import psycopg
 import pytest
 
-from salur.common.contracts.topics import ALL_TOPICS, bank_topics
+from salur.common.contracts.topics import ALL_TOPICS, CHECKPOINTS_TOPIC, bank_topics
 from salur.common.database import Database, migrate
 from salur.common.events import EventStore
 from salur.common.secrets import Secrets
@@ -56,7 +56,8 @@ def fresh_pair() -> Iterator[Pair]:
 @pytest.fixture(scope="session")
 async def topics(pair: Addresses) -> None:
     """Every declared topic, once."""
-    await create_topics(pair.kafka, [*ALL_TOPICS, *(topic for bank in BANKS for topic in bank_topics(bank))])
+    of_banks = [topic for bank in BANKS for topic in bank_topics(bank)]
+    await create_topics(pair.kafka, [*ALL_TOPICS, CHECKPOINTS_TOPIC, *of_banks])
 
 
 @pytest.fixture

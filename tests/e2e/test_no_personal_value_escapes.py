@@ -20,7 +20,8 @@ import pytest
 import yaml
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
-from salur.common.contracts.topics import SERVICES, Topic, results_topic
+from salur.audit.log.note import VerifierKey, open_checkpoint
+from salur.common.contracts.topics import CHECKPOINTS_TOPIC, SERVICES, Topic, results_topic
 from salur.local.client import CallFailed
 from salur.local.demo.pipeline import Pipeline
 from salur.local.demo.run import PAYMENTS_ENV, Inputs, new_platform
@@ -377,6 +378,14 @@ def test_bodies_of_events_tell_nobody_on_restricted_topics_either(seen: Seen) ->
 
 def test_http_errors_and_reports_tell_nobody(seen: Seen) -> None:
     assert SEARCH.escapes(seen.errors | seen.reports) == {}
+
+
+def test_the_signed_heads_are_on_their_topic(seen: Seen) -> None:
+    key = VerifierKey.parse((seen.state_dir / "audit-log" / "log.pub").read_text(encoding="utf-8"))
+    notes = [record.value.decode() for record in seen.records if record.topic == CHECKPOINTS_TOPIC.name]
+    sizes = [open_checkpoint(note, key).size for note in notes]
+    assert sizes
+    assert sizes == sorted(set(sizes)), "one note per size, growing"
 
 
 def test_the_files_of_the_audit_log_tell_nobody(seen: Seen) -> None:

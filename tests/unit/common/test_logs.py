@@ -70,7 +70,7 @@ def test_a_fault_names_types_places_and_the_constraint(lines: list[dict[str, Any
 
 def test_the_known_faults_tell_where_they_are(lines: list[dict[str, Any]]) -> None:
     retry = next(line for line in lines if line["event"] == "worker-retry")
-    assert (retry["worker"], retry["error"]) == ("imports", "UniqueViolationError")
+    assert (retry["worker"], retry["error"]) == ("imports", "UniqueViolationError 23505 on payee_number")
     assert retry["trace"][0]["frames"][-1].endswith(" step")
     fault = next(line for line in lines if line["event"] == "fault" and line["part"] == "http")
     assert fault["trace"][0]["frames"][-1].endswith(" chained")

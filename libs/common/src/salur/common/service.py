@@ -274,7 +274,7 @@ class Process:
                 delay = WORKER_RETRY_S[min(attempt, len(WORKER_RETRY_S) - 1)]
                 attempt += 1
                 transient = isinstance(error, TRANSIENT)
-                log.warning("worker-retry", worker=worker.name, error=type(error).__name__, attempt=attempt,
+                log.warning("worker-retry", worker=worker.name, error=describe(error), attempt=attempt,
                             exc_info=None if transient else error)  # fmt: skip
             if delay:
                 with contextlib.suppress(TimeoutError):

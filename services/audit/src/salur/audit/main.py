@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import cast
 
 from salur.audit import store
+from salur.audit.announcer import Announcer
 from salur.audit.http import routes
+from salur.audit.log.note import open_checkpoint
 from salur.audit.publisher import Publisher, load_signer
 from salur.audit.settings import AuditSettings
 from salur.audit.usecases.record import record_events, record_outside
@@ -19,13 +21,22 @@ log = get_logger("audit")
 RECORDS_PER_BATCH = 2_000
 CLAIM_INTERVAL_S = 1.0
 CLAIMS_PER_STEP = 200
+ANNOUNCE_INTERVAL_S = 1.0
 
 
 def build(runtime: Runtime) -> Service:
     """The audit: takes every topic, writes the log, answers auditors."""
     settings = cast(AuditSettings, runtime.settings)
     signer = load_signer(settings.state_dir, settings.log_origin)
-    publisher = Publisher(runtime.db, settings.audit_log_dir, signer, settings.publish_interval_s)
+    announcer = Announcer(
+        runtime.db, settings.kafka_bootstrap, settings.log_origin, partial(open_checkpoint, key=signer.verifier)
+    )
+    publisher = Publisher(
+        runtime.db, settings.audit_log_dir, signer, settings.publish_interval_s, announcer.keep, announcer.heads
+    )
+
+    async def announce() -> bool:
+        return await announcer.announce(publisher.published())
 
     async def check_claims() -> bool:
         async with runtime.db.transaction() as conn:
@@ -49,6 +60,7 @@ def build(runtime: Runtime) -> Service:
         consumers=consumers,
         workers=[
             Worker("integrate", publisher.step, settings.integrate_interval_s),
+            Worker("announce", announce, ANNOUNCE_INTERVAL_S),
             Worker("seal-claims", check_claims, CLAIM_INTERVAL_S),
         ],
         routers=[routes(runtime, publisher)],

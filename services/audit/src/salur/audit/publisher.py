@@ -8,12 +8,14 @@ import asyncio
 import fcntl
 import os
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from salur.audit import store
 from salur.audit.log.errors import LogBroken
 from salur.audit.log.note import Checkpoint, Signer, open_checkpoint
 from salur.audit.log.tiles import LogWriter, TileReader, sync_folder, write_durably
+from salur.audit.log.tree import range_root
 from salur.common.database import Database
 from salur.common.errors import Unavailable
 from salur.common.logs import get_logger
@@ -43,11 +45,22 @@ class Publisher:
     lost them.
     """
 
-    def __init__(self, db: Database, folder: Path, signer: Signer, publish_interval_s: float) -> None:
+    def __init__(
+        self,
+        db: Database,
+        folder: Path,
+        signer: Signer,
+        publish_interval_s: float,
+        keep: Callable[[Checkpoint, bytes], Awaitable[None]],
+        outside_heads: Callable[[], Awaitable[Sequence[Checkpoint]]],
+    ) -> None:
+        """`keep`: write a head down before it is seen. `outside_heads`: what others may have from us, asked once."""
         self._db = db
         self.folder = folder
         self.signer = signer
         self._interval_s = publish_interval_s
+        self._keep = keep
+        self._outside_heads: Callable[[], Awaitable[Sequence[Checkpoint]]] | None = outside_heads
         self._lock = asyncio.Lock()
         self._writer: LogWriter | None = None
         self._published_at = 0.0
@@ -106,9 +119,12 @@ class Publisher:
             self._published_at = time.monotonic()
             if writer.size == 0 or (last is not None and last.size >= writer.size):
                 return last
+            if not await self._holds_what_was_signed(writer.size):
+                return last
             root = await asyncio.to_thread(writer.root)
             head = Checkpoint(self.signer.name, writer.size, root)
             note = self.signer.sign(head.text()).encode()
+            await self._keep(head, note)
             for folder in write_durably(self.folder / "checkpoint", note):
                 sync_folder(folder)
             log.info("published", size=head.size, root=head.root.hex()[:16])
@@ -123,6 +139,27 @@ class Publisher:
         while await self.integrate():
             pass
         return await self.publish()
+
+    async def _holds_what_was_signed(self, size: int) -> bool:
+        """Before the first signature of a run: the log must hold all that others may have from us.
+
+        False while tiles are still being made again from the rows. Raises LogBroken when rows are missing or others.
+        """
+        if self._outside_heads is None:
+            return True
+        for head in await self._outside_heads():
+            if head.size > size:
+                async with self._db.connection() as conn:
+                    rows = await store.size(conn)
+                if head.size > rows:
+                    raise LogBroken(
+                        f"{head.size} entries were signed, the database holds {rows}: restore a newer backup", rows
+                    )
+                return False
+            if range_root(0, head.size, TileReader(self.folder, size).hash_at) != head.root:
+                raise LogBroken(f"size {head.size} was signed with another root: the rows were changed, do not sign")
+        self._outside_heads = None
+        return True
 
     async def _open(self) -> LogWriter:
         if self._writer is not None:
@@ -139,5 +176,6 @@ class Publisher:
                 )
             if TileReader(self.folder, size).root() != last.root:
                 raise LogBroken(f"the tiles do not lead to the checkpoint of size {size}: rebuild them from the rows")
+            await self._keep(last, (self.folder / "checkpoint").read_bytes())
         self._writer = LogWriter(self.folder, size)
         return self._writer
