@@ -39,9 +39,12 @@ class Log:
         """A process that knows only what is in the database, the folder and on Kafka."""
         opened = partial(open_checkpoint, key=self.signer.verifier)
         self.announcer = Announcer(self.db, kafka or self.kafka, self.signer.name, opened)
-        self.publisher = Publisher(
+        publisher = Publisher(
             self.db, self.folder, self.signer, 10.0, self.announcer.keep, self.announcer.heads
         )  # fmt: skip
+        if hasattr(self, "publisher"):
+            self.publisher.close()
+        self.publisher: Publisher = publisher
 
     async def add(self, *leaves: bytes) -> None:
         async with self.db.transaction() as conn:

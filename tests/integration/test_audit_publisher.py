@@ -2,6 +2,7 @@
 
 import fcntl
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -9,12 +10,14 @@ import pytest
 
 import salur.audit.main
 from salur.audit import store
-from salur.audit.log.note import Signer
+from salur.audit.announcer import Announcer
+from salur.audit.log.note import Signer, open_checkpoint
 from salur.audit.log.verify import verify_log
 from salur.audit.publisher import OWNER_FILE, Publisher
 from salur.audit.store import Entry
 from salur.common.database import Database, migrate
 from salur.common.errors import Unavailable
+from support.pair import Addresses
 
 pytestmark = pytest.mark.integration
 
@@ -44,9 +47,11 @@ def another(tmp_path: Path) -> Iterator[TextIO]:
 
 
 async def test_only_the_owner_writes_and_a_successor_goes_on_once_the_files_are_free(
-    db: Database, rows: int, tmp_path: Path, another: TextIO
+    db: Database, pair: Addresses, topics: None, rows: int, tmp_path: Path, another: TextIO
 ) -> None:
-    publisher = Publisher(db, tmp_path, Signer("audit.salur.example", bytes(range(32))), publish_interval_s=0)
+    signer = Signer("audit.salur.example", bytes(range(32)))
+    announcer = Announcer(db, pair.kafka, signer.name, partial(open_checkpoint, key=signer.verifier))
+    publisher = Publisher(db, tmp_path, signer, 0, announcer.keep, announcer.heads)
     assert not await publisher.step()
     with pytest.raises(Unavailable):
         await publisher.publish_all()

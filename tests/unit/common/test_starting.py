@@ -10,7 +10,6 @@ from salur.common.errors import Unavailable
 from salur.common.events import Draft, EventStore
 from salur.common.secrets import Secrets
 
-
 FUND: dict[str, Any] = {"fund_id": "central", "name": "Central", "currency": "IDR", "budget_minor": 1}
 
 

@@ -78,6 +78,12 @@ class Publisher:
             self._owned = handle
         return True
 
+    def close(self) -> None:
+        """Let another process own the log, as the end of this one does."""
+        if self._owned is not None:
+            os.close(self._owned)
+            self._owned = None
+
     def published(self) -> Checkpoint | None:
         """The checkpoint on disk. Raises LogError when it is not ours."""
         path = self.folder / "checkpoint"
@@ -164,6 +170,7 @@ class Publisher:
     async def _open(self) -> LogWriter:
         if self._writer is not None:
             return self._writer
+        self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "log.pub").write_text(f"{self.signer.verifier}\n", encoding="utf-8")
         last = self.published()
         size = last.size if last else 0
