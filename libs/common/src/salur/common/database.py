@@ -22,19 +22,17 @@ TRANSIENT = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # a connection whose server died in the middle of a statement
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-    asyncpg.DiskFullError,
-    asyncpg.OutOfMemoryError,
-    asyncpg.QueryCanceledError,
+    asyncpg.InsufficientResourcesError,  # disk full, out of memory, too many connections
+    asyncpg.OperatorInterventionError,  # shutdown, crash, starting up, statement cancelled
+    asyncpg.TransactionRollbackError,  # deadlock, serialization
+    asyncpg.PostgresSystemError,  # the server's disk or operating system
+    asyncpg.InternalServerError,
+    asyncpg.LockNotAvailableError,
     asyncpg.ReadOnlySQLTransactionError,
     ConnectionError,
     TimeoutError,
     OSError,
+    MemoryError,
 )
 """What passes by itself or by operations' hand: retried in place, never a reason to skip an event."""
 

@@ -126,7 +126,7 @@ async def _on_transient(_request: Request, error: Exception) -> Response:
     log.warning("unavailable", error=describe(error))
     return problem(
         503,
-        "the database does not answer now; nothing was changed, try again",
+        "the database does not answer now: send the same request again, what was done already is not done twice",
         "unavailable",
         "operations",
         2,

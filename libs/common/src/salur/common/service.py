@@ -26,9 +26,9 @@ from salur.common.errors import Unavailable
 from salur.common.events import EventStore
 from salur.common.events.consumer import AnyConsumer, BatchProcessor, Consumer
 from salur.common.events.envelope import Draft
-from salur.common.events.kafka import KafkaProducer, read_tails, subscribe
+from salur.common.events.kafka import KafkaProducer, read_stream, read_tails, subscribe
 from salur.common.events.recover import recover
-from salur.common.events.relay import Relay, fence_if_behind
+from salur.common.events.relay import Relay, Tail, fence_if_behind
 from salur.common.events.seals import seal_streams
 from salur.common.http import include, make_app
 from salur.common.logs import configure_logs, get_logger
@@ -45,6 +45,7 @@ START_RETRY_S = 0.5
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
 GC_OBJECTS = 50_000
+HOLE_INTERVAL_S = 1.0
 WORKER_RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -177,7 +178,7 @@ class Process:
             logger=logging.getLogger("faststream"),
         )
         self._processors = [BatchProcessor(c, runtime.db, runtime.store, runtime.secrets) for c in service.consumers]
-        for processor in self._processors:
+        self._watches = [
             subscribe(
                 self._broker,
                 processor,
@@ -185,6 +186,8 @@ class Process:
                 session_timeout_ms=runtime.settings.consumer_session_timeout_ms,
                 instance=runtime.settings.instance,
             )
+            for processor in self._processors
+        ]
 
     async def run(self) -> None:
         """Start, serve until SIGTERM or SIGINT, stop in order."""
@@ -210,6 +213,8 @@ class Process:
                 tasks += [asyncio.create_task(self._work(w), name=w.name) for w in (*self.service.workers, seals)]
             if "consumers" in self.parts and self._processors:
                 await self._broker.start()
+                holes = [Worker("holes", watch.tend, HOLE_INTERVAL_S) for watch in self._watches]
+                tasks += [asyncio.create_task(self._work(w), name=w.name) for w in holes]
             _calm_garbage_collector()
             self.ready = True
             log.info("ready", parts=sorted(self.parts), port=settings.http_port)
@@ -225,7 +230,7 @@ class Process:
                 log.error("part-ended", task=task.get_name(), exc_info=task.exception())
         self._stop.set()
 
-    async def _open(self, tails: Callable[[Sequence[tuple[str, int]]], Awaitable[dict[str, int]]]) -> None:
+    async def _open(self, tails: Callable[[Sequence[tuple[str, int]]], Awaitable[dict[str, Tail]]]) -> None:
         """Open the database, declare streams and marks, and compare with what Kafka has seen before any write."""
         runtime = self.runtime
         deadline = asyncio.get_running_loop().time() + START_TIMEOUT_S
@@ -333,7 +338,9 @@ def run(build: Build, *, name: str, settings_class: type[Settings] = Settings) -
             count = migrate(settings.database_url, [service.migrations])
             log.info("migrated", applied=count)
         case "recover":
-            sys.exit(_run_loop(recover(runtime.db, runtime.store, settings.kafka_bootstrap)))
+            kafka = settings.kafka_bootstrap
+            readers = partial(read_tails, kafka), partial(read_stream, kafka)
+            sys.exit(_run_loop(recover(runtime.db, runtime.store, *readers)))
         case "republish":
             if not options.stream:
                 parser.error("republish needs --stream")

@@ -6,16 +6,14 @@ behind it, the rest goes on.
 """
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeVar
 
-import asyncpg
-
 from salur.common.contracts.activity import DeadLetterRaised
 from salur.common.contracts.topics import topic_named
-from salur.common.database import TRANSIENT, Connection, Database
-from salur.common.errors import Refused, SalurError
+from salur.common.database import Connection, Database
 from salur.common.events import personal
 from salur.common.events.deadletters import DeadLetter, insert_dead_letters
 from salur.common.events.envelope import (
@@ -28,7 +26,8 @@ from salur.common.events.envelope import (
     parse,
 )
 from salur.common.events.marks import Mark, Sorted, sort_batch, sort_outside
-from salur.common.events.stream import EventStore, queries, stream_name
+from salur.common.events.refusals import passes_by_itself, reason_of
+from salur.common.events.stream import EventStore, Prepared, queries, stream_name
 from salur.common.logs import get_logger
 from salur.common.memory import end_if_out_of_memory
 from salur.common.secrets import Secrets
@@ -149,28 +148,30 @@ class Outcome:
     taken: int = 0
     duplicates: int = 0
     holes: dict[str, int] = field(default_factory=dict)
+    moved: frozenset[str] = frozenset()
     dead: int = 0
     parked: int = 0
     appended: int = 0
 
 
 _T = TypeVar("_T")
+_D = TypeVar("_D")
 
 
 async def handle_halving(
     conn: Connection,
     batch: Sequence[_T],
-    handler: Callable[[Connection, Sequence[_T]], Awaitable[Sequence[Draft]]],
+    handler: Callable[[Connection, Sequence[_T]], Awaitable[Sequence[_D]]],
     key_of: Callable[[_T], str],
-) -> tuple[list[Draft], list[tuple[_T, Exception]], list[_T]]:
+) -> tuple[list[_D], list[tuple[_T, Exception]], list[_T]]:
     """Run the handler; on a refusal halve under savepoints until the refusing events stand alone.
 
-    Returns (drafts, refused with their reasons, parked: later events of a refused key). Database trouble that passes
-    by itself is raised, not blamed on an event. Raises Systemic when too much is refused.
+    Returns (what the handler gave, refused with their reasons, parked: later events of a refused key). Trouble that
+    passes by itself is raised, not blamed on an event. Raises Systemic when too much is refused.
     """
     refused: list[tuple[_T, Exception]] = []
     parked: list[_T] = []
-    drafts: list[Draft] = []
+    given: list[_D] = []
     limit = max(REFUSED_MIN, int(len(batch) * REFUSED_SHARE_MAX))
     blocked: set[str] = set()
     todo = [list(batch)]
@@ -183,12 +184,10 @@ async def handle_halving(
             continue
         try:
             async with conn.transaction():
-                drafts.extend(await handler(conn, part))
-        except TRANSIENT:
-            raise
+                given.extend(await handler(conn, part))
         except Exception as error:
             end_if_out_of_memory(error)
-            if isinstance(error, SalurError) and error.status == 503:
+            if passes_by_itself(error):
                 raise
             if len(part) > 1:
                 middle = len(part) // 2
@@ -198,16 +197,7 @@ async def handle_halving(
                 blocked.add(key_of(part[0]))
         if len(refused) > limit:
             raise Systemic(f"{len(refused)} of {len(batch)} events refused, last: {reason_of(refused[-1][1])}")
-    return drafts, refused, parked
-
-
-def reason_of(error: Exception) -> str:
-    """Why a handler refused, without values: our own errors speak, others give their type (and SQL state)."""
-    if isinstance(error, Refused | SalurError | Unacceptable):
-        return f"{type(error).__name__}: {error}"[:200]
-    if isinstance(error, asyncpg.PostgresError):
-        return f"{type(error).__name__} on {error.constraint_name or error.table_name or 'a statement'}"[:200]
-    return type(error).__name__
+    return given, refused, parked
 
 
 class BatchProcessor:
@@ -282,6 +272,7 @@ class BatchProcessor:
                     sequences=[mark.sequence for mark in moved.values()],
                     offsets=[mark.offset for mark in moved.values()],
                 )
+        outcome.moved = frozenset(moved)
         return outcome
 
     async def _outside(
@@ -302,11 +293,7 @@ class BatchProcessor:
     ) -> tuple[Outcome, dict[str, Mark]]:
         parsed = [self._read(record) for record in records]
         events = sort_batch([event for event in parsed if event.envelope], marks)
-        foreign = [event for event in parsed if not event.envelope and event.offset > marks[event.stream].offset]
-        for event in foreign:
-            mark = events.marks[event.stream]
-            if event.stream not in events.holes:
-                mark.offset = max(mark.offset, event.offset)
+        foreign = await self._first_seen(conn, [event for event in parsed if not event.envelope])
         taken = sorted([*events.taken, *foreign], key=lambda event: (event.stream, event.offset))
         drafts = list(await consumer.handler(conn, taken)) if taken else []
         await self._store.append(conn, drafts)
@@ -317,13 +304,18 @@ class BatchProcessor:
     ) -> tuple[Outcome, dict[str, Mark]]:
         parsed = [self._read(record) for record in records]
         batch = sort_batch([event for event in parsed if event.envelope], marks)
-        foreign = [event for event in parsed if not event.envelope]
+        foreign = await self._first_seen(conn, [event for event in parsed if not event.envelope])
         ready, letters = self._accept(batch)
         waiting = await self._waiting_keys(conn, [event.key for event in ready])
         waiting |= {letter.key for letter in letters}
         parked = [event for event in ready if event.key in waiting]
         ready = [event for event in ready if event.key not in waiting]
-        drafts, refused, behind = await handle_halving(conn, ready, consumer.handler, lambda event: event.key)
+
+        async def handle(conn: Connection, part: Sequence[Received]) -> list[Prepared]:
+            # Prepared here, so that what is too large to be said is the event's refusal and not the batch's.
+            return self._store.prepare(await consumer.handler(conn, part))
+
+        prepared, refused, behind = await handle_halving(conn, ready, handle, lambda event: event.key)
         raw = {(event.stream, event.sequence): event for event in batch.taken}
         letters += [
             DeadLetter(raw[event.stream, event.sequence], event.key, "raised", reason_of(error))
@@ -340,17 +332,32 @@ class BatchProcessor:
         ]
         letters += [DeadLetter(event, "", "foreign", event.trouble) for event in foreign]
         raised = await insert_dead_letters(conn, consumer.name, letters, self._secrets)
-        drafts += [self._raised(consumer.name, new_id, letter) for new_id, letter in raised]
-        await self._store.append(conn, drafts)
+        prepared += self._store.prepare([self._raised(consumer.name, new_id, letter) for new_id, letter in raised])
+        await self._store.append_prepared(conn, prepared)
         outcome = Outcome(
             len(batch.taken),
             batch.duplicates,
             batch.holes,
-            len(raised),
-            len(parked) + len(behind),
-            len(drafts),
+            dead=len(raised),
+            parked=len(parked) + len(behind),
+            appended=len(prepared),
         )
         return outcome, batch.marks
+
+    async def _first_seen(self, conn: Connection, foreign: Sequence[RawEvent]) -> list[RawEvent]:
+        """Those of records that are no events which this consumer has not taken before."""
+        if not foreign:
+            return []
+        hashes = [hashlib.sha256(b"\x00" if event.value is None else b"\x01" + event.value) for event in foreign]
+        rows = await queries.insert_foreign(
+            conn,
+            consumer=self.consumer.name,
+            streams=[event.stream for event in foreign],
+            offsets=[event.offset for event in foreign],
+            hashes=[each.digest() for each in hashes],
+        )
+        new = {(row["stream"], row["kafka_offset"]) for row in rows}
+        return [event for event in foreign if (event.stream, event.offset) in new]
 
     def _accept(self, batch: Sorted[RawEvent]) -> tuple[list[Received], list[DeadLetter]]:
         ready: list[Received] = []

@@ -10,8 +10,9 @@ import asyncpg
 from salur.common.contracts.activity import DeadLetterReplayed
 from salur.common.contracts.topics import topic_named
 from salur.common.database import Connection, Database
-from salur.common.errors import Conflict, NotFound
+from salur.common.errors import Conflict, NotFound, SalurError
 from salur.common.events.envelope import Draft, Received, accept, parse
+from salur.common.events.refusals import passes_by_itself, reason_of
 from salur.common.events.stream import EventStore, queries
 from salur.common.secrets import Secrets
 from salur.common.values.ids import new_uuid
@@ -48,18 +49,10 @@ def _unpack(sealed: bytes, secrets: Secrets) -> tuple[bytes, bytes | None]:
 async def insert_dead_letters(
     conn: Connection, consumer: str, letters: Sequence[DeadLetter], secrets: Secrets
 ) -> list[tuple[str, DeadLetter]]:
-    """Keep the letters. Returns those to announce: new ones that are not parked, with their ids."""
+    """Keep the letters of records just taken. Returns those to announce, with their ids: all that are not parked."""
     if not letters:
         return []
-    positions = {(letter.event.topic, letter.event.partition, letter.event.offset): letter for letter in letters}
-    topics, partitions, offsets = (list(column) for column in zip(*positions, strict=True))
-    known = {
-        (row["topic"], row["partition"], row["kafka_offset"])
-        for row in await queries.known_dead_letters(
-            conn, consumer=consumer, topics=topics, partitions=partitions, offsets=offsets
-        )
-    }
-    new = [(new_uuid(), letter) for position, letter in positions.items() if position not in known]
+    new = [(new_uuid(), letter) for letter in letters]
     events = [letter.event for _, letter in new]
     await queries.insert_dead_letters(
         conn,
@@ -90,8 +83,9 @@ async def replay_key(
 ) -> int:
     """Run the handler over every waiting event of the letter's key, in sequence, in one transaction.
 
-    Never through Kafka: the stored rows are the events. Locks the marks of their streams as the consumer does.
-    Returns how many went through. Raises NotFound, Conflict (not blocked), or what the handler raises (nothing moved).
+    Never through Kafka: the stored rows are the events. Locks the consumer's marks, so that nothing is parked
+    meanwhile. Returns how many went through. Raises NotFound, or Conflict when the letter is not blocked or an event is
+    refused again (nothing moved).
     """
     async with db.transaction() as conn:
         letter = await queries.dead_letter_by_id(conn, id=letter_id)
@@ -102,15 +96,27 @@ async def replay_key(
         if letter["state"] not in ("raised", "parked"):
             raise Conflict(f"the dead letter is {letter['state']}: nothing to replay", code="dead-letter-closed")
         consumer, key = letter["consumer"], letter["key"]
-        streams = {row["stream"] for row in await queries.dead_letters_of_key(conn, consumer=consumer, key=key)}
-        await queries.lock_marks(conn, consumer=consumer, streams=sorted(streams))
+        if consumer not in handlers:
+            raise Conflict(f"this version has no consumer {consumer}: nothing can replay it", code="consumer-unknown")
+        await queries.lock_all_marks(conn, consumer=consumer)
         rows = await queries.dead_letters_of_key(conn, consumer=consumer, key=key)
-        events = [_revive(row, secrets) for row in rows]
-        drafts = list(await handlers[consumer](conn, events))
+        if not rows:
+            raise Conflict("the key was replayed at this moment: nothing is left", code="dead-letter-closed")
+        try:
+            events = [_revive(row, secrets) for row in rows]
+            prepared = store.prepare(await handlers[consumer](conn, events))
+        except Exception as error:
+            if passes_by_itself(error) or isinstance(error, SalurError):
+                raise
+            raise Conflict(
+                f"refused again ({reason_of(error)}): mend the cause, then replay",
+                code="still-refused",
+                who="operations",
+            ) from error
         await queries.resolve_dead_letters(conn, ids=[row["id"] for row in rows])
         fact = DeadLetterReplayed(dead_letter_id=letter_id.hex, consumer=consumer, events=len(events), reason=reason)
-        drafts.append(Draft(fact, letter_id.hex, actor, events[0].id, topic=f"{store.service}.activity"))
-        await store.append(conn, drafts)
+        replayed = Draft(fact, letter_id.hex, actor, events[0].id, topic=f"{store.service}.activity")
+        await store.append_prepared(conn, [*prepared, *store.prepare([replayed])])
     return len(events)
 
 

@@ -19,11 +19,15 @@ from salur.common.values.ids import new_id
 
 CONTENT_TYPE = b"application/cloudevents+json"
 MAX_EVENT_SIZE = 32 * 1024
+MAX_PERSONAL_SIZE = 256 * 1024
+"""Values beside the body; with it a record stays far below Kafka's limit of 1 MiB."""
+PLACE_SIZE = 128
+"""Bytes kept free for stream and sequence, which an event gets last."""
 MAX_TEXT = 200
 
 
 class EventTooLarge(ValueError):
-    """An event over 32 KiB is refused at append: its writer must say less or split it."""
+    """An event over 32 KiB (or 256 KiB of personal values) is refused: its writer must say less or split it."""
 
 
 class Undecodable(ValueError):
@@ -73,14 +77,14 @@ class Encoded(NamedTuple):
 
     def at(self, stream: str, sequence: int) -> bytes:
         """The finished message value."""
-        body = b'%s,"stream":"%s","sequence":%d}' % (self.head, stream.encode(), sequence)
-        if len(body) > MAX_EVENT_SIZE:
-            raise EventTooLarge(f"{self.type} takes {len(body)} bytes, the limit is {MAX_EVENT_SIZE}")
-        return body
+        return b'%s,"stream":"%s","sequence":%d}' % (self.head, stream.encode(), sequence)
 
 
 def encode(draft: Draft, source: str, time: str, *, event_id: str | None = None, seed: bytes | None = None) -> Encoded:
-    """Serialise a draft; personal values leave the body. `event_id` and `seed` only to write a known event again."""
+    """Serialise a draft; personal values leave the body. `event_id` and `seed` only to write a known event again.
+
+    Raises EventTooLarge.
+    """
     fact = draft.data
     data = fact.model_dump(mode="json")
     header = personal.split(data, fact.personal_fields, seed) if fact.personal_fields else None
@@ -99,6 +103,12 @@ def encode(draft: Draft, source: str, time: str, *, event_id: str | None = None,
             "data": data,
         }
     )
+    if len(document) > MAX_EVENT_SIZE - PLACE_SIZE:
+        limit = f"the limit is {MAX_EVENT_SIZE - PLACE_SIZE}"
+        raise EventTooLarge(f"{fact.event_type} takes {len(document)} bytes, {limit}: its writer must say less")
+    if header is not None and len(header) > MAX_PERSONAL_SIZE:
+        limit = f"the limit is {MAX_PERSONAL_SIZE}"
+        raise EventTooLarge(f"{fact.event_type} has {len(header)} bytes of personal values, {limit}")
     return Encoded(event_id, fact.event_type, document[:-1], header)
 
 
@@ -164,8 +174,8 @@ def parse(value: bytes | None, *, topic: str, partition: int, writer: str) -> En
         envelope.actor,
         envelope.cause,
     )
-    if any(type(text) is not str or len(text) > MAX_TEXT for text in texts):
-        raise Undecodable("an attribute is no text or too long")
+    if any(type(text) is not str or len(text) > MAX_TEXT or "\x00" in text for text in texts):
+        raise Undecodable("an attribute is no text, too long, or holds a NUL")
     if type(envelope.sequence) is not int or envelope.sequence < 1 or type(envelope.data) is not dict:
         raise Undecodable("sequence is no positive integer or data no object")
     if envelope.source != f"/salur/{writer}":

@@ -3,17 +3,20 @@
 import asyncio
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
-import orjson
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 
+from salur.common.contracts.topics import topic_named
 from salur.common.events.consumer import BatchProcessor, Outcome
-from salur.common.events.relay import Outgoing, Producer
+from salur.common.events.envelope import Envelope, Undecodable, parse
+from salur.common.events.relay import Outgoing, Producer, Tail
 from salur.common.events.stream import stream_name
 from salur.common.logs import get_logger
 from salur.common.telemetry import HOLES, TAKEN
@@ -25,6 +28,12 @@ MAX_REQUEST_SIZE = 1024 * 1024
 BATCH_TIMEOUT_MS = 20
 FETCH_MAX_WAIT_MS = 1_000
 """A fetch that finds nothing waits so long at the broker; the first record ends it at once."""
+READ_TIMEOUT_S = 20.0
+"""Without a single record, while there must be some."""
+TAIL_DEPTH = 2_000
+"""As many as a relay may have in flight: so many repeats may stand behind the highest event."""
+REREAD_AFTER_S = (5.0, 20.0)
+"""A stream behind a hole is read again from its mark, later from its start; each once."""
 HOLE_ALARM_S = 30.0
 MAX_POLL_INTERVAL_MS = 300_000
 
@@ -64,8 +73,36 @@ class KafkaProducer:
         await self._producer.stop()
 
 
-async def read_tails(bootstrap: str, places: Sequence[tuple[str, int]]) -> dict[str, int]:
-    """Highest sequence Kafka holds per stream. Raises ConnectionError when Kafka does not answer."""
+async def read_tails(bootstrap: str, places: Sequence[tuple[str, int]]) -> dict[str, Tail]:
+    """The highest event Kafka holds per stream. Raises ConnectionError when Kafka does not answer.
+
+    It need not be the last record: repeats of a relay that lost its turn, or bytes of somebody else, may stand behind.
+    """
+    tails: dict[str, Tail] = {}
+    async with _reader(bootstrap, places, TAIL_DEPTH) as batches:
+        async for place, records in batches:
+            for record in records:
+                event = _event_of(record, place)
+                stream = stream_name(place.topic, place.partition)
+                if event and (stream not in tails or event.sequence > tails[stream].sequence):
+                    tails[stream] = Tail(event.sequence, event.id)
+    return tails
+
+
+async def read_stream(bootstrap: str, topic: str, partition: int) -> AsyncIterator[tuple[ConsumerRecord, Envelope]]:
+    """Every event Kafka holds of one stream, in the order of its records. Raises ConnectionError."""
+    async with _reader(bootstrap, [(topic, partition)], None) as batches:
+        async for place, records in batches:
+            for record in records:
+                if event := _event_of(record, place):
+                    yield record, event
+
+
+@asynccontextmanager
+async def _reader(
+    bootstrap: str, places: Sequence[tuple[str, int]], depth: int | None
+) -> AsyncIterator[AsyncIterator[tuple[TopicPartition, list[ConsumerRecord]]]]:
+    """Batches of what stands in `places` now: the last `depth` offsets of each, or all of it."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         enable_auto_commit=False,
@@ -78,34 +115,37 @@ async def read_tails(bootstrap: str, places: Sequence[tuple[str, int]]) -> dict[
         consumer.assign(partitions)
         begins = await consumer.beginning_offsets(partitions)
         ends = await consumer.end_offsets(partitions)
-        wanted = {tp: ends[tp] - 1 for tp in partitions if ends[tp] > begins[tp]}
-        tails: dict[str, int] = {}
-        for tp, last in wanted.items():
-            consumer.seek(tp, last)
-        if wanted:
-            consumer.pause(*[tp for tp in partitions if tp not in wanted])
-        deadline = time.monotonic() + REQUEST_TIMEOUT_MS / 1000
-        while wanted:
-            if time.monotonic() > deadline:
-                raise ConnectionError("Kafka does not give the tails of our partitions in time")
-            for tp, records in (await consumer.getmany(timeout_ms=500)).items():
-                for record in records:
-                    tails[stream_name(tp.topic, tp.partition)] = _sequence_in(record.value)
-                wanted.pop(tp, None)
-                consumer.pause(tp)
-        return tails
+        for tp in partitions:
+            consumer.seek(tp, begins[tp] if depth is None else max(begins[tp], ends[tp] - depth))
+        yield _until(consumer, {tp: ends[tp] for tp in partitions if ends[tp] > begins[tp]})
     except KafkaError as error:
         raise ConnectionError(f"Kafka does not answer: {type(error).__name__}") from error
     finally:
         await consumer.stop()
 
 
-def _sequence_in(value: bytes | None) -> int:
+async def _until(
+    consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]
+) -> AsyncIterator[tuple[TopicPartition, list[ConsumerRecord]]]:
+    deadline = time.monotonic() + READ_TIMEOUT_S
+    while ends:
+        batches = await consumer.getmany(*ends, timeout_ms=500)
+        for tp, records in batches.items():
+            yield tp, records
+        if batches:
+            deadline = time.monotonic() + READ_TIMEOUT_S
+        elif time.monotonic() > deadline:
+            raise ConnectionError("Kafka does not give the records of our partitions in time")
+        for tp in [tp for tp in ends if await consumer.position(tp) >= ends[tp]]:
+            del ends[tp]
+
+
+def _event_of(record: ConsumerRecord, place: TopicPartition) -> Envelope | None:
+    writer = topic_named(place.topic).writer
     try:
-        sequence = orjson.loads(value or b"")["sequence"]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return 0
-    return sequence if isinstance(sequence, int) else 0
+        return parse(record.value, topic=place.topic, partition=place.partition, writer=writer)
+    except Undecodable:
+        return None
 
 
 class _SeekToMarks(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
@@ -131,29 +171,63 @@ class _SeekToMarks(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka 
                 consumer.seek(tp, 0)
 
 
-class _HoleWatch:
-    """Counts records dropped behind a hole and raises the alarm when one lasts."""
+@dataclass(slots=True)
+class _Hole:
+    since: float
+    rereads: int = 0
+    alarmed_at: float = 0.0
 
-    def __init__(self, consumer: str) -> None:
-        self._consumer = consumer
-        self._since: dict[str, float] = {}
 
-    def note(self, outcome: Outcome, streams: set[str]) -> None:
-        now = time.monotonic()
-        for stream in streams:
-            if stream not in outcome.holes:
-                self._since.pop(stream, None)
+class HoleWatch:
+    """Streams that wait behind a hole: read again from the mark, then from the start; in the end the alarm.
+
+    What fills a hole is usually still to come (the relay's re-send). It stands in Kafka already when the database went
+    back under a running consumer, or when the topic was made anew.
+    """
+
+    def __init__(self, processor: BatchProcessor, consumer_of: Callable[[], AIOKafkaConsumer | None]) -> None:
+        self._processor = processor
+        self._consumer_of = consumer_of
+        self._holes: dict[str, _Hole] = {}
+
+    def note(self, outcome: Outcome) -> None:
+        """What a batch has shown. A stream that moved is closed up; repeats alone say nothing."""
+        for stream in outcome.moved - outcome.holes.keys():
+            self._holes.pop(stream, None)
         for stream, dropped in outcome.holes.items():
-            HOLES.labels(self._consumer).inc(dropped)
-            since = self._since.setdefault(stream, now)
-            if now - since > HOLE_ALARM_S:
+            HOLES.labels(self._processor.consumer.name).inc(dropped)
+            self._holes.setdefault(stream, _Hole(time.monotonic()))
+
+    def waiting(self) -> list[str]:
+        """The streams that wait."""
+        return sorted(self._holes)
+
+    async def tend(self) -> bool:
+        """Read again what waits long enough, raise the alarm for what waits too long. Returns False (see Worker)."""
+        now = time.monotonic()
+        for stream, hole in list(self._holes.items()):
+            age = now - hole.since
+            if hole.rereads < len(REREAD_AFTER_S) and age > REREAD_AFTER_S[hole.rereads]:
+                hole.rereads += 1
+                await self._read_again(stream, from_start=hole.rereads > 1)
+            if age > HOLE_ALARM_S and now - hole.alarmed_at > HOLE_ALARM_S:
+                hole.alarmed_at = now
                 log.error(
-                    "hole",
-                    consumer=self._consumer,
-                    stream=stream,
-                    age_s=round(now - since),
-                    remedy="republish",
+                    "hole", consumer=self._processor.consumer.name, stream=stream, age_s=round(age), remedy="republish"
                 )
+        return False
+
+    async def _read_again(self, stream: str, *, from_start: bool) -> None:
+        topic, _, partition = stream.rpartition("/")
+        place = TopicPartition(topic, int(partition))
+        consumer = self._consumer_of()
+        if consumer is None or place not in consumer.assignment():
+            self._holes.pop(stream, None)  # whoever has the partition now sees the hole itself
+            return
+        mark = (await self._processor.marks([stream]))[stream]
+        offset = 0 if from_start else mark.offset + 1
+        log.warning("hole-read-again", consumer=self._processor.consumer.name, stream=stream, offset=offset)
+        consumer.seek(place, offset)
 
 
 async def _without_headers(records: Any, original: Any) -> Any:
@@ -176,10 +250,12 @@ def subscribe(
     *,
     session_timeout_ms: int,
     instance: str,
-) -> None:
-    """Register a batch subscriber that feeds `processor`. Ack by hand, offset reset, batch size: all explicit."""
+) -> HoleWatch:
+    """Register a batch subscriber that feeds `processor`. Ack by hand, offset reset, batch size: all explicit.
+
+    Whoever runs the broker calls the watch's `tend` every second or so.
+    """
     consumer = processor.consumer
-    watch = _HoleWatch(consumer.name)
     subscriber = broker.subscriber(
         *consumer.topics,
         batch=True,
@@ -200,13 +276,16 @@ def subscribe(
         title=consumer.name,
     )
 
+    watch = HoleWatch(processor, lambda: subscriber.consumer)
+
     async def take(msg: KafkaMessage) -> None:
         records = msg.raw_message
         outcome = await processor.process_until_done(records, stop)
         if outcome is None:
             return
-        watch.note(outcome, {stream_name(record.topic, record.partition) for record in records})
+        watch.note(outcome)
         TAKEN.labels(consumer.name).inc(outcome.taken)
         await msg.ack()
 
     subscriber(take)
+    return watch

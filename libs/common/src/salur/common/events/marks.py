@@ -40,8 +40,8 @@ class Sorted(Generic[R]):
 def sort_batch(records: Iterable[R], marks: Mapping[str, Mark]) -> Sorted[R]:
     """Take sequence = mark + 1; drop smaller ones as duplicates; drop larger ones as behind a hole.
 
-    A hole stops its stream and never loses an event: the mark stays, the relay's re-send fills it. The offset of a
-    stream's mark stays before the first dropped record behind a hole, so that a restart reads it again.
+    A hole stops its stream and never loses an event: the mark stays, the relay's re-send fills it. The offset of a mark
+    is the place of the last record taken, nothing else: from there on a restart reads everything again.
     """
     result: Sorted[R] = Sorted(marks={name: Mark(mark.sequence, mark.offset) for name, mark in marks.items()})
     for record in records:
@@ -54,8 +54,6 @@ def sort_batch(records: Iterable[R], marks: Mapping[str, Mark]) -> Sorted[R]:
             mark.offset = record.offset
         elif record.sequence <= mark.sequence:
             result.duplicates += 1
-            if record.stream not in result.holes:
-                mark.offset = record.offset
         else:
             result.holes[record.stream] = result.holes.get(record.stream, 0) + 1
     return result

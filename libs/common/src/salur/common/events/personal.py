@@ -64,7 +64,8 @@ def join(data: dict[str, Any], personal_fields: frozenset[str], header: bytes | 
         parsed = orjson.loads(header)
         seed = base64.b64decode(parsed["salt"], validate=True)
         values = parsed["values"]
-        for field in personal_fields:
+        # A field younger than the event is absent; whether it may be, the contract says.
+        for field in personal_fields & data.keys():
             body = data[field]
             if isinstance(body, dict):
                 data[field] = {key: _checked(seed, f"{field}.{key}", values, mark) for key, mark in body.items()}

@@ -1,25 +1,24 @@
 """Recover: a database older than its published past takes the lost events back from Kafka, then writes again."""
 
-import time
 import uuid
-
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from collections.abc import AsyncIterator, Callable
 
 from salur.common.database import Connection, Database
 from salur.common.events import personal
-from salur.common.events.envelope import Undecodable, parse
-from salur.common.events.kafka import read_tails
-from salur.common.events.relay import behind_past
-from salur.common.events.stream import EventStore, queries
+from salur.common.events.consumer import KafkaRecord
+from salur.common.events.envelope import Envelope
+from salur.common.events.relay import TailReader, lost_past
+from salur.common.events.stream import EventRow, EventStore, PersonalRow, queries
 from salur.common.logs import get_logger
 
 log = get_logger("recover")
 
-READ_TIMEOUT_S = 60.0
+StreamReader = Callable[[str, int], AsyncIterator[tuple[KafkaRecord, Envelope]]]
+"""Every event Kafka holds of one (topic, partition), in the order of its records."""
 
 
-async def recover(db: Database, store: EventStore, bootstrap: str) -> int:
-    """Take back every event above our heads. Returns 0 when whole again, 1 when Kafka lacks some of them.
+async def recover(db: Database, store: EventStore, read_tails: TailReader, read_stream: StreamReader) -> int:
+    """Take back every event above our heads. Returns 0 when whole again, 1 when that cannot be had.
 
     State built from those events is not rebuilt here: the service's own tables must be restored or replayed first,
     which is why this is a command of an operator and not of the start.
@@ -28,51 +27,34 @@ async def recover(db: Database, store: EventStore, bootstrap: str) -> int:
     try:
         async with db.transaction() as conn:
             await store.load_partitions(conn)
-            behind = await behind_past(conn, lambda places: read_tails(bootstrap, places))
-            for stream, tail in sorted(behind.items()):
-                if not await _take_back(conn, store, bootstrap, stream, tail):
+            await queries.take_recover_turn(conn)
+            lost = await lost_past(conn, read_tails)
+            for stream, tail in sorted(lost.items()):
+                if not await _take_back(conn, store, read_stream, stream, tail.sequence):
                     return 1
             await queries.unfence(conn)
-        log.info("recovered", streams=len(behind))
+        log.info("recovered", streams=len(lost))
         return 0
     finally:
         await db.close()
 
 
-async def _take_back(conn: Connection, store: EventStore, bootstrap: str, stream: str, tail: int) -> bool:
+async def _take_back(conn: Connection, store: EventStore, read_stream: StreamReader, stream: str, tail: int) -> bool:
     topic, _, number = stream.rpartition("/")
-    partition = int(number)
     head = (await queries.lock_streams(conn, names=[stream]))[0]["sequence"]
-    rows: dict[int, tuple[str, int, uuid.UUID, str, str, bytes]] = {}
-    headers: list[tuple[str, int, str, bytes]] = []
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
-    await consumer.start()
-    try:
-        tp = TopicPartition(topic, partition)
-        consumer.assign([tp])
-        await consumer.seek_to_beginning(tp)
-        deadline = time.monotonic() + READ_TIMEOUT_S
-        while len(rows) < tail - head and time.monotonic() < deadline:
-            for record in (await consumer.getmany(tp, timeout_ms=500)).get(tp, []):
-                try:
-                    event = parse(record.value, topic=topic, partition=partition, writer=store.service)
-                except Undecodable:
-                    continue
-                if event.sequence <= head or event.sequence in rows:
-                    continue
-                rows[event.sequence] = (
-                    stream,
-                    event.sequence,
-                    uuid.UUID(event.id),
-                    event.type,
-                    event.key,
-                    record.value,
-                )
-                for name, value in record.headers:
-                    if name == personal.HEADER:
-                        headers.append((stream, event.sequence, event.key, value))
-    finally:
-        await consumer.stop()
+    if head >= tail:
+        log.error("recover-forked", stream=stream, sequence=tail, remedy="restore a backup from before the loss")
+        return False
+    rows: dict[int, EventRow] = {}
+    headers: dict[int, PersonalRow] = {}
+    async for record, event in read_stream(topic, int(number)):
+        if not head < event.sequence <= tail or event.sequence in rows:
+            continue
+        assert record.value is not None
+        rows[event.sequence] = (stream, event.sequence, uuid.UUID(event.id), event.type, event.key, record.value)
+        header = next((value for name, value in record.headers if name == personal.HEADER), None)
+        if header is not None:
+            headers[event.sequence] = (stream, event.sequence, event.key, header)
     if sorted(rows) != list(range(head + 1, tail + 1)):
         log.error(
             "recover-incomplete",
@@ -82,8 +64,8 @@ async def _take_back(conn: Connection, store: EventStore, bootstrap: str, stream
             remedy="restore a newer backup",
         )
         return False
-    await store.restore(conn, stream, [rows[number] for number in sorted(rows)], headers)
+    await store.restore(conn, stream, [rows[number] for number in sorted(rows)], list(headers.values()))
     return True
 
 
-__all__ = ["recover"]
+__all__ = ["StreamReader", "recover"]

@@ -7,7 +7,8 @@ repeats by their marks.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import asyncpg
@@ -26,6 +27,8 @@ log = get_logger("relay")
 LOCK_NAME = "salur.relay"
 POLL_S = 1.0
 RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+STANDBY_S = 0.5
+"""Between two attempts to take over from another owner, or while fenced."""
 
 
 class Outgoing(NamedTuple):
@@ -48,29 +51,54 @@ class Producer(Protocol):
 
 
 ProducerFactory = Callable[[], Awaitable[Producer]]
-TailReader = Callable[[Sequence[tuple[str, int]]], Awaitable[dict[str, int]]]
-"""Highest sequence Kafka holds, per stream name, for the given (topic, partition)s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The highest event of a stream that Kafka holds. `event_id` as hex."""
+
+    sequence: int
+    event_id: str
+
+
+TailReader = Callable[[Sequence[tuple[str, int]]], Awaitable[dict[str, Tail]]]
+"""The tail per stream name, for the given (topic, partition)s; streams of which Kafka holds nothing are left out."""
 
 
 class SendFailed(Exception):
     """A record was not acknowledged; what came before it was."""
 
 
-async def behind_past(conn: Connection, read_tails: TailReader) -> dict[str, int]:
-    """Streams whose sequence in Kafka is above their head here: stream → that sequence. Empty when all is well."""
+async def lost_past(conn: Connection, read_tails: TailReader) -> dict[str, Tail]:
+    """Streams whose tail in Kafka is not the event we hold there. Empty when all is well.
+
+    Either our head is below it (a restored backup, a lost failover) or, after such a loss, we have written another
+    event in its place.
+    """
     rows = await queries.published_marks(conn)
-    tails = await read_tails([(row["topic"], row["partition"]) for row in rows])
-    heads = {row["stream"]: row["head"] for row in await queries.stream_heads(conn)}
-    return {stream: tail for stream, tail in tails.items() if tail > heads.get(stream, 0)}
+    return await _not_held(conn, await read_tails([(row["topic"], row["partition"]) for row in rows]))
 
 
-async def fence_if_behind(conn: Connection, read_tails: TailReader) -> dict[str, int]:
+async def _not_held(conn: Connection, tails: Mapping[str, Tail]) -> dict[str, Tail]:
+    rows = await queries.events_at(conn, streams=list(tails), sequences=[tail.sequence for tail in tails.values()])
+    held = {row["stream"]: row["id"].hex for row in rows}
+    return {stream: tail for stream, tail in tails.items() if held.get(stream) != tail.event_id}
+
+
+async def fence_if_behind(conn: Connection, read_tails: TailReader) -> dict[str, Tail]:
     """Compare with Kafka before the first write; fence every stream when the database lost published events."""
-    behind = await behind_past(conn, read_tails)
-    if behind:
-        await queries.fence(conn)
-        log.error("behind-published-past", streams=len(behind), remedy="run `salur recover`")
-    return behind
+    lost = await lost_past(conn, read_tails)
+    if not lost:
+        return {}
+    async with conn.transaction():
+        # Looked at again under the streams' locks: meanwhile `recover` may have brought the events back.
+        await queries.lock_all_streams(conn)
+        lost = await _not_held(conn, lost)
+        if lost:
+            await queries.fence(conn)
+    if lost:
+        log.error("behind-published-past", streams=len(lost), remedy="run `python -m salur.<service> recover`")
+    return lost
 
 
 class Relay:
@@ -91,33 +119,40 @@ class Relay:
         self._window = window
         self._wake = asyncio.Event()
         self.published_total = 0
+        self.interrupted_total = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until `stop`; survives losing the database, Kafka and the lock."""
         attempt = 0
         while not stop.is_set():
+            delay = STANDBY_S
             try:
                 await self._own(stop)
                 attempt = 0
             except (*TRANSIENT, asyncpg.PostgresError, SendFailed) as error:
                 end_if_out_of_memory(error)
-                attempt = min(attempt + 1, len(RETRY_S) - 1)
+                delay = RETRY_S[min(attempt, len(RETRY_S) - 1)]
+                attempt += 1
+                self.interrupted_total += 1
                 log.warning("relay-interrupted", error=describe(error))
-            await _pause(stop, RETRY_S[attempt])
+            await _pause(stop, delay)
 
     async def _own(self, stop: asyncio.Event) -> None:
         conn = await asyncpg.connect(self._url, command_timeout=60)
         try:
             await prepare_connection(conn)
-            if not await conn.fetchval("SELECT pg_try_advisory_lock(hashtext($1))", LOCK_NAME):
-                return
-            await conn.add_listener("salur_events", lambda *_: self._wake.set())
-            if await fence_if_behind(conn, self._read_tails):
-                return
-            await self.publish_until(conn, stop)
+            if await self.take_over(conn):
+                await conn.add_listener("salur_events", lambda *_: self._wake.set())
+                await self.publish_until(conn, stop)
         finally:
             with contextlib.suppress(*TRANSIENT, asyncpg.PostgresError):
                 await conn.close(timeout=2)
+
+    async def take_over(self, conn: Connection) -> bool:
+        """Become the owner for the life of `conn`. False when another is, or when the service must not publish."""
+        if not await conn.fetchval("SELECT pg_try_advisory_lock(hashtext($1))", LOCK_NAME):
+            return False
+        return not await fence_if_behind(conn, self._read_tails)
 
     async def publish_until(self, conn: Connection, stop: asyncio.Event) -> None:
         """Publish while this process owns the relay. Raises SendFailed or a database error."""
@@ -136,10 +171,17 @@ class Relay:
 
         Raises SendFailed after saving what was acknowledged before the failure.
         """
-        outgoing = await self._unpublished(conn)
+        marks = await queries.published_marks(conn)
+        outgoing = await self._unpublished(conn, marks)
         acknowledged, failure = await send_in_order(producer, outgoing)
         if acknowledged:
-            await queries.save_published(conn, streams=list(acknowledged), published=list(acknowledged.values()))
+            republishes = {row["stream"]: row["republishes"] for row in marks}
+            await queries.save_published(
+                conn,
+                streams=list(acknowledged),
+                republishes=[republishes[stream] for stream in acknowledged],
+                published=list(acknowledged.values()),
+            )
         if failure is not None:
             raise SendFailed(
                 f"{type(failure).__name__}: the producer is rebuilt and resumes from what was acknowledged"
@@ -147,8 +189,7 @@ class Relay:
         self.published_total += len(outgoing)
         return len(outgoing)
 
-    async def _unpublished(self, conn: Connection) -> list[Outgoing]:
-        marks = await queries.published_marks(conn)
+    async def _unpublished(self, conn: Connection, marks: Sequence[asyncpg.Record]) -> list[Outgoing]:
         place = {row["stream"]: (row["topic"], row["partition"]) for row in marks}
         rows = await queries.unpublished(
             conn,

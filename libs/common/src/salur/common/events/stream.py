@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from salur.common.contracts.topics import Topic
@@ -13,6 +14,10 @@ from salur.common.secrets import Secrets, seal_with
 
 queries = load_queries(Path(__file__).parent / "sql")
 
+EventRow = tuple[str, int, uuid.UUID, str, str, bytes]
+"""stream, sequence, id, type, key, body"""
+PersonalRow = tuple[str, int, str, bytes]
+"""stream, sequence, subject, header bytes in clear"""
 _EVENT_COLUMNS = ("stream", "sequence", "id", "type", "key", "body")
 _PERSONAL_COLUMNS = ("stream", "sequence", "subject", "sealed")
 
@@ -20,6 +25,15 @@ _PERSONAL_COLUMNS = ("stream", "sequence", "subject", "sealed")
 def starting(service: str) -> Unavailable:
     """Before a service has compared itself with what Kafka holds it writes nothing."""
     return Unavailable(f"{service} is starting: try again", code="starting", retry_after_s=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An event that lacks only its place in its stream."""
+
+    stream: str
+    key: str
+    encoded: Encoded
 
 
 def stream_name(topic: str, partition: int) -> str:
@@ -53,23 +67,32 @@ class EventStore:
 
         Raises Unavailable when the database is behind its published past, EventTooLarge, ValueError.
         """
-        if not drafts:
-            return
+        await self.append_prepared(conn, self.prepare(drafts))
+
+    def prepare(self, drafts: Sequence[Draft]) -> list[Prepared]:
+        """Everything about an append that an event itself may be refused for. Raises EventTooLarge, ValueError."""
         time = utc_now()
-        by_stream: dict[str, list[tuple[Draft, Encoded]]] = {}
-        for draft in drafts:
-            by_stream.setdefault(self._stream_of(draft), []).append((draft, encode(draft, self.source, time)))
+        return [Prepared(self._stream_of(draft), draft.key, encode(draft, self.source, time)) for draft in drafts]
+
+    async def append_prepared(self, conn: Connection, prepared: Sequence[Prepared]) -> None:
+        """As `append`, for drafts prepared before. Raises Unavailable when behind the published past."""
+        if not prepared:
+            return
+        by_stream: dict[str, list[Prepared]] = {}
+        for item in prepared:
+            by_stream.setdefault(item.stream, []).append(item)
         heads = await self._lock(conn, sorted(by_stream))
-        events: list[tuple[str, int, uuid.UUID, str, str, bytes]] = []
-        personal: list[tuple[str, int, str, bytes]] = []
+        events: list[EventRow] = []
+        personal: list[PersonalRow] = []
         for stream, items in by_stream.items():
             sequence = heads[stream]
-            for draft, encoded in items:
+            for item in items:
                 sequence += 1
+                encoded = item.encoded
                 body = encoded.at(stream, sequence)
-                events.append((stream, sequence, uuid.UUID(encoded.id), encoded.type, draft.key, body))
+                events.append((stream, sequence, uuid.UUID(encoded.id), encoded.type, item.key, body))
                 if encoded.personal is not None:
-                    personal.append((stream, sequence, draft.key, encoded.personal))
+                    personal.append((stream, sequence, item.key, encoded.personal))
             heads[stream] = sequence
         await queries.advance_streams(conn, names=list(heads), heads=list(heads.values()))
         await conn.copy_records_to_table("event", records=events, columns=_EVENT_COLUMNS)
@@ -81,8 +104,8 @@ class EventStore:
         self,
         conn: Connection,
         stream: str,
-        events: list[tuple[str, int, uuid.UUID, str, str, bytes]],
-        personal: list[tuple[str, int, str, bytes]],
+        events: list[EventRow],
+        personal: list[PersonalRow],
     ) -> None:
         """Put events that Kafka held back under the head of their stream; they count as published."""
         head = events[-1][1]
@@ -90,7 +113,7 @@ class EventStore:
         await conn.copy_records_to_table("event", records=events, columns=_EVENT_COLUMNS)
         if personal:
             await self._insert_personal(conn, personal)
-        await queries.save_published(conn, streams=[stream], published=[head])
+        await queries.restore_published(conn, stream=stream, published=head)
 
     def _stream_of(self, draft: Draft) -> str:
         topic = draft.resolved_topic()
@@ -112,7 +135,7 @@ class EventStore:
             )
         return {row["name"]: row["sequence"] for row in rows}
 
-    async def _insert_personal(self, conn: Connection, rows: list[tuple[str, int, str, bytes]]) -> None:
+    async def _insert_personal(self, conn: Connection, rows: list[PersonalRow]) -> None:
         keys = await self._subject_keys(conn, sorted({subject for _, _, subject, _ in rows}))
         sealed = [
             (stream, sequence, subject, seal_with(keys[subject], plain, stream.encode()))

@@ -21,6 +21,13 @@ SELECT name, partitions FROM topic;
 -- name: lock_streams
 SELECT name, sequence, fenced FROM stream WHERE name = ANY(:names::text[]) ORDER BY name FOR UPDATE;
 
+-- name: lock_all_streams
+SELECT name FROM stream ORDER BY name FOR UPDATE;
+
+-- name: events_at
+SELECT e.stream, e.id FROM unnest(:streams::text[], :sequences::bigint[]) AS g (stream, sequence)
+JOIN event e ON e.stream = g.stream AND e.sequence = g.sequence;
+
 -- name: advance_streams!
 UPDATE stream s SET sequence = g.head
 FROM unnest(:names::text[], :heads::bigint[]) AS g (name, head) WHERE s.name = g.name;
@@ -53,15 +60,20 @@ ORDER BY e.stream, e.sequence
 LIMIT :most;
 
 -- name: published_marks
-SELECT r.stream, r.published, s.topic, s.partition FROM relay r JOIN stream s ON s.name = r.stream;
+SELECT r.stream, r.published, r.republishes, s.topic, s.partition FROM relay r JOIN stream s ON s.name = r.stream;
 
 -- name: save_published!
+-- A republish that came since the relay read its marks stands.
 UPDATE relay r SET published = g.published
-FROM unnest(:streams::text[], :published::bigint[]) AS g (stream, published)
-WHERE r.stream = g.stream AND r.published < g.published;
+FROM unnest(:streams::text[], :republishes::int[], :published::bigint[]) AS g (stream, republishes, published)
+WHERE r.stream = g.stream AND r.republishes = g.republishes AND r.published < g.published;
+
+-- name: restore_published!
+UPDATE relay SET published = greatest(published, :published::bigint) WHERE stream = :stream;
 
 -- name: republish_from!
-UPDATE relay SET published = least(published, greatest(:sequence::bigint - 1, 0)) WHERE stream = :stream;
+UPDATE relay SET published = least(published, greatest(:sequence::bigint - 1, 0)), republishes = republishes + 1
+WHERE stream = :stream;
 
 -- name: fence!
 UPDATE stream SET fenced = true;
@@ -96,13 +108,15 @@ INSERT INTO dead_letter (id, consumer, topic, partition, kafka_offset, stream, s
 SELECT id, :consumer, topic, partition, kafka_offset, stream, sequence, key, state, reason, sealed
 FROM unnest(:ids::uuid[], :topics::text[], :partitions::int[], :offsets::bigint[], :streams::text[],
             :sequences::bigint[], :keys::text[], :states::text[], :reasons::text[], :sealed::bytea[])
-    AS g (id, topic, partition, kafka_offset, stream, sequence, key, state, reason, sealed)
-ON CONFLICT (consumer, topic, partition, kafka_offset) DO NOTHING;
+    AS g (id, topic, partition, kafka_offset, stream, sequence, key, state, reason, sealed);
 
--- name: known_dead_letters
-SELECT topic, partition, kafka_offset FROM dead_letter
-WHERE consumer = :consumer
-  AND (topic, partition, kafka_offset) IN (SELECT * FROM unnest(:topics::text[], :partitions::int[], :offsets::bigint[]));
+-- name: insert_foreign
+INSERT INTO foreign_record (consumer, stream, kafka_offset, content_hash)
+SELECT :consumer, * FROM unnest(:streams::text[], :offsets::bigint[], :hashes::bytea[])
+ON CONFLICT DO NOTHING RETURNING stream, kafka_offset;
+
+-- name: lock_all_marks
+SELECT stream FROM mark WHERE consumer = :consumer ORDER BY stream FOR UPDATE;
 
 -- name: dead_letters
 SELECT id, consumer, topic, partition, kafka_offset, stream, sequence, state, reason, raised_at, resolved_at
@@ -139,3 +153,6 @@ WHERE l.stream = g.stream;
 
 -- name: take_seal_turn$
 SELECT pg_try_advisory_xact_lock(hashtext('salur.seal'));
+
+-- name: take_recover_turn
+SELECT pg_advisory_xact_lock(hashtext('salur.recover'));
