@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import uvicorn
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request, Response
 from faststream.kafka import KafkaBroker
 
 from salur.common.asyncapi import service_document, text_of
@@ -30,7 +30,7 @@ from salur.common.events.kafka import KafkaProducer, read_stream, read_tails, su
 from salur.common.events.recover import recover
 from salur.common.events.relay import Relay, Tail, fence_if_behind
 from salur.common.events.seals import seal_streams
-from salur.common.http import include, make_app
+from salur.common.http import include, make_app, problem
 from salur.common.logs import configure_logs, get_logger
 from salur.common.memory import end_if_out_of_memory
 from salur.common.routes import common_routes, document_routes
@@ -41,6 +41,7 @@ from salur.common.traces import describe
 log = get_logger("service")
 
 PARTS = ("http", "consumers", "workers", "relay")
+HEALTH_PATHS = ("/live", "/ready")
 START_RETRY_S = 0.5
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
@@ -170,6 +171,7 @@ class Process:
         self.service = service
         self.parts = parts
         self.ready = False
+        self._starting = False
         self._stop = asyncio.Event()
         self._broker = KafkaBroker(
             runtime.settings.kafka_bootstrap,
@@ -197,11 +199,13 @@ class Process:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
+        self._starting = True
         server = self._server() if "http" in self.parts else None
         if server is not None:
             tasks.append(asyncio.create_task(server.serve(), name="http"))
         try:
             await self._open(tails)
+            self._starting = False
             if "relay" in self.parts:
                 relay = Relay(
                     settings.database_url, self.runtime.secrets, partial(KafkaProducer.start, settings.kafka_bootstrap),
@@ -303,6 +307,14 @@ class Process:
         server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
         return server
 
+    async def _refuse_while_starting(
+        self, request: Request, call_next: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        """No command before the database has been compared with Kafka: it may have lost what it published."""
+        if self._starting and request.url.path not in HEALTH_PATHS:
+            return problem(503, "starting: ask again", "not-ready", "caller", START_RETRY_S)
+        return await call_next(request)
+
     def app(self) -> FastAPI:
         """The HTTP application: the service's routes and those every service has."""
         runtime = self.runtime
@@ -310,6 +322,7 @@ class Process:
         handlers = {c.name: c.handler for c in self.service.consumers if isinstance(c, Consumer)}
         common = common_routes(runtime, handlers, lambda: self.ready and not self._stop.is_set())
         include(app, common, *self.service.routers, document_routes(app, self.asyncapi_text()))
+        app.middleware("http")(self._refuse_while_starting)
         return app
 
     def asyncapi_text(self) -> str:
