@@ -22,6 +22,8 @@ from salur.local.platform import Platform
 READY_TIMEOUT_S = 0.5
 WAVES_KEPT = 2
 """Files of households kept back per fault that is still to strike registration."""
+SHARE_KEPT = 0.35
+"""Share of the files kept back while a demanded fault is to strike it: files on the way are registered meanwhile."""
 LEAST_IN_FLIGHT = 0.02
 LEAST_DEMANDED = 0.2
 """Share of the phase's work that must still be in flight when a fault strikes."""
@@ -122,15 +124,17 @@ class Injector:
     def still_to_strike(self) -> int:
         return len(self._waiting)
 
-    def keeps_back(self, waves_left: int) -> bool:
+    def keeps_back(self, waves_left: int, waves: int) -> bool:
         """Whether the next file must wait: faults are due that must strike work, and little of it is left.
 
         Called from the thread of the work.
         """
         to_come = [fault for fault in tuple(self._waiting) if phase_name(fault.moment.phase) == REGISTER]
-        if not to_come or waves_left > WAVES_KEPT * len(to_come):
-            return False
-        return to_come[0].moment <= self._progress().moment
+        kept = WAVES_KEPT * len(to_come)
+        if any(fault.demanded for fault in to_come):
+            kept = max(kept, int(SHARE_KEPT * waves))
+        moment = self._progress().moment
+        return waves_left <= kept and any(fault.moment <= moment for fault in to_come)
 
     def step(self) -> None:
         """Strike what is due, end what is over, notice what has recovered."""
@@ -160,12 +164,13 @@ class Injector:
             return False
         if progress.in_flight < progress.total * (LEAST_DEMANDED if fault.demanded else LEAST_IN_FLIGHT):
             return False
-        if fault.during:
-            return any(not blow.over_at and blow.fault.target == fault.during for blow in self.blows)
         if not self._platform.supervisor.children[fault.target].running:
             return False
         if any(not blow.over_at and blow.fault.target == fault.target for blow in self.blows):
             return False
+        meanwhile = [blow for blow in self.blows if blow.fault.target == fault.during and blow.fault.stand_in]
+        if fault.during and not any(blow.over_at for blow in meanwhile):
+            return bool(meanwhile)
         return fault.overlaps or self.calm
 
     def _strike(self, fault: Fault, now: float) -> None:

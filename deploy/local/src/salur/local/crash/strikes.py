@@ -30,7 +30,9 @@ CROWD_TIMEOUT_S = 5.0
 CROWD_PAUSE_S = 0.1
 LAST_WORDS_S = 2.0
 """How long the last line of a dead process may take into its log."""
-MEMORY_SIGNS = (b"MemoryError", b"out-of-memory", b"bad_alloc", b"Cannot allocate memory")
+MEMORY_SIGNS = (
+    b"MemoryError", b"out-of-memory", b"memory allocation of", b"bad_alloc", b"Cannot allocate memory",
+)  # fmt: skip
 
 
 class Strike:

@@ -45,8 +45,8 @@ class Outcome:
 
 
 class Work:
-    """`keeps_back(waves left)` delays the next file; a round begins once it is `calm`; `more` asks for another one and
-    `most_rounds` bounds them.
+    """`keeps_back(files left, files)` delays the next file; a round begins once it is `calm`; `more` asks for another
+    one and `most_rounds` bounds them.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Work:
         programme: Path,
         rounds: int,
         most_rounds: int,
-        keeps_back: Callable[[int], bool],
+        keeps_back: Callable[[int, int], bool],
         calm: Callable[[], bool],
         more: Callable[[], bool],
     ) -> None:
@@ -123,7 +123,8 @@ class Work:
         for number, file in enumerate(self._files):
             if number == len(self._files) // 2:
                 self.outcome.programme_id = self._pipeline.publish(self._programme)
-            while self._keeps_back(len(self._files) - number):
+            deadline = time.monotonic() + TIMEOUT_S
+            while self._keeps_back(len(self._files) - number, len(self._files)) and time.monotonic() < deadline:
                 self._look(on_the_way)
                 time.sleep(POLL_S)
             on_the_way.append(self._send(file))
