@@ -28,7 +28,16 @@ def promises_of(report: Mapping[str, Any]) -> list[Promise]:
     spent_minor = r["fund_budget_minor"] - r["fund_available_minor"]
     checks = [
         ("every household is decided", r["decided"] == r["registered"], f"{r['decided']} of {r['registered']}"),
-        ("decisions on poverty agree with the published answers", r["agreement"] in {1.0, None}, str(r["agreement"])),
+        (
+            "every household of the file is registered, or its rows are reported as refused",
+            r["lost_households"] == 0,
+            f"{r['lost_households']} lost",
+        ),
+        (
+            "decisions on poverty agree with the published answers",
+            r["agreement"] in {1.0, None},
+            "the file publishes none" if r["agreement"] is None else str(r["agreement"]),
+        ),
         (
             "every instruction reached a final state",
             ended == r["instructed"] and r["unknown"] == 0,

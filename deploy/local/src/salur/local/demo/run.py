@@ -10,7 +10,7 @@ import orjson
 from rich.console import Console
 
 from salur.audit.log.verify import VerifyReport, verify_log
-from salur.local.demo.agreement import agreement
+from salur.local.demo.agreement import Agreement, agreement, refused_rows
 from salur.local.demo.evidence import book_totals, double_payments
 from salur.local.demo.pipeline import FINAL_STATES, Pipeline, Stage, Watch, amount_of, count_of
 from salur.local.demo.report import Promise, promises_of, stage_rows
@@ -86,16 +86,18 @@ def run(platform: Platform, inputs: Inputs, watch: Watch) -> Result:
     size = pipeline.close_log()
     seconds = time.monotonic() - began
     verified = verify(pipeline)
-    share = agreed(pipeline, inputs, programme_id)
+    import_report = save_import_report(pipeline, status)
+    compared = compare(pipeline, inputs, programme_id, import_report)
     report = {
         "data": inputs.data.name,
         "registered": pipeline.registrar.call("registry", "GET", "/counts")["households"],
         "warnings": status["warnings"],
         "refused_rows": status["refused_rows"],
-        "import_report": save_import_report(pipeline, status),
+        "import_report": str(import_report),
+        "lost_households": compared.lost,
         "decided": progress["decided"],
         "eligible": progress["eligible_by_criterion"].get("poverty", 0),
-        "agreement": share,
+        "agreement": compared.share,
         "enrolled": progress["enrolled"],
         "entitlements": cycle["entitlements"],
         "not_due": cycle["not_due"],
@@ -129,21 +131,23 @@ def verify(pipeline: Pipeline) -> VerifyReport:
     return verified
 
 
-def agreed(pipeline: Pipeline, inputs: Inputs, programme_id: str) -> float | None:
-    """The comparison with the file's published answers, as a stage."""
+def compare(pipeline: Pipeline, inputs: Inputs, programme_id: str, import_report: Path) -> Agreement:
+    """The comparison with the file, as a stage."""
     with pipeline.stage("compare") as stage:
-        share = agreement(pipeline.registrar, pipeline.officer, inputs.data, inputs.mapping, programme_id)
-        stage.count = 0 if share is None else pipeline.registrar.call("registry", "GET", "/counts")["households"]
-    return share
+        compared = agreement(
+            pipeline.registrar, pipeline.officer, inputs.data, inputs.mapping, programme_id, refused_rows(import_report)
+        )
+        stage.count = pipeline.registrar.call("registry", "GET", "/counts")["households"]
+    return compared
 
 
-def save_import_report(pipeline: Pipeline, status: dict[str, Any]) -> str:
+def save_import_report(pipeline: Pipeline, status: dict[str, Any]) -> Path:
     """Write the rows to look at beside the report; returns the path."""
     path = pipeline.platform.state_dir / "import-report.csv"
     path.write_text(
         pipeline.registrar.call("registry", "GET", f"/imports/{status['import_id']}/report"), encoding="utf-8"
     )
-    return str(path)
+    return path
 
 
 def payment_figures(view: dict[str, Any], cycle: dict[str, Any]) -> dict[str, Any]:

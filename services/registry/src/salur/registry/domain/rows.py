@@ -124,7 +124,7 @@ def read_families(
     while line := readline(MAX_LINE_SIZE + 1):
         size = len(line)
         if size > MAX_LINE_SIZE:
-            size += _skip_rest(readline, line)
+            size += skip_rest(readline, line)
         if line.strip():
             try:
                 fields = split_line(line)
@@ -145,8 +145,8 @@ def read_families(
         yield builder.finish(row - 1, start)
 
 
-def _skip_rest(readline: ReadLine, line: bytes) -> int:
-    """Bytes of an over-long line that were still unread."""
+def skip_rest(readline: ReadLine, line: bytes) -> int:
+    """Read on to the end of a line of which only the beginning was read; returns the bytes skipped."""
     skipped = 0
     while line and not line.endswith(b"\n"):
         line = readline(MAX_LINE_SIZE)
