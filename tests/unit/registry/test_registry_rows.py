@@ -133,11 +133,32 @@ def test_a_file_of_nothing_but_rubbish_is_handed_on_in_pieces() -> None:
         (b"", "missing"),
         (b"\xff\xfeh\x00", "not UTF-8"),
         (b'hh,"child\n', "broken quoting"),
+        (HEADER.strip() + b"\r3171234567890123,Budi\r3171234567890123,Budi\r", "end of lines"),
     ],
 )
 def test_a_header_that_cannot_be_read_says_why(header: bytes, says: str) -> None:
     with pytest.raises(HeaderInvalid, match=says):
         read_header(header, MAPPING)
+
+
+def test_a_first_line_of_data_is_not_repeated_in_the_reason() -> None:
+    """Fields that only look like names of columns may be people's numbers."""
+    with pytest.raises(HeaderInvalid) as refused:
+        read_header(b"3171234567890123,Budi,3171234567890123,Budi,hh,hh\n", MAPPING)
+    assert "3171" not in str(refused.value)
+    assert "Budi" not in str(refused.value)
+
+
+def test_a_column_nobody_reads_may_stand_twice() -> None:
+    header = HEADER.strip() + b",note,note\n"
+    assert read_header(header, MAPPING).count("note") == 2
+
+
+def test_a_carriage_return_inside_a_line_refuses_that_line() -> None:
+    for line in (b"1,2\r3,4\n", b'1,"2\r3"\r\n'):
+        with pytest.raises(RowRefused, match="end of lines"):
+            split_line(line)
+    assert split_line(b"1,2\r\n") == ["1", "2"]
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_name() -> None:

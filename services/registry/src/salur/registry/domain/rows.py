@@ -6,6 +6,7 @@ A row's number is its line in the file; the header is line 1.
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -91,6 +92,8 @@ def split_line(line: bytes) -> list[str]:
         raise RowRefused("", f"not UTF-8 at byte {error.start} of the line: save the file as UTF-8") from None
     if "\x00" in text:
         raise RowRefused("", "the line holds a NUL character")
+    if "\r" in text:
+        raise RowRefused("", "a carriage return inside the line: save the file with LF or CR LF at the end of lines")
     if '"' not in text:
         return text.split(",")
     try:
@@ -100,7 +103,8 @@ def split_line(line: bytes) -> list[str]:
 
 
 def read_header(line: bytes, mapping: Mapping) -> list[str]:
-    """The column names. Raises HeaderInvalid naming the missing columns."""
+    """The column names. Raises HeaderInvalid; it repeats names of the mapping only: the line may be no header at all,
+    and its fields somebody's data."""
     try:
         names = split_line(line.removeprefix(UTF8_MARK))
     except RowRefused as error:
@@ -108,8 +112,8 @@ def read_header(line: bytes, mapping: Mapping) -> list[str]:
     missing = sorted(mapping.columns() - set(names))
     if missing:
         raise HeaderInvalid(f"columns missing from the file: {', '.join(missing)}: mend the file or the mapping")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
+    times = Counter(names)
+    if twice := sorted(name for name in mapping.columns() if times[name] > 1):
         raise HeaderInvalid(f"columns named twice: {', '.join(twice)}: mend the file")
     return names
 
