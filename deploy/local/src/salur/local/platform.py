@@ -85,8 +85,10 @@ class Platform:
     def _choose_ports(self) -> dict[str, int]:
         """The ports of the last run where they are still free, so that addresses stay; else new ones."""
         names = ["postgres", "kafka", "kafka-controller", *self.options.services]
-        remembered = self.state_dir / "ports.json"
-        last: dict[str, int] = orjson.loads(remembered.read_bytes()) if remembered.exists() else {}
+        try:
+            last: dict[str, int] = orjson.loads((self.state_dir / "ports.json").read_bytes())
+        except (OSError, orjson.JSONDecodeError):
+            last = {}
         ports = {name: last[name] for name in names if name in last and is_free(last[name])}
         missing = [name for name in names if name not in ports]
         return ports | dict(zip(missing, free_ports(len(missing)), strict=True))
@@ -112,17 +114,32 @@ class Platform:
         return self.state_dir / "banks" / bank
 
     def fresh(self) -> None:
-        """Forget an earlier run's state. Raises RuntimeError when that run still lives."""
+        """Forget an earlier run's state. Raises RuntimeError when that run still lives or is another user's."""
         self._take_lock()
-        shutil.rmtree(self.state_dir, ignore_errors=True)
+        try:
+            shutil.rmtree(self.state_dir)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            self._release()
+            raise RuntimeError(
+                f"an earlier run's files in {self.state_dir} cannot be removed ({error.strerror}): remove them as the "
+                "user who ran it, or choose another --state-dir"
+            ) from None
 
     def _take_lock(self) -> None:
         # Beside the folder, so that forgetting the state does not free it; the kernel frees it when we die.
         if self._lock is not None:
             return
         path = self.state_dir.with_name(f"{self.state_dir.name}.lock")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.open("a+", encoding="ascii")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = path.open("a+", encoding="ascii")
+        except OSError as error:
+            raise RuntimeError(
+                f"{path} cannot be written ({error.strerror}): make its folder and it writable for you, or choose "
+                "another --state-dir"
+            ) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -141,8 +158,14 @@ class Platform:
         """Start everything; returns when every service says it is ready. Raises ProcessDied, TimeoutError."""
         began = time.monotonic()
         self._take_lock()
-        self.state_dir.mkdir(parents=True, exist_ok=True)
-        (self.state_dir / "ports.json").write_bytes(orjson.dumps(self._ports))
+        try:
+            self.state_dir.mkdir(parents=True, exist_ok=True)
+            (self.state_dir / "ports.json").write_bytes(orjson.dumps(self._ports))
+        except OSError as error:
+            raise RuntimeError(
+                f"{self.state_dir} cannot be written ({error.strerror}): make it writable for you, or choose another "
+                "--state-dir"
+            ) from None
         local_issuer(self.issuer_dir)
         self.postgres.initialise()
         self.kafka.prepare()

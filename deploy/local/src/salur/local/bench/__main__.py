@@ -9,7 +9,7 @@ from rich.table import Table
 
 from salur.common.regions import regions
 from salur.local.bench.families import Kind
-from salur.local.bench.run import Plan, PromiseBroken, bench
+from salur.local.bench.run import Plan, bench
 from salur.local.cli.up import CACHE
 from salur.local.platform import DEFAULT_BANKS
 
@@ -40,8 +40,8 @@ def main(
 
     try:
         report = bench(plan, watch)
-    except (PromiseBroken, RuntimeError, TimeoutError) as error:
-        console.print(f"[red]{error}[/]", highlight=False)
+    except (RuntimeError, OSError) as error:
+        console.print(str(error), style="red", markup=False, highlight=False)
         console.print(f"logs: {state_dir}/platform/logs")
         raise typer.Exit(1) from None
     show(console, report)

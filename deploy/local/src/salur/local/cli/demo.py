@@ -37,8 +37,8 @@ def demo(
     inputs = Inputs(data, mapping, programme, state_dir, cache_dir)
     try:
         result = _run(inputs, console, keep=keep, as_json=as_json)
-    except (RuntimeError, TimeoutError) as error:  # ours are sentences that say who must act
-        console.print(f"[red]{error}[/]", highlight=False)
+    except (RuntimeError, OSError) as error:  # ours are sentences that say who must act
+        console.print(str(error), style="red", markup=False, highlight=False)
         console.print(f"logs: {state_dir}/logs")
         raise typer.Exit(1) from None
     except KeyboardInterrupt:

@@ -1,36 +1,27 @@
 """`salur import` and `salur cut`: from a list to registered households and a closed intake."""
 
-import hashlib
 from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
 import typer
-import yaml
 from rich.console import Console
 from rich.progress import Progress
 
+from salur.local.announce import FileUnusable, announcement
 from salur.local.cli.up import STATE, StateDir
 from salur.local.client import CallFailed, Client
 
-CHUNK_SIZE = 1024 * 1024
 IMPORT_TIMEOUT_S = 3_600.0
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 
 def run_import(client: Client, file: Path, mapping: Path) -> dict[str, Any]:
-    """Send a file and wait until its rows are taken. Returns the import's final status. Raises CallFailed."""
-    digest = hashlib.sha256()
-    with file.open("rb") as content:
-        while chunk := content.read(CHUNK_SIZE):
-            digest.update(chunk)
-    body = {
-        "name": file.name,
-        "sha256": digest.hexdigest(),
-        "size": file.stat().st_size,
-        "mapping": yaml.safe_load(mapping.read_text(encoding="utf-8")),
-    }
-    job = client.call("registry", "POST", "/imports", json=body)
+    """Send a file and wait until its rows are taken; returns the import's final status.
+
+    Raises CallFailed, FileUnusable.
+    """
+    job = client.call("registry", "POST", "/imports", json=announcement(file, mapping))
     path = f"/imports/{job['import_id']}"
     if job["state"] in ("awaiting-content", "failed"):
         with file.open("rb") as content:
@@ -62,8 +53,8 @@ def import_file(
             report.write_text(
                 client.call("registry", "GET", f"/imports/{status['import_id']}/report"), encoding="utf-8"
             )
-    except (CallFailed, yaml.YAMLError) as error:
-        console.print(f"[red]{error}[/]")
+    except (CallFailed, FileUnusable, OSError) as error:
+        typer.secho(str(error), fg="red", err=True)
         raise typer.Exit(1) from None
     if as_json:
         typer.echo(orjson.dumps(status).decode())
@@ -73,7 +64,7 @@ def import_file(
             f"{status['refused_rows']} rows refused, {status['warnings']} warnings"
         )
         if status["reason"]:
-            console.print(f"[red]{status['reason']}[/]")
+            console.print(status["reason"], style="red", markup=False)
     if status["state"] != "done":
         raise typer.Exit(1)
 

@@ -11,7 +11,6 @@ from rich.table import Table
 from salur.common.auth import PERMISSIONS, mint
 from salur.local.platform import Options, Platform, running
 from salur.local.services import built_services
-from salur.local.supervisor import ProcessDied
 
 STATE = Path("var/up")
 CACHE = Path("var/cache/kafka")
@@ -38,7 +37,7 @@ def up(
                     console.print(f"[yellow]{name} had ended and was started again[/]")
     except KeyboardInterrupt:
         console.print("stopped")
-    except (ProcessDied, TimeoutError, RuntimeError) as error:
+    except (RuntimeError, OSError) as error:
         console.print(str(error), style="red", markup=False)
         raise typer.Exit(1) from None
 

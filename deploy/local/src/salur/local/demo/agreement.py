@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from salur.local.announce import read_mapping
 from salur.local.client import Client
 from salur.registry.domain.rows import MAX_LINE_SIZE, UTF8_MARK, RowRefused, skip_rest, split_line
 
@@ -75,7 +74,7 @@ def agreement(
     registrar: Client, officer: Client, file: Path, mapping: Path, programme_id: str, refused: set[int]
 ) -> Agreement:
     """Look up every household of the file and compare the decisions of those with a published answer."""
-    household = yaml.safe_load(mapping.read_text(encoding="utf-8"))["household"]
+    household = read_mapping(mapping)["household"]
     households = households_of(file, household["column"])
     ids = _household_ids(registrar, household["scheme"], list(households))
     lost = sum(1 for value, known in households.items() if value not in ids and not refused.issuperset(known.rows))

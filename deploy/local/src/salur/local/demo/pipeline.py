@@ -3,7 +3,6 @@
 Every method may be called again after a crash of any process: commands carry ids made by their cause.
 """
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,15 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from salur.common.values import derived_id
+from salur.local.announce import announcement
 from salur.local.client import CallFailed, Client
 from salur.local.demo.calls import AWAY_STATUS, Patient
 from salur.local.demo.evidence import bank_records, book_totals, stream_heads
 from salur.local.platform import Platform
 
-CHUNK_SIZE = 1024 * 1024
 DEFAULT_TIMEOUT_S = 600.0
 Watch = Callable[[str, int, int | None], None]
 """Called with the stage, what is done, and the total where it is known."""
@@ -83,14 +80,9 @@ class Pipeline:
         return self._patient.until(what, ask, holds)
 
     def register(self, file: Path, mapping: Path) -> dict[str, Any]:
-        """Import a file; returns the import's final status. Raises CallFailed when the file is refused."""
+        """Import a file; returns the import's final status. Raises CallFailed or FileUnusable when it is refused."""
         with self.stage("register") as stage:
-            body = {
-                "name": file.name,
-                "sha256": _sha256(file),
-                "size": file.stat().st_size,
-                "mapping": yaml.safe_load(mapping.read_text(encoding="utf-8")),
-            }
+            body = announcement(file, mapping)
             job = self._patient.command(self.registrar, "registry", "/imports", json=body)
             path = f"/imports/{job['import_id']}"
 
@@ -273,14 +265,6 @@ def count_of(view: dict[str, Any], state: str) -> int:
 def amount_of(view: dict[str, Any], state: str) -> int:
     """Minor units of a list's payments in a state."""
     return int(view["states"].get(state, {}).get("amount_minor", 0))
-
-
-def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as content:
-        while chunk := content.read(CHUNK_SIZE):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 __all__ = ["AWAY_STATUS", "FINAL_STATES", "Pipeline", "Stage", "Watch", "amount_of", "count_of"]
