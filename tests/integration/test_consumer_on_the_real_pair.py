@@ -78,7 +78,7 @@ def _copy_database(stage: Stage, source: str, target: str) -> None:
 async def test_a_consumers_database_restored_to_an_older_state_takes_everything_once(
     stage: Stage, restarted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Marks go back with the effects. A restarted member seeks to them; one that runs on sees a hole, reads again."""
+    """Marks go back with the effects. A restarted member seeks to them; one that runs on meets holes, reads again."""
     monkeypatch.setattr(events_kafka, "REREAD_AFTER_S", (0.5, 60.0))
     name = stage.consumer_url.rpartition("/")[2]
     backup = f"{name}_backup"

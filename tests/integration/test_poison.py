@@ -3,11 +3,14 @@
 import uuid
 from collections.abc import Sequence
 
+import asyncpg
+import orjson
 import pytest
 
+from salur.common.contracts.activity import ActionRefused
 from salur.common.contracts.registry import HouseholdRegistered
 from salur.common.database import Connection, Database
-from salur.common.errors import Refused
+from salur.common.errors import Conflict, Refused
 from salur.common.events import Consumer, Draft, EventStore, Received
 from salur.common.events.consumer import BatchProcessor, Systemic
 from salur.common.events.deadletters import replay_key
@@ -109,6 +112,138 @@ async def test_foreign_bytes_in_a_stream_topic_become_letters_and_move_no_mark(
     outcome = await processor.process([first, *rubbish, second])
     assert (outcome.taken, outcome.dead) == (2, 3)
     assert handler.taken == [(draft.key, 1), (draft.key, 2)]
+
+
+async def test_a_poison_event_at_the_place_of_an_older_letter_is_kept(
+    db: Database, registry_store: EventStore, keys: Secrets
+) -> None:
+    """The topic was made anew: offsets begin again. Another event at an old letter's offset is no repeat of it."""
+    draft = household("h1")
+    await _append(db, registry_store, [draft, household("h1", version=2), household("h1", version=3)])
+    first, second, third = await committed_records(db, keys)
+    handler = Handler()
+    handler.refuse = {draft.key}
+    processor = BatchProcessor(Consumer("test.anew", ["registry.households"], handler), db, registry_store, keys)
+    await processor.declare()
+    await processor.process([first])
+    second.offset = third.offset = first.offset
+    assert (await processor.process([second])).parked == 1
+    assert (await processor.process([third])).parked == 1
+    async with db.connection() as conn:
+        rows = await conn.fetch("SELECT sequence, state FROM dead_letter ORDER BY sequence")
+    assert [tuple(row) for row in rows] == [(1, "raised"), (2, "parked"), (3, "parked")]
+
+
+async def test_bytes_of_others_are_one_letter_by_place_and_content(
+    db: Database, registry_store: EventStore, keys: Secrets
+) -> None:
+    """Read again they are known; other bytes at the same place (a topic made anew) are new."""
+    processor = BatchProcessor(Consumer("test.bytes", ["registry.households"], Handler()), db, registry_store, keys)
+    await processor.declare()
+    one, other = (Record("registry.households", 0, 7, value) for value in (b"{rubbish", None))
+    outcomes = [await processor.process([record]) for record in (one, one, other, one, other)]
+    assert [outcome.dead for outcome in outcomes] == [1, 0, 1, 0, 0]
+    async with db.connection() as conn:
+        letters = await conn.fetch("SELECT reason FROM dead_letter WHERE state = 'foreign' ORDER BY id")
+    assert [letter["reason"] for letter in letters] == [
+        "no JSON document",
+        "a tombstone where events are never deleted",
+    ]
+
+
+async def test_an_answer_too_large_to_be_said_is_the_fault_of_its_event_alone(
+    db: Database, registry_store: EventStore, keys: Secrets
+) -> None:
+    """The handler takes the event, but what it answers is over 32 KiB: a letter, and the batch goes on."""
+    await _append(db, registry_store, [household(f"h{n}") for n in range(20)])
+    wordy = household("h7").key
+
+    async def handler(conn: Connection, batch: Sequence[Received]) -> Sequence[Draft]:
+        reasons = {event.key: "x" * (40_000 if event.key == wordy else 10) for event in batch}
+        facts = {key: ActionRefused.model_construct(action="test", reason=reason) for key, reason in reasons.items()}
+        return [Draft(fact, key, "service:test", "cause", topic="registry.activity") for key, fact in facts.items()]
+
+    processor = BatchProcessor(Consumer("test.wordy", ["registry.households"], handler), db, registry_store, keys)
+    await processor.declare()
+    outcome = await processor.process(await committed_records(db, keys))
+    assert (outcome.taken, outcome.dead) == (20, 1)
+    async with db.connection() as conn:
+        assert await conn.fetchval("SELECT count(*) FROM event WHERE type = 'salur.action.refused.v1'") == 19
+        reason = await conn.fetchval("SELECT reason FROM dead_letter")
+    assert reason.startswith("EventTooLarge: salur.action.refused.v1 takes 4")
+    assert "its writer must say less" in reason
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        MemoryError(),
+        OSError(28, "No space left on device"),
+        asyncpg.PostgresIOError("disk"),
+        asyncpg.DiskFullError("full"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_trouble_of_the_machine_is_never_an_events_fault(
+    db: Database, registry_store: EventStore, keys: Secrets, trouble: Exception
+) -> None:
+    """Out of memory or disk in a handler: the batch is rolled back whole and taken later, no letter is written."""
+    await _append(db, registry_store, [household(f"h{n}") for n in range(3)])
+    taken: list[str] = []
+    left = [trouble]
+
+    async def handler(conn: Connection, batch: Sequence[Received]) -> Sequence[Draft]:
+        if left:
+            raise left.pop()
+        taken.extend(event.key for event in batch)
+        return ()
+
+    processor = BatchProcessor(Consumer("test.trouble", ["registry.households"], handler), db, registry_store, keys)
+    await processor.declare()
+    records = await committed_records(db, keys)
+    with pytest.raises(type(trouble)):
+        await processor.process(records)
+    assert taken == []
+    assert (await processor.process(records)).taken == 3
+    async with db.connection() as conn:
+        assert await conn.fetchval("SELECT count(*) FROM dead_letter") == 0
+
+
+async def test_a_replay_that_is_refused_again_says_who_must_act_and_moves_nothing(
+    db: Database, registry_store: EventStore, keys: Secrets
+) -> None:
+    """Of one key an event its handler still refuses, of another a version that is still unknown. Both go on waiting."""
+    await _append(db, registry_store, [household("h1"), household("h2")])
+    records = await committed_records(db, keys)
+    refused, unknown = household("h1").key, household("h2").key
+    for record in records:
+        assert record.value is not None
+        document = orjson.loads(record.value)
+        if document["subject"] == unknown:
+            record.value = orjson.dumps(document | {"type": "salur.household.registered.v9"})
+    handler = Handler()
+    handler.refuse = {refused}
+    processor = BatchProcessor(Consumer("test.again", ["registry.households"], handler), db, registry_store, keys)
+    await processor.declare()
+    await processor.process(records)
+    async with db.connection() as conn:
+        letters = {row["key"]: row["id"] for row in await conn.fetch("SELECT key, id FROM dead_letter")}
+
+    async def replay(key: str, handlers: dict[str, Handler]) -> Conflict:
+        with pytest.raises(Conflict) as caught:
+            await replay_key(db, registry_store, keys, handlers, letters[key], actor="person:ops", reason="try")
+        return caught.value
+
+    for key, says in ((refused, "this household cannot be taken"), (unknown, "deploy the version that knows it")):
+        conflict = await replay(key, {"test.again": handler})
+        assert (conflict.code, conflict.who) == ("still-refused", "operations")
+        assert says in str(conflict)
+    assert "has no consumer" in str(await replay(refused, {}))
+    async with db.connection() as conn:
+        rows = await conn.fetch("SELECT state, resolved_at FROM dead_letter")
+        events = await conn.fetchval("SELECT count(*) FROM event WHERE type = 'salur.dead-letter.replayed.v1'")
+    assert [tuple(row) for row in rows] == [("raised", None)] * 2
+    assert (events, handler.taken) == (0, [])
 
 
 async def test_a_rolled_back_append_leaves_no_gap(db: Database, registry_store: EventStore) -> None:

@@ -5,8 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from salur.common.contracts.base import CONTRACTS, Fact
 from salur.common.events import personal
-from salur.common.events.envelope import Unacceptable, Undecodable, accept, encode, parse, partition_for
+from salur.common.events.envelope import (
+    Draft,
+    EventTooLarge,
+    Unacceptable,
+    Undecodable,
+    accept,
+    encode,
+    parse,
+    partition_for,
+)
 from support.facts import household
 
 scalars = (
@@ -78,6 +88,7 @@ def test_any_data_gives_declared_errors_only(data: object) -> None:
         {"sequence": 0},
         {"specversion": "0.3"},
         {"id": "x" * 300},
+        {"subject": "nul\x00"},
     ],
 )
 def test_misaddressed_and_malformed_events_are_refused(change: dict[str, object]) -> None:
@@ -94,3 +105,37 @@ def test_an_unknown_version_is_named_with_its_remedy() -> None:
     envelope = parse(orjson.dumps(document), topic=TOPIC, partition=0, writer="registry")
     with pytest.raises(Unacceptable, match="deploy the version that knows it"):
         accept(envelope, None, topic=TOPIC, partition=0, offset=0)
+
+
+def test_an_event_older_than_a_personal_field_is_taken_and_a_newer_ones_unknown_field_is_kept() -> None:
+    """Changes are additive, also for personal fields: both versions read each other's events."""
+
+    class Older(Fact):
+        event_type, topics = "salur.test.told.v1", (TOPIC,)
+        personal_fields = frozenset({"one"})
+        one: str
+
+    class Newer(Older):
+        personal_fields = frozenset({"one", "two"})
+        two: str | None = None
+
+    for written, read, expected in (
+        (Older(one="a"), Newer, {"one": "a", "two": None}),
+        (Newer(one="a", two="b"), Older, {"one": "a"}),
+    ):
+        encoded = encode(Draft(written, "k", "a", "c"), "/salur/registry", "2026-01-01T00:00:00Z")
+        envelope = parse(encoded.at(f"{TOPIC}/0", 1), topic=TOPIC, partition=0, writer="registry")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(CONTRACTS, Older.event_type, read)
+            got = accept(envelope, encoded.personal, topic=TOPIC, partition=0, offset=0).data.model_dump()
+        assert expected.items() <= got.items()
+        assert got.keys() == {"one", "two"}
+
+
+@pytest.mark.parametrize("attributes", [{"note": "x" * 300_000}, {f"a{n}": n for n in range(500)}])
+def test_what_is_too_large_is_refused_before_it_is_stored(attributes: dict[str, object]) -> None:
+    """Too much beside the body, too much in it: a record Kafka would refuse for ever would stop the whole relay."""
+    draft = household("a")
+    large = Draft(draft.data.model_copy(update={"attributes": attributes}), draft.key, "a", "c")
+    with pytest.raises(EventTooLarge, match="the limit is"):
+        encode(large, "/salur/registry", "2026-01-01T00:00:00Z")

@@ -351,15 +351,22 @@ def run(build: Build, *, name: str, settings_class: type[Settings] = Settings) -
             count = migrate(settings.database_url, [service.migrations])
             log.info("migrated", applied=count)
         case "recover":
-            kafka = settings.kafka_bootstrap
-            readers = partial(read_tails, kafka), partial(read_stream, kafka)
-            sys.exit(_run_loop(recover(runtime.db, runtime.store, *readers)))
+            sys.exit(_run_loop(_recover(runtime)))
         case "republish":
             if not options.stream:
                 parser.error("republish needs --stream")
             _run_loop(_republish(runtime, options.stream, options.sequence))
         case _:
             _run_loop(Process(runtime, service, parts).run())
+
+
+async def _recover(runtime: Runtime) -> int:
+    kafka = runtime.settings.kafka_bootstrap
+    await runtime.db.open()
+    try:
+        return await recover(runtime.db, runtime.store, partial(read_tails, kafka), partial(read_stream, kafka))
+    finally:
+        await runtime.db.close()
 
 
 async def _republish(runtime: Runtime, stream: str, sequence: int) -> None:

@@ -25,7 +25,7 @@ from salur.common.events.envelope import (
     accept,
     parse,
 )
-from salur.common.events.marks import Mark, Sorted, sort_batch, sort_outside
+from salur.common.events.marks import Mark, sort_batch, sort_outside
 from salur.common.events.refusals import passes_by_itself, reason_of
 from salur.common.events.stream import EventStore, Prepared, queries, stream_name
 from salur.common.logs import get_logger
@@ -37,6 +37,7 @@ log = get_logger("consumer")
 REFUSED_SHARE_MAX = 0.05
 REFUSED_MIN = 5
 """A batch in which more than 5 % (and at least this many) events are refused is systemic: retried, not skipped."""
+BEHIND = "waits behind an earlier event of its key"
 RETRY_S = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -84,7 +85,6 @@ class RawEvent(NamedTuple):
     topic: str
     partition: int
     offset: int
-    key: bytes | None
     value: bytes | None
     envelope: Envelope | None
     header: bytes | None
@@ -97,6 +97,11 @@ class RawEvent(NamedTuple):
     @property
     def sequence(self) -> int:
         return self.envelope.sequence if self.envelope else 0
+
+    @property
+    def key(self) -> str:
+        """The aggregate it speaks of; empty when it is no event."""
+        return self.envelope.key if self.envelope else ""
 
 
 Handler = Callable[[Connection, Sequence[Received]], Awaitable[Sequence[Draft]]]
@@ -305,11 +310,8 @@ class BatchProcessor:
         parsed = [self._read(record) for record in records]
         batch = sort_batch([event for event in parsed if event.envelope], marks)
         foreign = await self._first_seen(conn, [event for event in parsed if not event.envelope])
-        ready, letters = self._accept(batch)
-        waiting = await self._waiting_keys(conn, [event.key for event in ready])
-        waiting |= {letter.key for letter in letters}
-        parked = [event for event in ready if event.key in waiting]
-        ready = [event for event in ready if event.key not in waiting]
+        waiting = await self._waiting_keys(conn, [event.key for event in batch.taken])
+        ready, letters = self._accept(batch.taken, waiting)
 
         async def handle(conn: Connection, part: Sequence[Received]) -> list[Prepared]:
             # Prepared here, so that what is too large to be said is the event's refusal and not the batch's.
@@ -321,15 +323,7 @@ class BatchProcessor:
             DeadLetter(raw[event.stream, event.sequence], event.key, "raised", reason_of(error))
             for event, error in refused
         ]
-        letters += [
-            DeadLetter(
-                raw[event.stream, event.sequence],
-                event.key,
-                "parked",
-                "waits behind an earlier event of its key",
-            )
-            for event in (*parked, *behind)
-        ]
+        letters += [DeadLetter(raw[event.stream, event.sequence], event.key, "parked", BEHIND) for event in behind]
         letters += [DeadLetter(event, "", "foreign", event.trouble) for event in foreign]
         raised = await insert_dead_letters(conn, consumer.name, letters, self._secrets)
         prepared += self._store.prepare([self._raised(consumer.name, new_id, letter) for new_id, letter in raised])
@@ -339,7 +333,7 @@ class BatchProcessor:
             batch.duplicates,
             batch.holes,
             dead=len(raised),
-            parked=len(parked) + len(behind),
+            parked=sum(letter.state == "parked" for letter in letters),
             appended=len(prepared),
         )
         return outcome, batch.marks
@@ -359,23 +353,25 @@ class BatchProcessor:
         new = {(row["stream"], row["kafka_offset"]) for row in rows}
         return [event for event in foreign if (event.stream, event.offset) in new]
 
-    def _accept(self, batch: Sorted[RawEvent]) -> tuple[list[Received], list[DeadLetter]]:
+    def _accept(self, taken: Sequence[RawEvent], waiting: set[str]) -> tuple[list[Received], list[DeadLetter]]:
+        """Typed events; letters for what this version cannot take and for all that stands behind it or `waiting`."""
         ready: list[Received] = []
         letters: list[DeadLetter] = []
-        for event in batch.taken:
+        blocked = set(waiting)
+        for event in taken:
             assert event.envelope is not None
+            if event.key in blocked:
+                letters.append(DeadLetter(event, event.key, "parked", BEHIND))
+                continue
             try:
                 ready.append(
                     accept(
-                        event.envelope,
-                        event.header,
-                        topic=event.topic,
-                        partition=event.partition,
-                        offset=event.offset,
+                        event.envelope, event.header, topic=event.topic, partition=event.partition, offset=event.offset
                     )
                 )
             except Unacceptable as error:
-                letters.append(DeadLetter(event, event.envelope.key, "raised", reason_of(error)))
+                letters.append(DeadLetter(event, event.key, "raised", reason_of(error)))
+                blocked.add(event.key)
         return ready, letters
 
     def _read(self, record: KafkaRecord) -> RawEvent:
@@ -391,9 +387,7 @@ class BatchProcessor:
         except Undecodable as error:
             trouble = str(error)[:200]
         header = next((value for name, value in record.headers if name == personal.HEADER), None)
-        return RawEvent(
-            record.topic, record.partition, record.offset, record.key, record.value, envelope, header, trouble
-        )
+        return RawEvent(record.topic, record.partition, record.offset, record.value, envelope, header, trouble)
 
     async def _waiting_keys(self, conn: Connection, keys: list[str]) -> set[str]:
         return await blocked_keys(conn, [self.consumer.name], keys) if keys else set()

@@ -23,20 +23,15 @@ async def recover(db: Database, store: EventStore, read_tails: TailReader, read_
     State built from those events is not rebuilt here: the service's own tables must be restored or replayed first,
     which is why this is a command of an operator and not of the start.
     """
-    await db.open()
-    try:
-        async with db.transaction() as conn:
-            await store.load_partitions(conn)
-            await queries.take_recover_turn(conn)
-            lost = await lost_past(conn, read_tails)
-            for stream, tail in sorted(lost.items()):
-                if not await _take_back(conn, store, read_stream, stream, tail.sequence):
-                    return 1
-            await queries.unfence(conn)
-        log.info("recovered", streams=len(lost))
-        return 0
-    finally:
-        await db.close()
+    async with db.transaction() as conn:
+        await queries.take_recover_turn(conn)
+        lost = await lost_past(conn, read_tails)
+        for stream, tail in sorted(lost.items()):
+            if not await _take_back(conn, store, read_stream, stream, tail.sequence):
+                return 1
+        await queries.unfence(conn)
+    log.info("recovered", streams=len(lost))
+    return 0
 
 
 async def _take_back(conn: Connection, store: EventStore, read_stream: StreamReader, stream: str, tail: int) -> bool:

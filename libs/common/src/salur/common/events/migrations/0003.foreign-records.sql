@@ -8,9 +8,6 @@ CREATE TABLE foreign_record (
     PRIMARY KEY (consumer, stream, kafka_offset, content_hash)
 );
 
--- Grows with every republish, so that a window on its way cannot undo one at its end.
-ALTER TABLE relay ADD COLUMN republishes integer NOT NULL DEFAULT 0;
-
 -- An event is taken once by its stream and sequence; its offset says nothing after the topic was made anew.
 ALTER TABLE dead_letter DROP CONSTRAINT dead_letter_consumer_topic_partition_kafka_offset_key;
 CREATE UNIQUE INDEX dead_letter_event ON dead_letter (consumer, stream, sequence) WHERE sequence > 0;
