@@ -177,7 +177,6 @@ async def test_an_answer_too_large_to_be_said_is_the_fault_of_its_event_alone(
 @pytest.mark.parametrize(
     "trouble",
     [
-        MemoryError(),
         OSError(28, "No space left on device"),
         asyncpg.PostgresIOError("disk"),
         asyncpg.DiskFullError("full"),
@@ -187,7 +186,7 @@ async def test_an_answer_too_large_to_be_said_is_the_fault_of_its_event_alone(
 async def test_trouble_of_the_machine_is_never_an_events_fault(
     db: Database, registry_store: EventStore, keys: Secrets, trouble: Exception
 ) -> None:
-    """Out of memory or disk in a handler: the batch is rolled back whole and taken later, no letter is written."""
+    """Out of disk in a handler: the batch is rolled back whole and taken later, no letter is written."""
     await _append(db, registry_store, [household(f"h{n}") for n in range(3)])
     taken: list[str] = []
     left = [trouble]
