@@ -74,7 +74,7 @@ async def test_recover_brings_the_events_back_with_their_personal_values(
     assert [row["sequence"] for row in rows] == [1, 2, 3, 4]
     assert [row["id"].hex for row in rows[:3]] == [events[0].id, events[1].id, events[3].id], "the first of two wins"
     assert [row["body"] for row in rows[:3]] == [past.events[n][0].value for n in (0, 1, 3)]
-    assert published == 3
+    assert published == 0, "the relay sends them again: what lies before them may never have reached Kafka"
     headers = {
         row["sequence"]: open_with(keys.open(row["key"], KEY.encode()), row["sealed"], STREAM.encode())
         for row in sealed

@@ -107,13 +107,15 @@ class EventStore:
         events: list[EventRow],
         personal: list[PersonalRow],
     ) -> None:
-        """Put events that Kafka held back under the head of their stream; they count as published."""
+        """Put events that Kafka held back under the head of their stream.
+
+        `published` stays: what stands between it and them may never have reached Kafka, and a repeat harms nobody.
+        """
         head = events[-1][1]
         await queries.advance_streams(conn, names=[stream], heads=[head])
         await conn.copy_records_to_table("event", records=events, columns=_EVENT_COLUMNS)
         if personal:
             await self._insert_personal(conn, personal)
-        await queries.restore_published(conn, stream=stream, published=head)
 
     def _stream_of(self, draft: Draft) -> str:
         topic = draft.resolved_topic()

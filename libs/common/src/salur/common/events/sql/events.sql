@@ -68,9 +68,6 @@ UPDATE relay r SET published = g.published
 FROM unnest(:streams::text[], :republishes::int[], :published::bigint[]) AS g (stream, republishes, published)
 WHERE r.stream = g.stream AND r.republishes = g.republishes AND r.published < g.published;
 
--- name: restore_published!
-UPDATE relay SET published = greatest(published, :published::bigint) WHERE stream = :stream;
-
 -- name: republish_from!
 UPDATE relay SET published = least(published, greatest(:sequence::bigint - 1, 0)), republishes = republishes + 1
 WHERE stream = :stream;
