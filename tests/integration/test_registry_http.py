@@ -80,6 +80,22 @@ async def test_one_bad_command_spoils_no_other_of_its_transaction(registry: Regi
     assert (await counts(runtime))["salur.household.registered.v1"] == 50
 
 
+async def test_a_nul_in_any_text_is_the_callers_fault_and_spoils_no_other_command(registry: Registry) -> None:
+    _, _, client = registry
+    household_id = (await post(client, body(1))).json()["household_id"]
+    change = {"attributes": {"age": 1}}
+    mapping = {"name": "a\x00", "household": {"scheme": "kk", "column": "kk"}, "region": "region"}
+    answers = await asyncio.gather(
+        client.put("/households/%00", json=change),
+        client.get("/imports/%00"),
+        client.post("/cuts", json={"name": "2026\x00"}),
+        client.post("/imports", json={"name": "f", "sha256": "0" * 64, "size": 1, "mapping": mapping}),
+        client.put(f"/households/{household_id}", json=change),
+    )
+    assert [answer.status_code for answer in answers] == [422, 422, 422, 422, 200]
+    assert {answer.json()["who_must_act"] for answer in answers[:4]} == {"caller"}
+
+
 async def test_an_identifier_belongs_to_one_household(registry: Registry) -> None:
     _, _, client = registry
     assert (await post(client, body(1))).status_code == 201

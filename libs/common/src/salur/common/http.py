@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import asyncpg
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -121,6 +122,11 @@ async def _on_http_error(_request: Request, error: Exception) -> Response:
     return problem(error.status_code, str(error.detail), code, "caller")
 
 
+async def _on_unstorable(_request: Request, _error: Exception) -> Response:
+    """Every text may come from a caller; PostgreSQL is the one place that all of them pass."""
+    return problem(422, "a text holds a NUL character: send it without", "invalid-request", "caller")
+
+
 async def _on_transient(_request: Request, error: Exception) -> Response:
     end_if_out_of_memory(error)
     log.warning("unavailable", error=describe(error))
@@ -179,6 +185,8 @@ def make_app(title: str, description: str, verifier: Verifier) -> FastAPI:
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(SalurError, _on_salur_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
+    for unstorable in (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError):
+        app.add_exception_handler(unstorable, _on_unstorable)
     for transient in TRANSIENT:
         app.add_exception_handler(transient, _on_transient)
     app.add_exception_handler(Exception, _on_fault)

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict
 
 from salur.common.contracts.base import Code, Id, Name
 from salur.common.http import Caller, permit
@@ -16,7 +16,6 @@ from salur.eligibility.usecases.programmes import Rules, publish
 PAGE_MAX = 1_000
 After = Annotated[str, Query(max_length=32)]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
-PathId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{30,32}$")]
 
 
 class CycleBody(BaseModel):
@@ -84,7 +83,7 @@ def _decision_routes(router: APIRouter, runtime: Runtime, rules: Rules) -> None:
 
     @router.get("/decisions/{programme_id}/{household_id}", tags=["decisions"])
     async def decision(
-        programme_id: Code, household_id: PathId, caller: Annotated[Caller, permit("decision:read")]
+        programme_id: Code, household_id: Id, caller: Annotated[Caller, permit("decision:read")]
     ) -> dict[str, Any]:
         """Why: each criterion with text, legal basis, values and outcome; what is due, what is not, and why."""
         async with runtime.db.connection() as conn:
@@ -102,7 +101,7 @@ def _cycle_routes(router: APIRouter, runtime: Runtime) -> None:
         return answer
 
     @router.get("/cycles/{cycle_id}", tags=["cycles"])
-    async def read_cycle(cycle_id: PathId, _caller: Annotated[Caller, permit("cycle:read")]) -> dict[str, Any]:
+    async def read_cycle(cycle_id: Id, _caller: Annotated[Caller, permit("cycle:read")]) -> dict[str, Any]:
         """A cycle and what it has granted so far."""
         async with runtime.db.connection() as conn:
             return await views.cycle_view(conn, cycle_id)

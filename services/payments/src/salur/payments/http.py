@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field
 
 from salur.common.asyncapi import partner_text
 from salur.common.contracts.base import AmountMinor, Code, Currency, Id, Name, Sha256
@@ -14,7 +14,6 @@ from salur.payments.usecases import checks, funds, lists, views
 from salur.payments.usecases.checks import ListCommand
 
 PAGE_MAX = 1_000
-PathId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{30,32}$")]
 After = Annotated[str, Query(max_length=64)]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 
@@ -98,7 +97,7 @@ def _list_commands(router: APIRouter, runtime: Runtime) -> None:
 
     @router.post("/lists/{list_id}/submit", tags=["lists"])
     async def submit_list(
-        list_id: PathId, caller: Annotated[Caller, permit("list:submit", central=True)]
+        list_id: Id, caller: Annotated[Caller, permit("list:submit", central=True)]
     ) -> dict[str, Any]:
         """Reserve the funds in rank order and ask for approval."""
         async with runtime.unit_of_work() as unit:
@@ -108,7 +107,7 @@ def _list_commands(router: APIRouter, runtime: Runtime) -> None:
 
     @router.post("/lists/{list_id}/approve", tags=["lists"])
     async def approve_list(
-        list_id: PathId, body: ApproveBody, caller: Annotated[Caller, permit("list:approve", central=True)]
+        list_id: Id, body: ApproveBody, caller: Annotated[Caller, permit("list:approve", central=True)]
     ) -> dict[str, Any]:
         """Approve exactly what the content hash covers. Who built or submitted the list cannot."""
         async with runtime.unit_of_work() as unit:
@@ -118,7 +117,7 @@ def _list_commands(router: APIRouter, runtime: Runtime) -> None:
 
     @router.post("/lists/{list_id}/refuse", tags=["lists"])
     async def refuse_list(
-        list_id: PathId, body: RefuseBody, caller: Annotated[Caller, permit("list:approve", central=True)]
+        list_id: Id, body: RefuseBody, caller: Annotated[Caller, permit("list:approve", central=True)]
     ) -> dict[str, Any]:
         """Refuse a submitted list; its funds are free again."""
         async with runtime.unit_of_work() as unit:
@@ -141,14 +140,14 @@ def _views(router: APIRouter, runtime: Runtime) -> None:
             return await views.lists_page(conn, after, limit)
 
     @router.get("/lists/{list_id}", tags=["lists"])
-    async def payment_list(list_id: PathId, _caller: Annotated[Caller, permit("list:read")]) -> dict[str, Any]:
+    async def payment_list(list_id: Id, _caller: Annotated[Caller, permit("list:read")]) -> dict[str, Any]:
         """A list and the states of its payments."""
         async with runtime.db.transaction() as conn:
             return await views.list_view(conn, list_id)
 
     @router.get("/lists/{list_id}/payments", tags=["payments"])
     async def payments_of_list(
-        list_id: PathId,
+        list_id: Id,
         caller: Annotated[Caller, permit("payment:read")],
         state: Code | None = None,
         after: After = "",
@@ -159,7 +158,7 @@ def _views(router: APIRouter, runtime: Runtime) -> None:
             return await views.payments_page(conn, caller, list_id, state, after, limit)
 
     @router.get("/payments/{payment_id}", tags=["payments"])
-    async def payment(payment_id: PathId, caller: Annotated[Caller, permit("payment:read")]) -> dict[str, Any]:
+    async def payment(payment_id: Id, caller: Annotated[Caller, permit("payment:read")]) -> dict[str, Any]:
         """One payment: its state, why, and who must act."""
         async with runtime.db.transaction() as conn:
             return await views.payment_view(conn, caller, payment_id)

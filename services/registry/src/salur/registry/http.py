@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
 
+from salur.common.contracts.base import Id
 from salur.common.database import Connection
 from salur.common.errors import Forbidden
 from salur.common.events import Draft
@@ -47,7 +48,7 @@ def _register(router: APIRouter, runtime: Runtime) -> None:
 
 def _read(router: APIRouter, runtime: Runtime) -> None:
     @router.get("/households/{household_id}", tags=["households"])
-    async def read_household(household_id: str, caller: Annotated[Caller, permit("household:read")]) -> dict[str, Any]:
+    async def read_household(household_id: Id, caller: Annotated[Caller, permit("household:read")]) -> dict[str, Any]:
         """A household with its members and the standing of its account; never an identifier or account number."""
         async with runtime.db.connection() as conn:
             row = await queries.household(conn, id=household_id)
@@ -100,7 +101,7 @@ def _change(router: APIRouter, runtime: Runtime) -> None:
 
     @router.put("/households/{household_id}", tags=["households"])
     async def put_household(
-        household_id: str, body: ChangeBody, caller: Annotated[Caller, permit("household:change")]
+        household_id: Id, body: ChangeBody, caller: Annotated[Caller, permit("household:change")]
     ) -> dict[str, Any]:
         """Change region, attributes or members: a new version. No difference, no new version."""
         members = None if body.members is None else tuple(member.to_domain() for member in body.members)
@@ -113,7 +114,7 @@ def _change(router: APIRouter, runtime: Runtime) -> None:
 
     @router.put("/households/{household_id}/payee", tags=["households"])
     async def put_payee(
-        household_id: str, body: PayeeBody, caller: Annotated[Caller, permit("household:change")]
+        household_id: Id, body: PayeeBody, caller: Annotated[Caller, permit("household:change")]
     ) -> dict[str, Any]:
         """Set the payee account: a new version of it. The same account and holder again changes nothing."""
         command = NewPayee(household_id, body.to_domain(), caller.actor, caller.request_id, caller.regions)

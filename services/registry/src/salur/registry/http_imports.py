@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
+from salur.common.contracts.base import Id
 from salur.common.errors import Invalid, NotFound
 from salur.common.http import Caller, permit
 from salur.common.service import Runtime
@@ -49,7 +50,7 @@ def _send(router: APIRouter, runtime: Runtime) -> None:
 
     @router.put("/imports/{import_id}/content", status_code=202, tags=["imports"], max_body_size=MAX_IMPORT_SIZE)
     async def content(
-        import_id: str, request: Request, caller: Annotated[Caller, permit("import:run")]
+        import_id: Id, request: Request, caller: Annotated[Caller, permit("import:run")]
     ) -> dict[str, str]:
         """Send the file. It rests durably before this answers; its rows are taken in the background."""
         job = await _job(runtime, import_id, caller)
@@ -78,20 +79,20 @@ def _send(router: APIRouter, runtime: Runtime) -> None:
 
 def _watch(router: APIRouter, runtime: Runtime) -> None:
     @router.get("/imports/{import_id}", tags=["imports"])
-    async def status(import_id: str, caller: Annotated[Caller, permit("import:read")]) -> dict[str, Any]:
+    async def status(import_id: Id, caller: Annotated[Caller, permit("import:read")]) -> dict[str, Any]:
         """How far an import is. `rows` are the lines taken so far, refused ones included."""
         job = await _job(runtime, import_id, caller)
         names = ("import_id", "name", "state", "reason", "households", "refused_rows", "warnings")
         return {**{name: job[name] for name in names}, "rows": job["next_row"] - FIRST_ROW}
 
     @router.get("/imports/{import_id}/report", tags=["imports"])
-    async def report(import_id: str, caller: Annotated[Caller, permit("import:read")]) -> StreamingResponse:
+    async def report(import_id: Id, caller: Annotated[Caller, permit("import:read")]) -> StreamingResponse:
         """Every refused or doubtful row: file, row, column, severity, reason. Never a value of the row."""
         job = await _job(runtime, import_id, caller)
         return StreamingResponse(_report(runtime, import_id, job["name"]), media_type="text/csv")
 
 
-async def _job(runtime: Runtime, import_id: str, caller: Caller) -> Any:
+async def _job(runtime: Runtime, import_id: Id, caller: Caller) -> Any:
     async with runtime.db.connection() as conn:
         job = await queries.import_by_id(conn, import_id=import_id)
     # Who sees a part of the country only sees their own files: a report may speak of any region.
