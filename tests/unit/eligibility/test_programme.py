@@ -102,6 +102,7 @@ def test_an_amount_is_a_whole_number_of_minor_units(unit: str, reason: str) -> N
         ("- a list", "line 1, document:"),
         ("id: [", "is not YAML"),
         ("id: a\x01b", "a character that YAML does not allow"),
+        (programme().replace("legal: none", 'legal: "a\\0b"', 1), "a text holds a NUL character"),
         ("[" * 5_000, "nested too deeply"),
         (programme().replace("id: test", "id: Test Programme"), "line 1, id:"),
         (programme().replace("currency: IDR\n", ""), "currency: Field required"),

@@ -65,11 +65,15 @@ class _Reader:
         return self._scalar(node)
 
     def _scalar(self, node: yaml.Node) -> Any:
+        line = node.start_mark.line + 1
         try:
-            return self._loader.construct_object(node)
+            value = self._loader.construct_object(node)
         except ValueError as error:
-            line = node.start_mark.line + 1
             raise DocumentInvalid(f"line {line}: a value that cannot be read ({type(error).__name__})") from None
+        # An escape may write it. Text with it passes every other check and then fails in the database for ever.
+        if isinstance(value, str) and "\x00" in value:
+            raise DocumentInvalid(f"line {line}: a text holds a NUL character: write it without")
+        return value
 
     def _key(self, node: yaml.Node) -> str:
         name = self._scalar(node) if isinstance(node, yaml.ScalarNode) else None
