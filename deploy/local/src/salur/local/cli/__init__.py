@@ -1,5 +1,7 @@
 """The command line `salur`."""
 
+import sys
+
 import typer
 
 from salur.local.cli import (
@@ -41,3 +43,15 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(programme.app, name="programme")
 app.add_typer(cycle.app, name="cycle")
 app.add_typer(payments.app, name="payments")
+
+
+def main() -> None:
+    """The program `salur`: what the file system refuses is told in a sentence, like every other refusal."""
+    try:
+        app()
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        typer.secho(
+            f"{where}{error.strerror or type(error).__name__}: check the path and your rights", fg="red", err=True
+        )
+        sys.exit(1)
