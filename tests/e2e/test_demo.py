@@ -132,6 +132,27 @@ def test_nothing_of_a_run_is_left_running(demo: tuple[Path, dict[str, Any]]) -> 
     assert not [command for command in commands if folder in command]
 
 
+def test_a_file_that_owes_nobody_anything_ends_in_a_sentence(tmp_path: Path) -> None:
+    """A header, a row that cannot be read, and a family too rich: registered, reported, and nothing to pay."""
+    with FILE.open(encoding="utf-8") as rows:
+        header, first = next(rows), next(rows)
+    fields = first.split(",")
+    fields[header.split(",").index("poverty_index")] = "9999"
+    file, state = tmp_path / "rich.csv", Path(tempfile.mkdtemp(prefix="salur-test-")) / "run"
+    file.write_bytes(header.encode() + ",".join(fields).encode() + b"\xff\n")
+    try:
+        done = salur("demo", "--data", str(file), "--state-dir", str(state), "--cache-dir", str(CACHE))
+        assert done.returncode == 1
+        said = " ".join(done.stderr.split())
+        assert "rich.csv gives 1 households" in said
+        assert "owes none of them anything" in said
+        assert "1 rows were refused" in said
+        assert "Traceback" not in done.stderr
+        assert "not UTF-8" in (state / "import-report.csv").read_text(encoding="utf-8")
+    finally:
+        shutil.rmtree(state.parent, ignore_errors=True)
+
+
 def test_a_folder_with_other_files_is_never_emptied(tmp_path: Path, families: tuple[Path, Any]) -> None:
     precious = tmp_path / "thesis.txt"
     precious.write_text("years of work", encoding="utf-8")

@@ -51,6 +51,10 @@ class Result:
         return all(promise.kept for promise in self.promises)
 
 
+class NothingDue(RuntimeError):
+    """There is nothing to pay, so nothing a run could prove."""
+
+
 class FolderInUse(RuntimeError):
     """The state folder holds other things than a run's: choose another one."""
 
@@ -66,7 +70,10 @@ def new_platform(inputs: Inputs, options: Options | None = None) -> Platform:
 
 
 def run(platform: Platform, inputs: Inputs, watch: Watch) -> Result:
-    """Every stage on a started platform. Raises CallFailed, TimedOut; broken promises are in the result."""
+    """Every stage on a started platform; broken promises are in the result.
+
+    Raises CallFailed, FileUnusable, NothingDue, TimedOut.
+    """
     pipeline = Pipeline(platform, watch=watch)
     began = time.monotonic()
     if inputs.rules_first:
@@ -75,9 +82,15 @@ def run(platform: Platform, inputs: Inputs, watch: Watch) -> Result:
     else:
         status = pipeline.register(inputs.data, inputs.mapping)
         programme_id = pipeline.publish(inputs.programme)
+    import_report = save_import_report(pipeline, status)
     cut = pipeline.cut(f"{inputs.cycle_name} intake")
     progress = pipeline.decided(programme_id, cut["households"])
     cycle = pipeline.cycle(programme_id, inputs.cycle_name, cut["cut_id"])
+    if cycle["entitlements"] == 0:
+        raise NothingDue(
+            f"{inputs.data} gives {cut['households']} households, and {inputs.programme} owes none of them anything: "
+            f"check the file and the rules ({status['refused_rows']} rows were refused, see {import_report})"
+        )
     pipeline.fund(FUND, cycle["amount_minor"], cycle["currency"])
     built = pipeline.list(cycle["cycle_id"], FUND)
     pipeline.submit(built["list_id"])
@@ -86,7 +99,6 @@ def run(platform: Platform, inputs: Inputs, watch: Watch) -> Result:
     size = pipeline.close_log()
     seconds = time.monotonic() - began
     verified = verify(pipeline)
-    import_report = save_import_report(pipeline, status)
     compared = compare(pipeline, inputs, programme_id, import_report)
     report = {
         "data": inputs.data.name,
