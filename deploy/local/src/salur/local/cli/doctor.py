@@ -88,14 +88,21 @@ def _folder() -> Finding:
 
 
 def _leftovers() -> Finding:
-    """Processes of a platform started in this folder whose supervisor is gone, or that still runs."""
+    """Processes of a platform started in this folder whose supervisor is gone, or that still runs.
+
+    PostgreSQL's own children show their folder only as the one they work in.
+    """
     var = str(Path("var").absolute())
     found = [
         process.pid
-        for process in psutil.process_iter(["cmdline"])
-        if any(argument.startswith(var) for argument in process.info["cmdline"] or ())
+        for process in psutil.process_iter(["cmdline", "cwd"])
+        if any(place.startswith(f"{var}/") for place in (*(process.info["cmdline"] or ()), process.info["cwd"] or ""))
     ]
-    detail = "none" if not found else f"processes {', '.join(map(str, found))} use {var}: stop that run with Ctrl-C"
+    detail = (
+        "none"
+        if not found
+        else f"processes {', '.join(map(str, found))} use {var}: stop that run with Ctrl-C, or end them"
+    )
     return "no earlier run is left", not found, detail
 
 
