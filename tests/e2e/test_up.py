@@ -1,5 +1,6 @@
 """`salur up` as a person runs it: every address it prints answers, and Ctrl-C ends everything."""
 
+import json
 import re
 import shutil
 import signal
@@ -20,13 +21,28 @@ CACHE = ROOT / "var" / "cache" / "kafka"
 STOP_TIMEOUT_S = 60
 
 
+SALUR = [sys.executable, "-c", "from salur.local.cli import app; app()"]
+
+
 @pytest.fixture(scope="module")
-def printed() -> Iterator[str]:
+def folder() -> Iterator[Path]:
+    """A folder that other users may reach, unlike pytest's own."""
+    path = Path(tempfile.mkdtemp(prefix="salur-test-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def salur(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command on the running platform."""
+    command = [*SALUR, *arguments, "--state-dir", str(folder / "run")]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture(scope="module")
+def printed(folder: Path) -> Iterator[str]:
     """What `salur up` printed until it was ready; it runs until the module's end."""
-    folder = Path(tempfile.mkdtemp(prefix="salur-test-"))
-    command = [sys.executable, "-c", "from salur.local.cli import app; app()", "up", "--quiet"]
     process = subprocess.Popen(
-        [*command, "--state-dir", str(folder / "run"), "--cache-dir", str(CACHE)],
+        [*SALUR, "up", "--quiet", "--state-dir", str(folder / "run"), "--cache-dir", str(CACHE)],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     assert process.stdout is not None
@@ -46,7 +62,6 @@ def printed() -> Iterator[str]:
         process.kill()
         process.stdout.close()
         process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def addresses(said: str) -> dict[str, str]:
@@ -75,3 +90,29 @@ def test_it_prints_every_asyncapi_document_and_each_is_the_committed_one(printed
 def test_it_prints_the_engines_the_logs_and_how_to_get_a_token(printed: str) -> None:
     for word in ("Kafka", "PostgreSQL", "logs", "salur token --role registrar"):
         assert word in printed
+
+
+def test_operations_see_what_waits_and_their_commands_reach_each_services_database(
+    printed: str, folder: Path, tmp_path: Path
+) -> None:
+    seen = salur(folder, "status", "--json")
+    assert seen.returncode == 0, seen.stdout + seen.stderr
+    status = json.loads(seen.stdout)
+    assert {row["service"]: row["trouble"] for row in status["services"]} == dict.fromkeys(SERVICES, "")
+    assert status["log"]["gaps"] == 0
+    assert "takes work" in salur(folder, "status").stdout
+    assert json.loads(salur(folder, "dead-letters", "list").stdout) == []
+    assert salur(folder, "dead-letters", "replay", "registry", "0" * 32, "--reason", "drill").returncode == 1
+    for service in SERVICES:
+        recovered = salur(folder, "service", "recover", service)
+        assert recovered.returncode == 0, recovered.stderr
+        stream = f"{service}.activity/0"
+        assert salur(folder, "service", "republish", service, "--stream", stream, "--from", "1").returncode == 0
+    assert salur(tmp_path, "status").returncode == 1, "nothing runs there"
+    assert salur(tmp_path, "service", "recover", "registry").returncode == 1
+
+
+def test_the_files_with_passwords_are_their_owners_alone(printed: str, folder: Path) -> None:
+    files = list((folder / "run" / "secrets").iterdir())
+    assert {f"{service}.env.json" for service in SERVICES} <= {file.name for file in files}
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}

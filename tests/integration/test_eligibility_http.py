@@ -165,3 +165,26 @@ async def test_decisions_are_paged_and_narrowed_to_the_callers_regions(
     hidden = await api.get(f"/decisions/progresa/{derived_id('d')}", headers=narrowed)
     absent = await api.get(f"/decisions/progresa/{derived_id('nobody')}", headers=narrowed)
     assert (hidden.status_code, hidden.json()) == (404, absent.json())
+
+
+async def test_a_dead_letter_is_found_refused_again_while_its_cause_stands_and_replayed_when_it_is_mended(
+    api: httpx.AsyncClient, office: Office, tmp_path: Path
+) -> None:
+    operator = _as(tmp_path, "operator")
+    refuse = "ALTER TABLE household ADD CONSTRAINT drill CHECK (region <> '99') NOT VALID"
+    await office.rows(refuse)
+    await office.take(household("a"), household("b", region="99"))
+    (letter,) = (await api.get("/dead-letters", headers=operator)).json()["dead_letters"]
+    assert (letter["state"], letter["reason"]) == ("raised", "CheckViolationError on drill")
+    replay, body = f"/dead-letters/{letter['id']}/replay", {"reason": "the region is known now"}
+    again = await api.post(replay, json=body, headers=operator)
+    assert (again.status_code, again.json()["code"]) == (409, "refused-again")
+    assert "CheckViolationError on drill" in again.json()["detail"]
+    marks = (await api.get("/marks", headers=operator)).json()["marks"]
+    assert sum(mark["sequence"] for mark in marks) == 2, "a dead letter moves the mark"
+    await office.rows("ALTER TABLE household DROP CONSTRAINT drill")
+    assert (await api.post(replay, json=body, headers=operator)).json() == {"replayed": 1}
+    closed = await api.post(replay, json=body, headers=operator)
+    assert (closed.status_code, closed.json()["code"]) == (409, "dead-letter-closed")
+    (replayed,) = await office.events("salur.dead-letter.replayed.v1")
+    assert (replayed["actor"], replayed["data"]["reason"]) == ("person:ani", "the region is known now")

@@ -34,6 +34,11 @@ class Client:
         headers = {"authorization": f"Bearer {mint(state_dir / 'issuer', sub, roles)}"}
         self._http = httpx.Client(timeout=TIMEOUT_S, headers=headers)
 
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The services of the platform."""
+        return tuple(self._urls)
+
     def close(self) -> None:
         """Give its connections back."""
         self._http.close()

@@ -29,6 +29,12 @@ MIGRATE_TIMEOUT_S = 90.0
 POLL_S = 0.1
 
 
+def environment_file(state_dir: Path, service: str) -> Path:
+    """Where a running platform keeps the environment of a service, for commands on its database; only the owner may
+    read it."""
+    return state_dir / "secrets" / f"{service}.env.json"
+
+
 def declared_topics(banks: Sequence[str]) -> list[Topic]:
     """Every topic of an installation with these banks."""
     return [*ALL_TOPICS, CHECKPOINTS_TOPIC, *(topic for bank in banks for topic in bank_topics(bank))]
@@ -331,6 +337,11 @@ class Platform:
         urls = {name: self.url(name) for name in self.options.services}
         document = {"urls": urls, "kafka": self.kafka.bootstrap, "audit_log_dir": str(self.audit_log_dir)}
         (self.state_dir / "endpoints.json").write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+        for service in self.options.services:
+            file = environment_file(self.state_dir, service)
+            file.unlink(missing_ok=True)
+            file.touch(mode=0o600)
+            file.write_bytes(orjson.dumps(self.service_env(service)))
 
 
 @contextmanager

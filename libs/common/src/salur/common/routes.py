@@ -9,8 +9,9 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 
-from salur.common.errors import Unavailable
-from salur.common.events.consumer import Handler
+from salur.common.database import TRANSIENT
+from salur.common.errors import Conflict, SalurError, Unavailable
+from salur.common.events.consumer import Handler, reason_of
 from salur.common.events.deadletters import replay_key
 from salur.common.events.seals import seal_streams
 from salur.common.events.stream import queries
@@ -69,6 +70,13 @@ def common_routes(runtime: "Runtime", handlers: Mapping[str, Handler], is_ready:
             rows = await queries.stream_heads(conn)
         return {"streams": [dict(row) for row in rows], "events": sum(row["head"] for row in rows)}
 
+    @router.get("/marks", tags=["streams"])
+    async def marks(_caller: Annotated[Caller, permit("streams:read")]) -> dict[str, Any]:
+        """How far each consumer of this service has taken each stream; outside topics count by offset alone."""
+        async with runtime.db.connection() as conn:
+            rows = await queries.all_marks(conn)
+        return {"marks": [dict(row) for row in rows]}
+
     @router.post("/streams/seal", tags=["streams"])
     async def seal(_caller: Annotated[Caller, permit("streams:seal")]) -> dict[str, int]:
         """Seal what grew since the last seal, now instead of within ten seconds."""
@@ -91,15 +99,23 @@ def common_routes(runtime: "Runtime", handlers: Mapping[str, Handler], is_ready:
         letter_id: uuid.UUID, body: ReplayRequest, caller: Annotated[Caller, permit("dead-letter:replay")]
     ) -> dict[str, int]:
         """Run the handler again over the letter's whole key, in sequence. All of it goes through, or nothing."""
-        count = await replay_key(
-            runtime.db,
-            runtime.store,
-            runtime.secrets,
-            dict(handlers),
-            letter_id,
-            actor=caller.actor,
-            reason=body.reason,
-        )
+        try:
+            count = await replay_key(
+                runtime.db,
+                runtime.store,
+                runtime.secrets,
+                dict(handlers),
+                letter_id,
+                actor=caller.actor,
+                reason=body.reason,
+            )
+        except (SalurError, *TRANSIENT):
+            raise
+        except Exception as error:
+            raise Conflict(
+                f"the key is refused again ({reason_of(error)}) and nothing was changed: mend the cause, then replay",
+                code="refused-again",
+            ) from error
         return {"replayed": count}
 
     return router

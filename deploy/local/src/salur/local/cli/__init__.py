@@ -12,6 +12,7 @@ from salur.local.cli import (
     doctor,
     importing,
     installation,
+    operations,
     payments,
     population,
     programme,
@@ -27,6 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("up")(up.up)
+app.command("status")(operations.status)
 app.command("token")(up.token)
 app.command("demo")(demo.demo)
 app.command("population")(population.population)
@@ -55,3 +57,5 @@ def main() -> None:
             f"{where}{error.strerror or type(error).__name__}: check the path and your rights", fg="red", err=True
         )
         sys.exit(1)
+app.add_typer(operations.letters_app, name="dead-letters")
+app.add_typer(operations.service_app, name="service")

@@ -82,6 +82,24 @@ def show(list_id: ListId, state_dir: StateDir = STATE) -> None:
     print_json(_operator(state_dir, MAKER, "GET", f"/lists/{list_id}"))
 
 
+@app.command("find")
+def find(
+    list_id: ListId,
+    state: Annotated[str, typer.Option(help="instructed, unknown, settled, rejected or returned.")] = "unknown",
+    after: Annotated[str, typer.Option(help="The next page: the last payment_id seen.")] = "",
+    state_dir: StateDir = STATE,
+) -> None:
+    """The payments of a list that are in one state."""
+    params = {"state": state, "after": after}
+    print_json(_operator(state_dir, MAKER, "GET", f"/lists/{list_id}/payments", params=params))
+
+
+@app.command("suspense")
+def suspense(state_dir: StateDir = STATE) -> None:
+    """Banks' answers that contradict what we know; they changed no payment and wait for a person."""
+    print_json(_operator(state_dir, MAKER, "GET", "/suspense"))
+
+
 @app.command("why")
 def why(payment_id: Annotated[str, typer.Argument(help="Id of the payment.")], state_dir: StateDir = STATE) -> None:
     """One payment: its state, why it is there, and who must act."""

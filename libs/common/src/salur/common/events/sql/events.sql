@@ -84,6 +84,9 @@ INSERT INTO mark (consumer, stream) SELECT :consumer, s FROM unnest(:streams::te
 -- name: read_marks
 SELECT stream, sequence, kafka_offset FROM mark WHERE consumer = :consumer AND stream = ANY(:streams::text[]);
 
+-- name: all_marks
+SELECT consumer, stream, sequence, kafka_offset FROM mark ORDER BY consumer, stream;
+
 -- name: lock_marks
 SELECT stream, sequence, kafka_offset FROM mark
 WHERE consumer = :consumer AND stream = ANY(:streams::text[]) ORDER BY stream FOR UPDATE;
