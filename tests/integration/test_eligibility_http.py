@@ -178,7 +178,7 @@ async def test_a_dead_letter_is_found_refused_again_while_its_cause_stands_and_r
     assert (letter["state"], letter["reason"]) == ("raised", "CheckViolationError on drill")
     replay, body = f"/dead-letters/{letter['id']}/replay", {"reason": "the region is known now"}
     again = await api.post(replay, json=body, headers=operator)
-    assert (again.status_code, again.json()["code"]) == (409, "refused-again")
+    assert (again.status_code, again.json()["code"]) == (409, "still-refused")
     assert "CheckViolationError on drill" in again.json()["detail"]
     marks = (await api.get("/marks", headers=operator)).json()["marks"]
     assert sum(mark["sequence"] for mark in marks) == 2, "a dead letter moves the mark"

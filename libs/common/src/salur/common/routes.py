@@ -9,9 +9,8 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 
-from salur.common.database import TRANSIENT
-from salur.common.errors import Conflict, SalurError, Unavailable
-from salur.common.events.consumer import Handler, reason_of
+from salur.common.errors import Unavailable
+from salur.common.events.consumer import Handler
 from salur.common.events.deadletters import replay_key
 from salur.common.events.seals import seal_streams
 from salur.common.events.stream import queries
@@ -99,23 +98,15 @@ def common_routes(runtime: "Runtime", handlers: Mapping[str, Handler], is_ready:
         letter_id: uuid.UUID, body: ReplayRequest, caller: Annotated[Caller, permit("dead-letter:replay")]
     ) -> dict[str, int]:
         """Run the handler again over the letter's whole key, in sequence. All of it goes through, or nothing."""
-        try:
-            count = await replay_key(
-                runtime.db,
-                runtime.store,
-                runtime.secrets,
-                dict(handlers),
-                letter_id,
-                actor=caller.actor,
-                reason=body.reason,
-            )
-        except (SalurError, *TRANSIENT):
-            raise
-        except Exception as error:
-            raise Conflict(
-                f"the key is refused again ({reason_of(error)}) and nothing was changed: mend the cause, then replay",
-                code="refused-again",
-            ) from error
+        count = await replay_key(
+            runtime.db,
+            runtime.store,
+            runtime.secrets,
+            dict(handlers),
+            letter_id,
+            actor=caller.actor,
+            reason=body.reason,
+        )
         return {"replayed": count}
 
     return router

@@ -57,5 +57,7 @@ def main() -> None:
             f"{where}{error.strerror or type(error).__name__}: check the path and your rights", fg="red", err=True
         )
         sys.exit(1)
+
+
 app.add_typer(operations.letters_app, name="dead-letters")
 app.add_typer(operations.service_app, name="service")
