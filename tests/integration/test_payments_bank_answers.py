@@ -12,7 +12,7 @@ from salur.common.events import OutsideRecord
 from salur.common.secrets import Secrets
 from salur.payments.usecases import settle
 from support.facts import Record
-from support.payments import AMOUNT_MINOR, House, answer, bank_of, instruction
+from support.payments import AMOUNT_MINOR, MIGRATIONS, House, answer, bank_of, instruction
 
 pytestmark = pytest.mark.integration
 
@@ -35,6 +35,9 @@ LIES: dict[str, tuple[str, tuple[str, bytes | None]]] = {
     "another amount": ("other-amount", answer(0, amount_minor=AMOUNT_MINOR + 1)),
     "another currency": ("other-currency", answer(0, currency="IDR")),
     "an instruction of another bank": ("wrong-bank", answer(0, bank="bank-b")),
+    "a credit to another account": ("other-account", answer(0, account_commitment="sha256:" + "0" * 64)),
+    "a credit that names no account": ("account-unnamed", answer(0, account_commitment=None)),
+    "a refusal of another account": ("other-account", answer(0, "RJCT", account_commitment="sha256:" + "0" * 64)),
     "in the name of another bank": ("misaddressed", answer(0, source="bank-b")),
     "a tombstone": ("tombstone", (bank_of(0), None)),
     "no JSON": ("undecodable", (bank_of(0), b"\xff\x00 not json")),
@@ -72,7 +75,7 @@ async def test_a_lie_goes_to_suspense_and_its_neighbours_go_on(house: House, cas
 
 
 async def test_the_bytes_of_a_suspended_answer_are_kept_sealed(house: House, keys: Secrets) -> None:
-    bank, value = answer(0, amount_minor=1)
+    bank, value = answer(0, amount_minor=1, account_commitment=None)
     await house.answers([(bank, value)])
     async with house.db.connection() as conn:
         row = await conn.fetchrow("SELECT * FROM suspense")
@@ -167,7 +170,8 @@ async def test_a_return_whose_payment_was_rejected_is_suspended(house: House, to
 
 async def test_redelivered_records_and_two_consumers_at_once_apply_once(house: House) -> None:
     """The same records from two zombies at the same time: the mark lets one through."""
-    records: list[Any] = [Record(results_topic("bank-a").name, 0, offset, answer(offset * 2)[1]) for offset in range(2)]
+    values = await house.named([answer(0), answer(2)])
+    records: list[Any] = [Record(results_topic(bank).name, 0, n, value) for n, (bank, value) in enumerate(values)]
     await asyncio.gather(*(house.processor.process(records) for _ in range(4)))
     assert len(await house.events("salur.payment.settled.v1")) == 2
     assert (await house.check_books())["settled_minor"] == 2 * AMOUNT_MINOR
@@ -176,18 +180,35 @@ async def test_redelivered_records_and_two_consumers_at_once_apply_once(house: H
 async def test_a_batch_of_answers_takes_a_handful_of_statements(db: Database, database_url: str, keys: Secrets) -> None:
     house = await House.build(db, database_url, keys)
     await house.instructed(400)
+    values = await house.named([answer(number) for number in range(400)])
     statements: list[str] = []
     async with db.connection() as conn:
         raw = conn._con  # type: ignore[union-attr]
         raw.add_query_logger(lambda record: statements.append(record.query))
         transaction = conn.transaction()
         await transaction.start()
-        records = [OutsideRecord(f"banks.results.{bank}", 0, n, None, value, 0) for n, (bank, value) in _many(400)]
+        records = [OutsideRecord(results_topic(bank).name, 0, n, None, v, 0) for n, (bank, v) in enumerate(values)]
         drafts = await settle.take_results(conn, records, keys)
         await transaction.rollback()
     assert len(drafts) == 400
     assert len(statements) <= 12, statements
 
 
-def _many(count: int) -> list[tuple[int, tuple[str, bytes]]]:
-    return [(number, answer(number)) for number in range(count)]
+async def test_the_right_account_said_to_an_inquiry_pays_after_a_wrong_one(house: House) -> None:
+    """A credit that names another account leaves its payment open; the bank is asked, and a right answer settles it."""
+    await house.answers([answer(0, account_commitment="sha256:" + "0" * 64)])
+    assert (await house.states())[instruction(0)] == "instructed"
+    await house.answers([answer(0, message="mended", inquiry=1)])
+    assert (await house.states())[instruction(0)] == "settled"
+    assert (await house.check_books())["settled_minor"] == AMOUNT_MINOR
+
+
+async def test_what_was_instructed_before_accounts_were_kept_is_compared_too(house: House) -> None:
+    """The migration takes the account from the instruction's event."""
+    statements = (MIGRATIONS / "0003.account-named.sql").read_text()
+    async with house.db.transaction() as conn:
+        kept = await conn.fetch("SELECT instruction_id, account_commitment FROM payment ORDER BY 1")
+        await conn.execute("ALTER TABLE payment DROP COLUMN account_commitment")
+        await conn.execute(statements)
+        assert await conn.fetch("SELECT instruction_id, account_commitment FROM payment ORDER BY 1") == kept
+    assert len({row["account_commitment"] for row in kept}) == 4

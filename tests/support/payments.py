@@ -1,5 +1,6 @@
 """Payments on a real database: inputs, lists, instructions and banks' answers, as the service takes them."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,6 +31,8 @@ PATIENCE = Patience(60, 3600, 60, 600)
 IMPATIENT = Patience(0, 3600, 0, 0)
 CYCLE, CUT, FUND = derived_id("cycle"), derived_id("cut"), "central"
 CURRENCY = "MXN"
+AS_INSTRUCTED = "sha256:the account its instruction names"
+"""In an answer, until it is sent: each instruction commits to its account under a seed of its own."""
 MAKER, CHECKER = "person:maker", "person:checker"
 AMOUNT_MINOR = 10_000
 
@@ -107,7 +110,7 @@ def answer(
     writer = bank or bank_of(number)
     data = {
         "instruction_id": instruction(number), "status": status, "reason": None, "amount_minor": AMOUNT_MINOR,
-        "currency": CURRENCY, "bank_reference": f"REF-{number}", "account_commitment": None, "inquiry": None,
+        "currency": CURRENCY, "bank_reference": f"REF-{number}", "account_commitment": AS_INSTRUCTED, "inquiry": None,
     } | changes  # fmt: skip
     document = {
         "specversion": "1.0", "id": message or f"m-{number}-{status}", "source": f"/bank/{source or writer}",
@@ -210,10 +213,25 @@ class House:
     async def answers(self, values: Sequence[tuple[str, bytes | None]]) -> Outcome:
         """A batch of records as the consumer gets them, each at the next offset of its bank's topic."""
         records: list[Any] = []
-        for bank, value in values:
+        for bank, value in await self.named(values):
             offset = self.offsets[bank] = self.offsets.get(bank, -1) + 1
             records.append(Record(results_topic(bank).name, 0, offset, value))
         return await self.processor.process(records)
+
+    async def named(self, values: Sequence[tuple[str, bytes | None]]) -> list[tuple[str, bytes | None]]:
+        """The answers with the account their instruction names; without one, with none."""
+        told = await self.events("salur.payment.instructed.v1")
+        accounts = {fact["instruction_id"].encode(): fact["account_number"].encode() for fact in told}
+
+        def name(value: bytes | None) -> bytes | None:
+            if value is None or AS_INSTRUCTED.encode() not in value:
+                return value
+            found = re.search(rb'"instruction_id":"([^"]*)"', value)
+            account = accounts.get(found[1]) if found else None
+            quoted = b'"%s"' % AS_INSTRUCTED.encode()
+            return value.replace(quoted, b'"%s"' % account if account else b"null")
+
+        return [(bank, name(value)) for bank, value in values]
 
     async def states(self) -> dict[str, str]:
         async with self.db.connection() as conn:
@@ -257,7 +275,7 @@ class House:
 
 
 __all__ = [
-    "AMOUNT_MINOR", "BANKS", "CHECKER", "CURRENCY", "CUT", "CYCLE", "FUND", "IMPATIENT", "MAKER", "PATIENCE", "House",
-    "answer", "bank_of", "beneficiary", "cut_marks", "entitlement", "grant_marks", "granted", "instruction", "payee",
-    "received",
+    "AMOUNT_MINOR", "AS_INSTRUCTED", "BANKS", "CHECKER", "CURRENCY", "CUT", "CYCLE", "FUND", "IMPATIENT", "MAKER",
+    "MIGRATIONS", "PATIENCE", "House", "answer", "bank_of", "beneficiary", "cut_marks", "entitlement", "grant_marks",
+    "granted", "instruction", "payee", "received",
 ]  # fmt: skip

@@ -137,6 +137,15 @@ def test_a_silent_credit_is_told_when_asked(tmp_path: Path) -> None:
     assert book_summary(book_path(tmp_path))["accepted"] == 1
 
 
+@pytest.mark.parametrize("profile", [Profile(), Profile(returned=10_000), Profile(silent=10_000)], ids=str)
+def test_every_answer_about_a_credit_names_the_account_as_it_was_instructed(tmp_path: Path, profile: Profile) -> None:
+    book = opened(tmp_path, profile)
+    order = instructed("family")
+    book.take([order, inquired("family")])
+    named = {json.loads(answer.value)["data"]["account_commitment"] for answer in book.due(9, 1e12)}
+    assert named == {json.loads(order.value or b"")["data"]["account_number"]}
+
+
 def test_a_return_follows_its_credit(tmp_path: Path) -> None:
     book = opened(tmp_path, Profile(returned=10_000))
     book.take([instructed("family")], now=1000.0)

@@ -3,6 +3,7 @@
 import itertools
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from salur.payments import main as payments_main
 from salur.payments.domain.lists import WHO_MUST_ACT, Candidate, ListBuilder
 from salur.payments.domain.machine import MOVES, MoveRefused, moved
-from salur.payments.domain.results import BankResult, Standing, Unusable, decide, read_result
+from salur.payments.domain.results import BankResult, Decision, Standing, Unusable, decide, read_result
 
 MIGRATION = Path(payments_main.__file__).parent / "migrations" / "0002.payments.sql"
 
@@ -40,12 +41,38 @@ def test_any_bytes_are_read_or_unusable(value: bytes | None) -> None:
 
 
 STATES = ["instructed", "unknown", "settled", "rejected", "returned"]
+ACCOUNT, OTHER_ACCOUNT = "sha256:" + "0" * 64, "sha256:" + "1" * 64
+
+
+def _result(status: Any, account: str | None, reference: str = "R-1") -> BankResult:
+    return BankResult("m", "i", status, "AC04", 5, "MXN", reference, None, account, b"")
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize(
+    ("status", "named", "reason"),
+    [
+        ("ACCC", OTHER_ACCOUNT, "other-account"),
+        ("ACCC", None, "account-unnamed"),
+        ("RJCT", OTHER_ACCOUNT, "other-account"),
+        ("RTRN", OTHER_ACCOUNT, "other-account"),
+        ("ACSP", OTHER_ACCOUNT, "other-account"),
+    ],
+)
+def test_an_answer_about_another_account_moves_nothing(state: str, status: str, named: str | None, reason: str) -> None:
+    standing = Standing(state, "bank-a", 5, "MXN", ACCOUNT, "AC04", "R-1", "R-2")
+    assert decide(standing, "bank-a", _result(status, named)) == Decision("suspend", reason)
+
+
+def test_a_refusal_need_not_name_an_account() -> None:
+    standing = Standing("instructed", "bank-a", 5, "MXN", ACCOUNT, None, None, None)
+    assert decide(standing, "bank-a", _result("RJCT", None)) == Decision("rejected")
 
 
 @given(st.sampled_from(STATES), st.sampled_from(["ACCC", "ACSP", "PDNG", "RJCT", "RTRN"]), st.booleans())
 def test_a_decision_moves_only_along_the_machine(state: str, status: str, same: bool) -> None:
-    standing = Standing(state, "bank-a", 5, "MXN", "AC04", "R-1", "R-2")
-    result = BankResult("m", "i", status, "AC04", 5, "MXN", "R-1" if same else "R-9", None, b"")  # type: ignore[arg-type]
+    standing = Standing(state, "bank-a", 5, "MXN", ACCOUNT, "AC04", "R-1", "R-2")
+    result = _result(status, ACCOUNT, "R-1" if same else "R-9")
     decision = decide(standing, "bank-a", result)
     if decision.act in STATES:
         assert decision.act in MOVES[state]  # type: ignore[index]

@@ -35,7 +35,9 @@ class BankResult(BaseModel):
     amount_minor: int = Field(gt=0, lt=2**63, description="the instruction's amount, in minor units")
     currency: Currency
     bank_reference: BankText | None = Field(None, description="the bank's own reference; needed for ACCC and RTRN")
-    account_commitment: Commitment | None = Field(None, description="account_number as it stood in the instruction")
+    account_commitment: Commitment | None = Field(
+        None, description="account_number as it stood in the instruction; a credit without it is put aside"
+    )
     inquiry: int | None = Field(None, gt=0, lt=2**31, description="number of the inquiry this answers")
 
     @model_validator(mode="after")

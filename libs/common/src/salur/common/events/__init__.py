@@ -11,10 +11,13 @@ from salur.common.events.consumer import (
     blocked_keys,
 )
 from salur.common.events.envelope import Draft, EventTooLarge, Received, partition_for
+from salur.common.events.personal import PREFIX, SEED_SIZE, commitment
 from salur.common.events.stream import EventStore, stream_name
 
 __all__ = [
     "PARTITIONS",
+    "PREFIX",
+    "SEED_SIZE",
     "Consumer",
     "Draft",
     "EventStore",
@@ -26,6 +29,7 @@ __all__ = [
     "RawEvent",
     "Received",
     "blocked_keys",
+    "commitment",
     "partition_for",
     "stream_name",
 ]

@@ -45,7 +45,10 @@ def partition_for(key: str, partitions: int = PARTITIONS) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An event to append. `topic` only when its contract allows several; `partition` only for marks in every one."""
+    """An event to append. `topic` only when its contract allows several; `partition` only for marks in every one.
+
+    `seed` (32 fresh random bytes) only when its writer keeps a commitment; else the event gets one of its own.
+    """
 
     data: Fact
     key: str
@@ -53,6 +56,7 @@ class Draft:
     cause: str
     topic: str | None = None
     partition: int | None = None
+    seed: bytes | None = None
 
     def resolved_topic(self) -> str:
         """The topic this event goes to. Raises ValueError when the contract does not allow it."""

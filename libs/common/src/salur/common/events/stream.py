@@ -72,7 +72,10 @@ class EventStore:
     def prepare(self, drafts: Sequence[Draft]) -> list[Prepared]:
         """Everything about an append that an event itself may be refused for. Raises EventTooLarge, ValueError."""
         time = utc_now()
-        return [Prepared(self._stream_of(draft), draft.key, encode(draft, self.source, time)) for draft in drafts]
+        return [
+            Prepared(self._stream_of(draft), draft.key, encode(draft, self.source, time, seed=draft.seed))
+            for draft in drafts
+        ]
 
     async def append_prepared(self, conn: Connection, prepared: Sequence[Prepared]) -> None:
         """As `append`, for drafts prepared before. Raises Unavailable when behind the published past."""

@@ -46,6 +46,7 @@ class BankResult:
     currency: str
     bank_reference: str | None
     inquiry: int | None
+    account_commitment: str | None
     content_hash: bytes
 
 
@@ -93,7 +94,9 @@ def _read_data(message_id: Any, data: dict[str, Any]) -> BankResult:
         raise Unusable("malformed", instruction)
     # Over the fields we read, in one form: a bank may lay out its repeats as it likes.
     content_hash = hashlib.sha256(orjson.dumps([instruction, *said])).digest()
-    return BankResult(message_id, instruction, status, reason, amount, currency, reference, inquiry, content_hash)
+    return BankResult(
+        message_id, instruction, status, reason, amount, currency, reference, inquiry, commitment, content_hash
+    )
 
 
 def _matches(pattern: re.Pattern[str], value: Any) -> bool:
@@ -108,6 +111,7 @@ class Standing:
     bank: str
     amount_minor: int
     currency: str
+    account_commitment: str
     reason: str | None
     bank_reference: str | None
     return_reference: str | None
@@ -140,7 +144,11 @@ def _mismatch(standing: Standing, bank: str, result: BankResult) -> str:
         return "wrong-bank"
     if standing.currency != result.currency:
         return "other-currency"
-    return "other-amount" if standing.amount_minor != result.amount_minor else ""
+    if standing.amount_minor != result.amount_minor:
+        return "other-amount"
+    if result.account_commitment is None:
+        return "account-unnamed" if result.status == "ACCC" else ""
+    return "other-account" if standing.account_commitment != result.account_commitment else ""
 
 
 def _credited(standing: Standing, result: BankResult) -> Decision:

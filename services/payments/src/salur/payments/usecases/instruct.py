@@ -1,5 +1,6 @@
 """Tell the banks: instructions of approved lists, and questions about answers that stay out."""
 
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from salur.common.contracts.payments import PaymentHeld, PaymentInquired, PaymentInstructed, PaymentUnknown
 from salur.common.contracts.topics import instructions_topic
 from salur.common.database import Connection
-from salur.common.events import Draft, blocked_keys
+from salur.common.events import SEED_SIZE, Draft, blocked_keys, commitment
 from salur.common.secrets import Secrets
 from salur.payments import ledger
 from salur.payments.domain.lists import INPUT_BLOCKED, PAYEE_CHANGED
@@ -49,18 +50,20 @@ async def instruct_batch(
         await queries.hold_items(conn, list_id=list_id, payment_ids=list(holds), holds=list(holds.values()))
         await ledger.apply_all(conn, [release(list_id, payment_id) for payment_id in holds])
     execute_until = datetime.now(UTC) + timedelta(seconds=patience.execute_within_s)
+    drafts: list[Draft] = []
+    named: dict[str, str] = {}
+    for item in items:
+        if reason := holds.get(item["payment_id"]):
+            drafts.append(_held(item, reason, row))
+        else:
+            draft, account = _instruction(item, secrets, execute_until, row["programme_id"], row["check_cause"])
+            drafts.append(draft)
+            named[item["payment_id"]] = account
     await queries.insert_payments(
-        conn, list_id=list_id, first=first, last=last, execute_until=execute_until,
-        answer_timeout_s=patience.answer_timeout_s,
+        conn, list_id=list_id, payment_ids=list(named), account_commitments=list(named.values()),
+        execute_until=execute_until, answer_timeout_s=patience.answer_timeout_s,
     )  # fmt: skip
     await queries.advance_list(conn, list_id=list_id, rank=last)
-    cause = row["check_cause"]
-    drafts = [
-        _held(item, holds[item["payment_id"]], row)
-        if item["payment_id"] in holds
-        else _instruction(item, secrets, execute_until, row["programme_id"], cause)
-        for item in items
-    ]
     return True, drafts
 
 
@@ -79,7 +82,10 @@ def _held(item: Any, reason: str, row: Any) -> Draft:
     return Draft(fact, fact.payment_id, ACTOR, row["check_cause"])
 
 
-def _instruction(item: Any, secrets: Secrets, execute_until: datetime, programme_id: str, cause: str) -> Draft:
+def _instruction(
+    item: Any, secrets: Secrets, execute_until: datetime, programme_id: str, cause: str
+) -> tuple[Draft, str]:
+    """The instruction, and the commitment under which it names the account: the bank's answer must name the same."""
     number, holder = open_account(secrets, item["beneficiary_id"], item["sealed"])
     fact = PaymentInstructed(
         instruction_id=item["instruction_id"],
@@ -95,7 +101,9 @@ def _instruction(item: Any, secrets: Secrets, execute_until: datetime, programme
         account_number=number,
         account_holder=holder,
     )
-    return Draft(fact, fact.payment_id, ACTOR, cause, topic=instructions_topic(fact.bank).name)
+    seed = os.urandom(SEED_SIZE)
+    draft = Draft(fact, fact.payment_id, ACTOR, cause, topic=instructions_topic(fact.bank).name, seed=seed)
+    return draft, commitment(seed, "account_number", number)
 
 
 async def inquire_batch(conn: Connection, patience: Patience, batch: int) -> tuple[bool, list[Draft]]:

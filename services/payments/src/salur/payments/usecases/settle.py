@@ -251,6 +251,6 @@ async def _waiting(conn: Connection, instruction_ids: list[str], secrets: Secret
 
 def _standing(row: Any) -> Standing:
     return Standing(
-        row["state"], row["bank"], row["amount_minor"], row["currency"], row["reason"], row["bank_reference"],
-        row["return_reference"],
+        row["state"], row["bank"], row["amount_minor"], row["currency"], row["account_commitment"],
+        row["reason"], row["bank_reference"], row["return_reference"],
     )  # fmt: skip
