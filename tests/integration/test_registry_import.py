@@ -83,7 +83,8 @@ async def test_8325_real_households_are_registered_and_27_contradictions_reporte
     status = await take(registry, REAL.read_bytes())
     assert status | {"import_id": "", "name": ""} == {
         "import_id": "", "name": "", "state": "done", "reason": None,
-        "rows": 12579, "households": 8325, "refused_rows": 0, "warnings": 27,
+        "rows": 12579, "share": 1.0, "households": 8325, "changed": 0, "unchanged": 0, "absent": None,
+        "refused_rows": 0, "warnings": 27,
     }  # fmt: skip
     lines = await report(client, status["import_id"])
     assert {(line["column"], line["severity"]) for line in lines} == {("indigenous", "warning")}

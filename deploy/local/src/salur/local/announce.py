@@ -15,8 +15,11 @@ class FileUnusable(RuntimeError):
     """The list or its mapping cannot be sent; the message says which and what to do."""
 
 
-def announcement(file: Path, mapping: Path) -> dict[str, Any]:
-    """Name, SHA-256 (hex), size in bytes, and the mapping as data. Raises FileUnusable."""
+def announcement(file: Path, mapping: Path, *, update: bool = False) -> dict[str, Any]:
+    """Name, SHA-256 (hex), size in bytes, and the mapping as data. `update`: known households are stated anew.
+
+    Raises FileUnusable.
+    """
     size, digest = 0, hashlib.sha256()
     try:
         with file.open("rb") as content:
@@ -27,7 +30,8 @@ def announcement(file: Path, mapping: Path) -> dict[str, Any]:
         raise FileUnusable(f"{file} cannot be read ({error.strerror}): make it readable for you") from None
     if size == 0:
         raise FileUnusable(f"{file} is empty: give a CSV file with a header and rows")
-    return {"name": file.name, "sha256": digest.hexdigest(), "size": size, "mapping": read_mapping(mapping)}
+    columns = read_mapping(mapping) | ({"known": "update"} if update else {})
+    return {"name": file.name, "sha256": digest.hexdigest(), "size": size, "mapping": columns}
 
 
 def read_mapping(file: Path) -> dict[str, Any]:

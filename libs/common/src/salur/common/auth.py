@@ -25,7 +25,8 @@ DEFAULT_TTL_S = 3600
 _READ = frozenset({"streams:read"})
 PERMISSIONS: dict[str, frozenset[str]] = {
     "registrar": _READ
-    | {"household:register", "household:read", "household:change", "import:run", "import:read", "cut:make"},
+    | {"household:register", "household:read", "household:change", "import:run", "import:accept", "import:read"}
+    | {"cut:make"},
     "programme-officer": _READ
     | {"programme:publish", "programme:read", "cycle:open", "cycle:read", "decision:read", "household:read"},
     "payment-operator": _READ

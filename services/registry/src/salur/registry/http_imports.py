@@ -3,23 +3,27 @@
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from salur.common.contracts.base import Id
-from salur.common.errors import Invalid, NotFound
+from salur.common.errors import Invalid
 from salur.common.http import Caller, permit
 from salur.common.service import Runtime
 from salur.registry.bodies import MAX_IMPORT_SIZE, ImportBody
 from salur.registry.domain.mapping import MappingInvalid, parse_mapping
 from salur.registry.spool import Incoming, spool_path
 from salur.registry.store import queries
-from salur.registry.usecases.announce import FIRST_ROW, announce
+from salur.registry.usecases.announce import FIRST_ROW, accept, announce, unknown_import
 
 REPORT_PAGE = 5_000
+ABSENT_PAGE = 1_000
 HASH_DIFFERS = "the content is not the file announced (SHA-256 differs): whoever sent it must send that file again"
 WANTED = ("awaiting-content", "failed")
 """States in which content is taken."""
+STATUS = (
+    "import_id", "name", "state", "reason", "households", "changed", "unchanged", "absent", "refused_rows", "warnings",
+)  # fmt: skip
 
 
 def import_routes(runtime: Runtime) -> APIRouter:
@@ -70,20 +74,29 @@ def _send(router: APIRouter, runtime: Runtime) -> None:
                 state = (await queries.lock_import(conn, import_id=import_id))["state"]
                 if state in WANTED:
                     incoming.keep()
-                    await queries.queue_import(conn, import_id=import_id)
-                    state = "queued"
+                    state = await queries.queue_import(conn, import_id=import_id)
         finally:
             incoming.discard()
         return {"import_id": import_id, "state": state}
+
+    @router.post("/imports/{import_id}/acceptance", tags=["imports"])
+    async def acceptance(import_id: Id, caller: Annotated[Caller, permit("import:accept")]) -> dict[str, str]:
+        """Accept an update that another person has sent; its rows are taken from now on. Again is the same answer."""
+        async with runtime.db.transaction() as conn:
+            return {"import_id": import_id, "state": await accept(conn, import_id, caller.actor, caller.regions)}
 
 
 def _watch(router: APIRouter, runtime: Runtime) -> None:
     @router.get("/imports/{import_id}", tags=["imports"])
     async def status(import_id: Id, caller: Annotated[Caller, permit("import:read")]) -> dict[str, Any]:
-        """How far an import is. `rows` are the lines taken so far, refused ones included."""
+        """How far an import is. `rows` are the lines taken so far, refused ones included; `share` of the file's bytes.
+
+        `households` are new. Of an update also: `changed`, `unchanged`, and at its end `absent`, the households of the
+        same numbering that the file does not name.
+        """
         job = await _job(runtime, import_id, caller)
-        names = ("import_id", "name", "state", "reason", "households", "refused_rows", "warnings")
-        return {**{name: job[name] for name in names}, "rows": job["next_row"] - FIRST_ROW}
+        share = 1.0 if job["state"] == "done" else round(job["next_offset"] / job["size"], 4)
+        return {**{name: job[name] for name in STATUS}, "rows": job["next_row"] - FIRST_ROW, "share": share}
 
     @router.get("/imports/{import_id}/report", tags=["imports"])
     async def report(import_id: Id, caller: Annotated[Caller, permit("import:read")]) -> StreamingResponse:
@@ -91,13 +104,26 @@ def _watch(router: APIRouter, runtime: Runtime) -> None:
         job = await _job(runtime, import_id, caller)
         return StreamingResponse(_report(runtime, import_id, job["name"]), media_type="text/csv")
 
+    @router.get("/imports/{import_id}/absent", tags=["imports"])
+    async def absent(
+        import_id: Id,
+        caller: Annotated[Caller, permit("import:read")],
+        after: Annotated[str, Query(max_length=64)] = "",
+    ) -> dict[str, Any]:
+        """Households an update's file does not name, in pages: a person finds out what became of them."""
+        await _job(runtime, import_id, caller)
+        async with runtime.db.connection() as conn:
+            rows = await queries.absent_after(conn, import_id=import_id, after=after, most=ABSENT_PAGE)
+        ids = [row["household_id"] for row in rows]
+        return {"absent": ids, "next": ids[-1] if len(ids) == ABSENT_PAGE else None}
+
 
 async def _job(runtime: Runtime, import_id: Id, caller: Caller) -> Any:
     async with runtime.db.connection() as conn:
         job = await queries.import_by_id(conn, import_id=import_id)
     # Who sees a part of the country only sees their own files: a report may speak of any region.
     if job is None or (caller.regions and job["actor"] != caller.actor):
-        raise NotFound("no import of that id: announce the file first", code="import-unknown", who="caller")
+        raise unknown_import()
     return job
 
 

@@ -1,5 +1,6 @@
 """`salur import` and `salur cut`: from a list to registered households and a closed intake."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,21 +17,35 @@ IMPORT_TIMEOUT_S = 3_600.0
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 
-def run_import(client: Client, file: Path, mapping: Path) -> dict[str, Any]:
-    """Send a file and wait until its rows are taken; returns the import's final status.
+ENDED = ("done", "failed", "awaiting-acceptance")
 
-    Raises CallFailed, FileUnusable.
+
+def run_import(
+    client: Client, file: Path, mapping: Path, *, update: bool = False, watch: Callable[[float], None] | None = None
+) -> dict[str, Any]:
+    """Send a file and wait until its rows are taken, or wait for another person; returns the import's status.
+
+    `watch` is told the share of the file that is taken. Raises CallFailed, FileUnusable.
     """
-    job = client.call("registry", "POST", "/imports", json=announcement(file, mapping))
+    job = client.call("registry", "POST", "/imports", json=announcement(file, mapping, update=update))
     path = f"/imports/{job['import_id']}"
     if job["state"] in ("awaiting-content", "failed"):
         with file.open("rb") as content:
             client.call("registry", "PUT", f"{path}/content", content=content, headers={"content-type": "text/csv"})
+    return wait_for_import(client, job["import_id"], watch)
+
+
+def wait_for_import(client: Client, import_id: str, watch: Callable[[float], None] | None = None) -> dict[str, Any]:
+    """The status of an import when nothing more happens by itself. Raises CallFailed."""
+
+    def ask() -> dict[str, Any]:
+        status: dict[str, Any] = client.call("registry", "GET", f"/imports/{import_id}")
+        if watch is not None:
+            watch(status["share"])
+        return status
+
     ended: dict[str, Any] = client.wait(
-        lambda: client.call("registry", "GET", path),
-        lambda status: status["state"] in ("done", "failed"),
-        IMPORT_TIMEOUT_S,
-        "the end of the import",
+        ask, lambda status: status["state"] in ENDED, IMPORT_TIMEOUT_S, "the end of the import"
     )
     return ended
 
@@ -38,6 +53,9 @@ def run_import(client: Client, file: Path, mapping: Path) -> dict[str, Any]:
 def import_file(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV file, UTF-8.")],
     mapping: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="YAML: which column is which field.")],
+    update: Annotated[
+        bool, typer.Option("--update", help="Rows of known households are their new state; another person accepts.")
+    ] = False,
     report: Annotated[Path | None, typer.Option(help="Write the rows to look at (CSV) here.")] = None,
     state_dir: StateDir = STATE,
     as_json: AsJson = False,
@@ -47,8 +65,10 @@ def import_file(
     try:
         client = Client(state_dir, "person:registrar", ["registrar"])
         with Progress(console=console, transient=True) as progress:
-            progress.add_task(f"importing {file.name}", total=None)
-            status = run_import(client, file, mapping)
+            bar = progress.add_task(f"importing {file.name}", total=1.0)
+            status = run_import(
+                client, file, mapping, update=update, watch=lambda share: progress.update(bar, completed=share)
+            )
         if report is not None:
             report.write_text(
                 client.call("registry", "GET", f"/imports/{status['import_id']}/report"), encoding="utf-8"
@@ -59,13 +79,45 @@ def import_file(
     if as_json:
         typer.echo(orjson.dumps(status).decode())
     else:
-        console.print(
-            f"{status['state']}: {status['households']} households from {status['rows']} rows, "
-            f"{status['refused_rows']} rows refused, {status['warnings']} warnings"
-        )
-        if status["reason"]:
-            console.print(status["reason"], style="red", markup=False)
-    if status["state"] != "done":
+        tell(console, status)
+    if status["state"] == "failed":
+        raise typer.Exit(1)
+
+
+def tell(console: Console, status: dict[str, Any]) -> None:
+    """The status of an import as a person reads it."""
+    if status["state"] == "awaiting-acceptance":
+        console.print(f"sent; another person must accept it: salur accept {status['import_id']}")
+        return
+    text = f"{status['state']}: {status['households']} new households from {status['rows']} rows"
+    if status["absent"] is not None:
+        text += f", {status['changed']} changed, {status['unchanged']} unchanged, {status['absent']} no longer named"
+    console.print(f"{text}, {status['refused_rows']} rows refused, {status['warnings']} warnings")
+    if status["reason"]:
+        console.print(status["reason"], style="red", markup=False)
+
+
+def accept(
+    import_id: Annotated[str, typer.Argument(help="The import another person has sent.")],
+    state_dir: StateDir = STATE,
+    as_json: AsJson = False,
+) -> None:
+    """Accept an update of known households as a second person, and wait until its rows are taken."""
+    console = Console(stderr=True)
+    try:
+        client = Client(state_dir, "person:second-registrar", ["registrar"])
+        client.call("registry", "POST", f"/imports/{import_id}/acceptance")
+        with Progress(console=console, transient=True) as progress:
+            bar = progress.add_task("importing", total=1.0)
+            status = wait_for_import(client, import_id, lambda share: progress.update(bar, completed=share))
+    except CallFailed as error:
+        typer.secho(str(error), fg="red", err=True)
+        raise typer.Exit(1) from None
+    if as_json:
+        typer.echo(orjson.dumps(status).decode())
+    else:
+        tell(console, status)
+    if status["state"] == "failed":
         raise typer.Exit(1)
 
 

@@ -37,7 +37,7 @@ def _silent(_stage: str, _done: int, _total: int | None) -> None:
 
 
 class Pipeline:
-    """The main job against a running platform, as five different identities."""
+    """The main job against a running platform, each act as the identity that may do it."""
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class Pipeline:
         self._patient = Patient(tend or platform.tend, timeout_s)
         state = platform.state_dir
         self.registrar = Client(state, "person:registrar", ["registrar"])
+        self.second_registrar = Client(state, "person:second-registrar", ["registrar"])
         self.officer = Client(state, "person:programme-officer", ["programme-officer"])
         self.maker = Client(state, "person:payment-operator", ["payment-operator"])
         self.approver = Client(state, "person:approver", ["approver"])
@@ -62,7 +63,8 @@ class Pipeline:
     def close(self) -> None:
         """Give the connections of every identity back."""
         for client in (
-            self.registrar, self.officer, self.maker, self.approver, self.auditor, self.operations,
+            self.registrar, self.second_registrar, self.officer, self.maker, self.approver, self.auditor,
+            self.operations,
         ):  # fmt: skip
             client.close()
 
@@ -79,10 +81,13 @@ class Pipeline:
     def _until(self, what: str, ask: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:
         return self._patient.until(what, ask, holds)
 
-    def register(self, file: Path, mapping: Path) -> dict[str, Any]:
-        """Import a file; returns the import's final status. Raises CallFailed or FileUnusable when it is refused."""
+    def register(self, file: Path, mapping: Path, *, update: bool = False) -> dict[str, Any]:
+        """Import a file; returns the import's final status. Raises CallFailed or FileUnusable when it is refused.
+
+        An `update` states known households anew; a second registrar accepts it.
+        """
         with self.stage("register") as stage:
-            body = announcement(file, mapping)
+            body = announcement(file, mapping, update=update)
             job = self._patient.command(self.registrar, "registry", "/imports", json=body)
             path = f"/imports/{job['import_id']}"
 
@@ -92,6 +97,8 @@ class Pipeline:
                     with file.open("rb") as content:
                         headers = {"content-type": "text/csv"}
                         self.registrar.call("registry", "PUT", f"{path}/content", content=content, headers=headers)
+                elif status["state"] == "awaiting-acceptance":
+                    self.second_registrar.call("registry", "POST", f"{path}/acceptance")
                 self._watch("register", status.get("households") or 0, None)
                 return status
 

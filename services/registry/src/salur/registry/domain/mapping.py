@@ -76,7 +76,11 @@ class PayeeMapping(_Strict):
 
 
 class Mapping(_Strict):
-    """How rows become households: consecutive rows with the same identifier are one household."""
+    """How rows become households: consecutive rows with the same identifier are one household.
+
+    `known` says what a row of a household means that is registered already with other content: an error (`refuse`), or
+    its new state (`update`).
+    """
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
     household: IdentifierColumn
@@ -84,6 +88,7 @@ class Mapping(_Strict):
     attributes: Attributes = Field(default_factory=dict)
     member: MemberColumns | None = None
     payee: PayeeMapping | None = None
+    known: Literal["refuse", "update"] = "refuse"
 
     def columns(self) -> set[str]:
         """Every column the mapping reads."""

@@ -24,6 +24,9 @@ FROM unnest(:ids::text[], :versions::int[], :regions::text[], :attributes::text[
     AS g (id, version, region, attributes, members)
 WHERE h.household_id = g.id;
 
+-- name: stated_by!
+UPDATE household SET import_id = :import_id WHERE household_id = ANY(:ids::text[]);
+
 -- name: payees
 SELECT household_id, version, account_token, sealed FROM payee WHERE household_id = ANY(:ids::text[]);
 

@@ -1,11 +1,11 @@
-"""Announce a file: one import per content, whoever sends it and however often."""
+"""Announce a file: one import per content, whoever sends it and however often. Accept what another person sent."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from salur.common.database import Connection
-from salur.common.errors import Conflict
-from salur.common.values import derived_id
+from salur.common.errors import Conflict, Forbidden, NotFound
+from salur.common.values import derived_id, region_within
 from salur.registry.store import queries
 
 FIRST_ROW = 2
@@ -35,3 +35,30 @@ async def announce(
             who="registrar",
         )
     return import_id, row["state"], False
+
+
+def unknown_import() -> NotFound:
+    """The same answer whether it does not exist or is not the caller's to see."""
+    return NotFound("no import of that id: announce the file first", code="import-unknown", who="caller")
+
+
+async def accept(conn: Connection, import_id: str, actor: str, regions: Sequence[str]) -> str:
+    """Let an update's rows be taken; returns the state. Raises NotFound, Forbidden for its own sender, Conflict."""
+    row = await queries.lock_import(conn, import_id=import_id)
+    if row is None or not _covers(regions, row["regions"]):
+        raise unknown_import()
+    if row["actor"] == actor:
+        raise Forbidden(
+            "you sent this file yourself: another person must accept it", code="same-person", who="another registrar"
+        )
+    if row["state"] in ("awaiting-content", "failed"):
+        raise Conflict("the file has not arrived: whoever announced it must send it", code="no-content", who="sender")
+    if row["state"] != "awaiting-acceptance":
+        return str(row["state"])
+    await queries.accept_import(conn, import_id=import_id, actor=actor)
+    return "queued"
+
+
+def _covers(scope: Sequence[str], regions: Sequence[str]) -> bool:
+    """Whether everything a sender of these regions may state lies in the scope; empty = every region."""
+    return not scope or (bool(regions) and all(any(region_within(r, part) for part in scope) for r in regions))

@@ -22,6 +22,7 @@ from salur.registry.usecases.change import within
 from salur.registry.usecases.prepare import Prepared, prepare
 from salur.registry.usecases.register import claim, insert_new
 from salur.registry.usecases.torn import Torn, put_together
+from salur.registry.usecases.update import Updates, update_known
 
 FAMILIES_PER_BATCH = 1_000
 ROWS_PER_BATCH = 5_000
@@ -48,6 +49,7 @@ class _Outcome:
     """What a batch comes to."""
 
     new: list[tuple[Item, Prepared]]
+    known: list[tuple[Family, Prepared]]
     torn: list[Torn]
     refused: list[Issue]
     warnings: list[Issue]
@@ -79,7 +81,7 @@ class Importer:
             await queries.fail_import(conn, import_id=import_id, reason=str(error)[:500])
             return import_id, True, []
         if not items:
-            await queries.finish_import(conn, import_id=import_id)
+            await _finish(conn, job)
             return import_id, True, []
         self._read_ahead(job, items[-1].family)
         return import_id, False, await self._take(conn, job, items)
@@ -160,11 +162,17 @@ class Importer:
         lost = {prepared.household_id for _, prepared in outcome.new} - created
         for torn in (torn for torn in outcome.torn if torn.prepared.household_id in lost):
             refuse(torn.family, job["mapping"]["household"]["column"], "was registered by others at this moment")
+        updates = await update_known(
+            conn, outcome.known, self._secrets, actor=job["actor"], import_id=job["import_id"], regions=job["regions"],
+            banks=self._banks,
+        )  # fmt: skip
+        lost |= updates.refused
+        drafts += updates.drafts
         whole = [torn for torn in outcome.torn if torn.prepared.household_id not in lost]
         drafts += await put_together(conn, whole, self._secrets, actor=job["actor"], import_id=job["import_id"])
         refused = outcome.refused + [issue for item in items for issue in item.family.refused]
         warnings = outcome.warnings + [issue for item in items for issue in item.family.warnings]
-        await _record(conn, job["import_id"], items[-1].family, len(created), refused, warnings)
+        await _record(conn, job["import_id"], items[-1].family, len(created), updates, refused, warnings)
         return drafts
 
     async def _sort(self, conn: Connection, job: Any, items: Sequence[Item]) -> _Outcome:
@@ -173,7 +181,7 @@ class Importer:
         known = await known_households(conn, sorted({p.household_id for p in prepared}))
         keys = {key for p in prepared if p.household_id not in known for key in p.places()}
         owners = await identifier_owners(conn, sorted(keys))
-        outcome = _Outcome([], [], [], [])
+        outcome = _Outcome([], [], [], [], [])
         seen: set[str] = set()
         column = job["mapping"]["household"]["column"]
         for item in items:
@@ -182,6 +190,9 @@ class Importer:
             row = known.get(item.prepared.household_id)
             if item.prepared.household_id in seen or (row is not None and row["import_id"] == job["import_id"]):
                 outcome.torn.append(Torn(item.family, item.prepared))
+            elif row is not None and job["mapping"].get("known") == "update":
+                seen.add(item.prepared.household_id)
+                outcome.known.append((item.family, item.prepared))
             elif row is not None and row["content_token"] == item.prepared.content_token:
                 reason = "registered already with the same content: nothing changed"
                 outcome.warnings.append(Issue(item.family.rows[0], column, "warning", reason))
@@ -226,8 +237,23 @@ def refuse(family: Family, column: str, reason: str) -> None:
     family.rows = []
 
 
+async def _finish(conn: Connection, job: Any) -> None:
+    """The end of the file. An update also tells which households of its numbering the file no longer names."""
+    if job["mapping"].get("known") == "update":
+        await queries.record_absent(
+            conn, import_id=job["import_id"], scheme=job["mapping"]["household"]["scheme"], regions=job["regions"]
+        )
+    await queries.finish_import(conn, import_id=job["import_id"])
+
+
 async def _record(
-    conn: Connection, import_id: str, last: Family, households: int, refused: Sequence[Issue], warnings: Sequence[Issue]
+    conn: Connection,
+    import_id: str,
+    last: Family,
+    households: int,
+    updates: Updates,
+    refused: Sequence[Issue],
+    warnings: Sequence[Issue],
 ) -> None:
     issues = [*refused, *warnings]
     if issues:
@@ -245,6 +271,8 @@ async def _record(
         next_row=last.last_row + 1,
         next_offset=last.end_offset,
         households=households,
+        changed=updates.changed,
+        unchanged=updates.unchanged,
         refused=len(refused),
         warnings=len(warnings),
     )
