@@ -61,6 +61,13 @@ def processes(folder: Path) -> dict[str, Process]:
     return offline_processes(folder)
 
 
+def door_of(process: Process) -> FastAPI:
+    """The application with the door of tokens alone: whom the registry knows stands in a database that is nowhere."""
+    app = process.app()
+    app.state.rights = None
+    return app
+
+
 @asynccontextmanager
 async def client_of(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the real application; its database is nowhere, so what gets past the door fails behind it."""
@@ -130,7 +137,7 @@ def test_every_permission_is_held_by_a_role_and_opens_a_route(processes: dict[st
 
 async def test_without_a_token_every_other_route_answers_401(processes: dict[str, Process]) -> None:
     for process in processes.values():
-        app = process.app()
+        app = door_of(process)
         async with client_of(app) as client:
             for route in api_routes(app):
                 answer = await client.request(method_of(route), url_of(route))
@@ -143,7 +150,7 @@ async def test_a_token_we_did_not_issue_is_worth_nothing(
     processes: dict[str, Process], folder: Path, tmp_path: Path
 ) -> None:
     for process in processes.values():
-        app = process.app()
+        app = door_of(process)
         async with client_of(app) as client:
             for token in worthless_tokens(folder, tmp_path):
                 for route in api_routes(app):
@@ -186,7 +193,7 @@ async def test_every_role_gets_through_exactly_the_doors_its_permissions_open(
 ) -> None:
     opened = 0
     for process in processes.values():
-        app = process.app()
+        app = door_of(process)
         async with client_of(app) as client:
             for role in (*PERMISSIONS, *OUTSIDERS):
                 token = bearer(mint(folder / "issuer", "person:a", [role]))
@@ -205,7 +212,7 @@ async def test_what_acts_on_every_region_is_refused_to_who_acts_for_some(
     processes: dict[str, Process], folder: Path
 ) -> None:
     for name, process in processes.items():
-        app = process.app()
+        app = door_of(process)
         central = {route.path for route in api_routes(app) if is_central(route)}
         assert central == CENTRAL[name]
         token = bearer(mint(folder / "issuer", "person:a", sorted(PERMISSIONS), ["31.71"]))
@@ -232,7 +239,7 @@ async def test_bodies_over_the_limit_are_refused_stated_or_chunked_whoever_sends
     token = bearer(mint(folder / "issuer", "person:a", sorted(PERMISSIONS)))
     with_body = 0
     for process in processes.values():
-        app = process.app()
+        app = door_of(process)
         async with client_of(app) as client:
             for route in api_routes(app):
                 if route.body_field is None or route.path == "/imports/{import_id}/content":
@@ -248,7 +255,7 @@ async def test_bodies_over_the_limit_are_refused_stated_or_chunked_whoever_sends
 
 async def test_a_streamed_import_has_a_limit_of_its_own(processes: dict[str, Process], folder: Path) -> None:
     token = bearer(mint(folder / "issuer", "person:a", ["registrar"]))
-    app = processes["registry"].app()
+    app = door_of(processes["registry"])
     async with client_of(app) as client:
         larger = await client.put(f"/imports/{ID}/content", content=b"x" * (MAX_BODY_SIZE + 1), headers=token)
         assert larger.status_code == 503  # past the limit, into the database that is not there

@@ -1,5 +1,7 @@
 """Who may do what: deny by default. Bearer JWTs (Ed25519, RFC 9864), roles to permissions, a region scope.
 
+A token proves who somebody is. What a registered principal may do is the registry's word (`rights`), not the token's.
+
 In production the tokens come from an OIDC provider whose keys stand in the JWKS file; the all-in-one run has a local
 issuer (`local_issuer`, `mint`).
 """
@@ -22,7 +24,8 @@ CLOCK_LEEWAY_S = 30
 TOKEN_CACHE_MAX = 1_000
 DEFAULT_TTL_S = 3600
 
-_READ = frozenset({"streams:read"})
+_READ = frozenset({"streams:read", "own-right:read", "own-right:delegate"})
+"""What everybody who works here may."""
 PERMISSIONS: dict[str, frozenset[str]] = {
     "registrar": _READ
     | {"household:register", "household:read", "household:change", "import:run", "import:accept", "import:read"}
@@ -45,7 +48,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | {"log:read", "log:publish", "ledger:read", "payment:read", "list:read", "fund:read", "programme:read"}
     | {"cycle:read", "decision:read", "dead-letter:read", "import:read"},
     "operator": _READ | {"streams:seal", "dead-letter:read", "dead-letter:replay", "log:read", "log:publish"},
-    "administrator": _READ | {"dead-letter:read"},
+    "administrator": _READ | {"dead-letter:read", "principal:manage", "principal:read"},
     "citizen": frozenset(),
 }
 """What each role may do. A bank's role (`bank:<code>`) is spoken to over Kafka and holds no HTTP permission."""
@@ -53,12 +56,17 @@ PERMISSIONS: dict[str, frozenset[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated principal. `regions` empty = central: sees every region."""
+    """An authenticated principal. `regions` empty = central: sees every region.
+
+    `delegators`: those whose right is used here, when it is not the caller's own.
+    """
 
     actor: str
     roles: frozenset[str]
     regions: tuple[str, ...] = ()
     request_id: str = ""
+    device: str = ""
+    delegators: frozenset[str] = frozenset()
 
     def may(self, permission: str) -> bool:
         return any(permission in PERMISSIONS.get(role, frozenset()) for role in self.roles)
@@ -82,7 +90,10 @@ class Verifier:
         if known is None or known[0] < now:
             known = self._remember(token, now)
         claims = known[1]
-        return Caller(claims["sub"], frozenset(claims["roles"]), tuple(claims.get("regions", ())), request_id)
+        return Caller(
+            claims["sub"], frozenset(claims["roles"]), tuple(claims.get("regions", ())), request_id,
+            device=claims.get("device", ""),
+        )  # fmt: skip
 
     def _remember(self, token: str, now: float) -> tuple[float, dict[str, Any]]:
         try:
@@ -119,7 +130,14 @@ def local_issuer(folder: Path) -> Path:
     return public
 
 
-def mint(folder: Path, sub: str, roles: list[str], regions: list[str] | None = None, ttl_s: int = DEFAULT_TTL_S) -> str:
+def mint(
+    folder: Path,
+    sub: str,
+    roles: list[str],
+    regions: list[str] | None = None,
+    ttl_s: int = DEFAULT_TTL_S,
+    device: str = "",
+) -> str:
     """A token of the local issuer in `folder`."""
     key = OKPKey.import_key(orjson.loads((folder / "issuer.json").read_bytes()))
     now = int(time.time())
@@ -130,5 +148,6 @@ def mint(folder: Path, sub: str, roles: list[str], regions: list[str] | None = N
         "exp": now + ttl_s,
         "roles": roles,
         "regions": regions or [],
+        "device": device,
     }
     return jwt.encode({"alg": "Ed25519", "kid": key.kid}, claims, key, algorithms=["Ed25519"])

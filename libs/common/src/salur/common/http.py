@@ -18,6 +18,7 @@ from salur.common.database import TRANSIENT
 from salur.common.errors import Forbidden, SalurError, Unauthenticated
 from salur.common.logs import get_logger
 from salur.common.memory import end_if_out_of_memory
+from salur.common.rights import Rights
 from salur.common.telemetry import REQUEST_SECONDS
 from salur.common.traces import describe
 from salur.common.values.ids import new_id
@@ -48,6 +49,9 @@ class Permit:
             raise Unauthenticated("a bearer token is needed: sign in", code="token-missing", who="caller")
         verifier: Verifier = request.app.state.verifier
         caller = verifier.verify(token, request_id)
+        rights: Rights | None = request.app.state.rights
+        if rights is not None:
+            caller = await rights.bound(caller, self.permission)
         if not caller.may(self.permission):
             route = request.scope.get("route")  # its template: the path itself may hold anything
             path = route.path if isinstance(route, APIRoute) else ""
@@ -176,11 +180,12 @@ def routes_of(app: FastAPI) -> list[BaseRoute]:
     return found
 
 
-def make_app(title: str, description: str, verifier: Verifier) -> FastAPI:
-    """A FastAPI application with our errors and limits; routers are added by `include`."""
+def make_app(title: str, description: str, verifier: Verifier, rights: Rights | None = None) -> FastAPI:
+    """A FastAPI application with our errors and limits; routers are added by `include`. No `rights`: tokens alone."""
     # FastAPI's own document routes declare no permission: ours stand in `routes.document_routes`.
     app = FastAPI(title=title, description=description, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.verifier = verifier
+    app.state.rights = rights
     app.middleware("http")(_measure)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(SalurError, _on_salur_error)

@@ -33,6 +33,7 @@ from salur.common.events.seals import seal_streams
 from salur.common.http import include, make_app, problem
 from salur.common.logs import configure_logs, get_logger
 from salur.common.memory import end_if_out_of_memory
+from salur.common.rights import Rights, principals_consumer
 from salur.common.routes import common_routes, document_routes
 from salur.common.secrets import Secrets
 from salur.common.settings import Settings
@@ -179,7 +180,8 @@ class Process:
             allow_auto_create_topics=False,
             logger=logging.getLogger("faststream"),
         )
-        self._processors = [BatchProcessor(c, runtime.db, runtime.store, runtime.secrets) for c in service.consumers]
+        self.consumers = [*service.consumers, principals_consumer(runtime.name)]
+        self._processors = [BatchProcessor(c, runtime.db, runtime.store, runtime.secrets) for c in self.consumers]
         self._watches = [
             subscribe(
                 self._broker,
@@ -215,7 +217,7 @@ class Process:
             if "workers" in self.parts:
                 seals = Worker("seals", self._seal, settings.seal_interval_s)
                 tasks += [asyncio.create_task(self._work(w), name=w.name) for w in (*self.service.workers, seals)]
-            if "consumers" in self.parts and self._processors:
+            if "consumers" in self.parts:
                 await self._broker.start()
                 holes = [Worker("holes", watch.tend, HOLE_INTERVAL_S) for watch in self._watches]
                 tasks += [asyncio.create_task(self._work(w), name=w.name) for w in holes]
@@ -318,8 +320,9 @@ class Process:
     def app(self) -> FastAPI:
         """The HTTP application: the service's routes and those every service has."""
         runtime = self.runtime
-        app = make_app(f"Salur {runtime.name}", self.service.description, Verifier(runtime.settings.jwks_file))
-        handlers = {c.name: c.handler for c in self.service.consumers if isinstance(c, Consumer)}
+        rights = Rights(runtime.db, runtime.settings.unregistered_principals)
+        app = make_app(f"Salur {runtime.name}", self.service.description, Verifier(runtime.settings.jwks_file), rights)
+        handlers = {c.name: c.handler for c in self.consumers if isinstance(c, Consumer)}
         common = common_routes(runtime, handlers, lambda: self.ready and not self._stop.is_set())
         include(app, common, *self.service.routers, document_routes(app, self.asyncapi_text()))
         app.middleware("http")(self._refuse_while_starting)
@@ -327,7 +330,7 @@ class Process:
 
     def asyncapi_text(self) -> str:
         """The AsyncAPI document of this service, as YAML."""
-        consumed = {consumer.name: consumer.topics for consumer in self.service.consumers}
+        consumed = {consumer.name: consumer.topics for consumer in self.consumers}
         return text_of(service_document(self.runtime.name, self.service.description, consumed))
 
 

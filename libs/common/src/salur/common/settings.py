@@ -1,7 +1,7 @@
 """Settings from the environment (`SALUR_…`). Every limit that operations may turn stands here with its unit."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -19,6 +19,8 @@ class Settings(BaseSettings):
     state_dir: Path = Path("var/state")
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=8080, ge=0, le=65535)
+    unregistered_principals: Literal["trusted", "refused"] = "trusted"
+    """Whether the roles in a token are enough for somebody the registry holds no rights of. Production: refused."""
     log_format: str = "auto"
     log_level: str = "INFO"
     banks: Annotated[tuple[str, ...], NoDecode] = ()

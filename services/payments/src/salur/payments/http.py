@@ -127,7 +127,7 @@ def _list_commands(router: APIRouter, runtime: Runtime) -> None:
 
 
 def _command(list_id: str, caller: Caller) -> ListCommand:
-    return ListCommand(list_id, caller.actor, caller.request_id)
+    return ListCommand(list_id, caller.actor, caller.request_id, caller.delegators)
 
 
 def _views(router: APIRouter, runtime: Runtime) -> None:

@@ -23,11 +23,13 @@ FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
 Attributes = Annotated[dict[FieldName, Scalar], Field(max_length=MAX_ATTRIBUTES)]
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """What a caller sends: nothing beside the declared fields."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class IdentifierBody(_Body):
+class IdentifierBody(Body):
     """A number of some scheme: `nik`, `kk`, `progresa-household` …"""
 
     scheme: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
@@ -37,7 +39,7 @@ class IdentifierBody(_Body):
         return Identifier(self.scheme, self.value)
 
 
-class IdentifiersBody(_Body):
+class IdentifiersBody(Body):
     """Many values of one scheme."""
 
     scheme: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
@@ -46,7 +48,7 @@ class IdentifiersBody(_Body):
     )
 
 
-class MemberBody(_Body):
+class MemberBody(Body):
     """A person of the household."""
 
     attributes: Attributes = Field(default_factory=dict)
@@ -65,7 +67,7 @@ class ChangedMemberBody(MemberBody):
         return Member(self.attributes, tuple(i.to_domain() for i in self.identifiers), self.member_id)
 
 
-class PayeeBody(_Body):
+class PayeeBody(Body):
     """Where the household is paid."""
 
     bank: BankCode
@@ -76,7 +78,7 @@ class PayeeBody(_Body):
         return Payee(self.bank, self.number, self.holder)
 
 
-class HouseholdBody(_Body):
+class HouseholdBody(Body):
     """A registration. The first identifier makes the household's id."""
 
     identifiers: list[IdentifierBody] = Field(min_length=1, max_length=MAX_IDENTIFIERS)
@@ -95,7 +97,7 @@ class HouseholdBody(_Body):
         )
 
 
-class ChangeBody(_Body):
+class ChangeBody(Body):
     """A change. What is left out stays; `members` replace all members; `version` = the one the caller has read."""
 
     region: RegionCode | None = None
@@ -104,13 +106,13 @@ class ChangeBody(_Body):
     version: int | None = Field(default=None, ge=1)
 
 
-class CutBody(_Body):
+class CutBody(Body):
     """The intake's name, for example `2026-Q1`."""
 
     name: Text
 
 
-class ImportBody(_Body):
+class ImportBody(Body):
     """A file announced: its SHA-256, its size in bytes, and how its columns become fields."""
 
     name: Text

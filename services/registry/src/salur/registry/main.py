@@ -6,6 +6,7 @@ from pathlib import Path
 from salur.common.service import Runtime, Service, Worker, run
 from salur.registry.http import household_routes
 from salur.registry.http_imports import import_routes
+from salur.registry.http_principals import principal_routes
 from salur.registry.worker import ImportWorker
 
 IMPORT_POLL_S = 0.2
@@ -19,7 +20,7 @@ def build(runtime: Runtime) -> Service:
         description="Who people are: households, identifiers, payee accounts, imports.",
         migrations=Path(__file__).parent / "migrations",
         workers=[Worker("imports", ImportWorker(runtime).step, IMPORT_POLL_S)],
-        routers=[household_routes(runtime), import_routes(runtime)],
+        routers=[household_routes(runtime), import_routes(runtime), principal_routes(runtime)],
     )
 
 

@@ -31,6 +31,7 @@ ALL_TOPICS: tuple[Topic, ...] = (
     Topic("registry.households", "registry", restricted=True),
     Topic("registry.payees", "registry", restricted=True),
     Topic("registry.cases", "registry"),
+    Topic("registry.principals", "registry"),
     Topic("registry.activity", "registry"),
     Topic("eligibility.programmes", "eligibility"),
     Topic("eligibility.decisions", "eligibility", restricted=True),

@@ -22,11 +22,12 @@ PAGE = 5_000
 
 @dataclass(frozen=True, slots=True)
 class ListCommand:
-    """An act of a person on a list."""
+    """An act of a person on a list. `delegators`: those whose right they use."""
 
     list_id: str
     actor: str
     cause: str
+    delegators: frozenset[str] = frozenset()
 
 
 async def _locked(conn: Connection, list_id: str) -> Any:
@@ -128,7 +129,7 @@ def _approved(row: Any) -> dict[str, Any]:
 
 
 def _refuse_maker(row: Any, command: ListCommand, act: str) -> None:
-    if command.actor in (row["built_by"], row["submitted_by"]):
+    if {command.actor, *command.delegators} & {row["built_by"], row["submitted_by"]}:
         raise errors.same_person(act)
 
 
