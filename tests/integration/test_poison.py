@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from salur.common.contracts.activity import ActionRefused
+from salur.common.contracts.base import CONTRACTS
 from salur.common.contracts.registry import HouseholdRegistered
 from salur.common.database import Connection, Database
 from salur.common.errors import Conflict, Refused
@@ -17,6 +18,7 @@ from salur.common.events.deadletters import replay_key
 from salur.common.events.stream import queries
 from salur.common.secrets import Secrets
 from support.facts import Record, committed_records, household
+from support.mechanism import FutureHousehold, fact
 
 pytestmark = pytest.mark.integration
 
@@ -96,22 +98,60 @@ async def test_a_batch_refused_as_a_whole_is_systemic_and_skips_nothing(
 async def test_foreign_bytes_in_a_stream_topic_become_letters_and_move_no_mark(
     db: Database, registry_store: EventStore, keys: Secrets
 ) -> None:
-    """Tombstone, rubbish and an oversized value between two good events: both good ones are taken."""
+    """Tombstone, rubbish, an oversized value, events of others between two good events: both good ones are taken."""
     draft = household("h1")
     await _append(db, registry_store, [draft, household("h1", version=2)])
     first, second = await committed_records(db, keys)
+    assert first.value is not None
     rubbish = [
         Record(first.topic, first.partition, 1, None),
         Record(first.topic, first.partition, 2, b"{rubbish"),
         Record(first.topic, first.partition, 3, b'"' + b"x" * 40_000 + b'"'),
+        Record(first.topic, first.partition, 4, first.value.replace(b'"/salur/registry"', b'"/salur/payments"')),
+        Record(first.topic, first.partition, 5, first.value.replace(b"registry.households/", b"registry.payees/")),
     ]
-    second.offset = 4
+    second.offset = 6
     handler = Handler()
     processor = BatchProcessor(Consumer("test.foreign", ["registry.households"], handler), db, registry_store, keys)
     await processor.declare()
     outcome = await processor.process([first, *rubbish, second])
-    assert (outcome.taken, outcome.dead) == (2, 3)
+    assert (outcome.taken, outcome.dead) == (2, 5)
     assert handler.taken == [(draft.key, 1), (draft.key, 2)]
+    async with db.connection() as conn:
+        reasons = [row["reason"] for row in await conn.fetch("SELECT reason FROM dead_letter ORDER BY kafka_offset")]
+    assert reasons == [
+        "a tombstone where events are never deleted",
+        "no JSON document",
+        "40002 bytes, over the limit of 32768",
+        "misaddressed: the topic belongs to registry",
+        "misaddressed: the event belongs to another stream",
+    ]
+
+
+async def test_a_version_not_known_yet_holds_its_key_until_the_version_that_knows_it_replays_it(
+    db: Database, registry_store: EventStore, keys: Secrets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Upgrading writers first loses nothing: later events of the key wait behind it, other keys go on."""
+    key, other = household("h1").key, household("h2").key
+    await _append(
+        db, registry_store, [fact(key, 1), fact(key, 2, future=True), fact(key, 3), fact(other, 4), fact(key, 5)]
+    )
+    handler = Handler()
+    processor = BatchProcessor(Consumer("test.future", ["registry.households"], handler), db, registry_store, keys)
+    await processor.declare()
+    outcome = await processor.process(await committed_records(db, keys))
+    assert (outcome.dead, outcome.parked) == (1, 2)
+    assert sorted(handler.taken, key=lambda item: item[1]) == [(key, 1), (other, 4)]
+    async with db.connection() as conn:
+        raised = await conn.fetchrow("SELECT id, reason FROM dead_letter WHERE state = 'raised'")
+    assert raised is not None and "deploy the version that knows it, then replay" in raised["reason"]
+
+    monkeypatch.setitem(CONTRACTS, FutureHousehold.event_type, FutureHousehold)
+    handler.taken.clear()
+    await replay_key(
+        db, registry_store, keys, {"test.future": handler}, raised["id"], actor="person:ops", reason="deployed"
+    )
+    assert handler.taken == [(key, 2), (key, 3), (key, 5)]
 
 
 async def test_a_poison_event_at_the_place_of_an_older_letter_is_kept(
