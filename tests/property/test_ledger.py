@@ -1,9 +1,15 @@
-"""The real ledger functions against a plain model: conservation, no account below zero, a refusal changes nothing."""
+"""The real ledger functions against a plain model of them, batch by batch.
+
+Six invariants hold after every batch: conservation (entries sum to zero per currency), nothing floored below zero,
+balance identity (every balance is the sum of its entries), overdraft safety (posted - reserved never below zero),
+holds = open holds (every reserve kept is one that nothing has resolved), and a refused operation changes nothing.
+"""
 
 import asyncio
 import threading
 from collections.abc import Coroutine, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
 import asyncpg
@@ -31,6 +37,10 @@ ACCOUNTS = [
 ]
 NAMES = [account.id for account in ACCOUNTS] + ["fund:nobody"]
 IDS = [f"t{number}" for number in range(12)]
+RESOLUTIONS = ("post", "void", "expire")
+PAST, FUTURE = datetime(2026, 1, 1, tzinfo=UTC), datetime(2226, 1, 1, tzinfo=UTC)
+EXPIRIES = st.sampled_from([None, PAST, FUTURE])
+Kind = Literal["transfer", "reserve", "post", "void", "expire"]
 
 
 @dataclass
@@ -72,20 +82,24 @@ class Model:
         pending = known.get(move.pending_id or "")
         if pending is None or pending.kind != "reserve":
             return move
-        return Move(
-            move.id, move.kind, move.pending_id, pending.debit, pending.credit, pending.amount_minor, pending.currency
-        )
+        return replace(
+            move, debit=pending.debit, credit=pending.credit, amount_minor=pending.amount_minor,
+            currency=pending.currency,
+        )  # fmt: skip
 
     def _judge(self, given: Move, move: Move, known: dict[str, Move], resolved: dict[str, str]) -> str:
         if given.id in known:
             return "exists" if known[given.id] == move else "exists-with-different-input"
-        if given.kind in ("post", "void"):
+        if given.kind in RESOLUTIONS:
             assert given.pending_id is not None
             pending = known.get(given.pending_id)
             if pending is None or pending.kind != "reserve":
                 return "pending-not-found"
             by = resolved.get(given.pending_id)
-            return {"post": "already-posted", "void": "already-voided"}[by] if by else "created"
+            if by:
+                return {"post": "already-posted", "void": "already-voided", "expire": "expired"}[by]
+            over = pending.expires_at is not None and pending.expires_at <= PAST
+            return "not-expired-yet" if given.kind == "expire" and not over else "created"
         debit, credit = self.accounts.get(move.debit or ""), self.accounts.get(move.credit or "")
         if debit is None or credit is None:
             return "account-unknown"
@@ -108,22 +122,23 @@ class Model:
             self.posted[move.credit] += move.amount_minor
 
 
-def _move(kind: Literal["transfer", "reserve", "post", "void"], *values: Any) -> Move:
-    move_id, pending, debit, credit, amount, currency = values
-    if kind in ("post", "void"):
+def _move(kind: Kind, *values: Any) -> Move:
+    move_id, pending, debit, credit, amount, currency, expires_at = values
+    if kind in RESOLUTIONS:
         return Move(move_id, kind, pending)
-    return Move(move_id, kind, None, debit, credit, amount, currency)
+    return Move(move_id, kind, None, debit, credit, amount, currency, expires_at if kind == "reserve" else None)
 
 
 MOVES = st.builds(
     _move,
-    st.sampled_from(["transfer", "reserve", "post", "void"]),
+    st.sampled_from(["transfer", "reserve", "post", "void", "expire"]),
     st.sampled_from(IDS),
     st.sampled_from(IDS),
     st.sampled_from(NAMES),
     st.sampled_from(NAMES),
     st.sampled_from([-5, 0, 1, 40, 60, 100]),
     st.sampled_from(["MXN", "MXN", "MXN", "IDR"]),
+    EXPIRIES,
 )
 
 
@@ -159,13 +174,14 @@ class LedgerMachine(RuleBasedStateMachine):
         free = self.model.posted["fund:one"] - self.model.reserved["fund:one"]
         amounts = st.sampled_from([1, 30, max(free, 1), free + 1])
         moves = [
-            Move(self._fresh(), kind, None, "fund:one", "clearing:bank-a:MXN", data.draw(amounts), "MXN")
+            _move(kind, self._fresh(), None, "fund:one", "clearing:bank-a:MXN", data.draw(amounts), "MXN",
+                  data.draw(EXPIRIES))
             for kind in kinds
-        ]
+        ]  # fmt: skip
         assert self.loop.run(ledger.apply(self.loop.conn, moves)) == self.model.apply(moves)
 
-    @rule(kinds=st.lists(st.sampled_from(["post", "void"]), min_size=1, max_size=3), data=st.data())
-    def resolve(self, kinds: list[Literal["post", "void"]], data: st.DataObject) -> None:
+    @rule(kinds=st.lists(st.sampled_from(RESOLUTIONS), min_size=1, max_size=3), data=st.data())
+    def resolve(self, kinds: list[Literal["post", "void", "expire"]], data: st.DataObject) -> None:
         """Resolve reserves, also ones that are resolved already."""
         reserves = sorted(move.id for move in self.model.transfers.values() if move.kind == "reserve")
         if reserves:
@@ -185,13 +201,29 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def books_agree(self) -> None:
+        """Balance identity and holds = open holds, by the model and by the entries themselves; conservation."""
         view = self.loop.run(ledger.overview(self.loop.conn))
         rows = {row["account"]: (row["posted_minor"], row["reserved_minor"]) for row in view["accounts"]}
         assert rows == {name: (self.model.posted[name], self.model.reserved[name]) for name in self.model.accounts}
         assert view["sum_minor"] == 0
         assert view["differing_accounts"] == []
-        for row in view["accounts"]:
-            assert row["available_minor"] >= 0 or row["kind"] in ("treasury", "clearing")
+
+    @invariant()
+    def nothing_floored_is_below_zero(self) -> None:
+        """Non-negative and overdraft safety: neither what is there nor what is left after reserves."""
+        for row in self.loop.run(ledger.overview(self.loop.conn))["accounts"]:
+            if row["kind"] not in ("treasury", "clearing"):
+                assert row["posted_minor"] >= 0
+                assert row["available_minor"] >= 0
+
+    @invariant()
+    def only_what_was_created_stands(self) -> None:
+        """A refused operation changes nothing: the transfers are exactly those the model created, statements agree."""
+        transfers = self.loop.run(self.loop.conn.fetch("SELECT id, kind, amount_minor FROM transfer"))
+        assert {row["id"]: (row["kind"], row["amount_minor"]) for row in transfers} == {
+            move.id: (move.kind, move.amount_minor) for move in self.model.transfers.values()
+        }
+        assert self.loop.run(ledger.statement(self.loop.conn, "fund:one", None))["equals_ledger"]
 
 
 class Loop:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from salur.common.secrets import Secrets
 from salur.common.values import derived_id, instruction_id, payment_id
 from salur.payments import ledger
 from salur.payments import main as payments_main
-from salur.payments.usecases import checks, funds, inputs, lists, settle, views
+from salur.payments.usecases import checks, funds, inputs, lists, proposals, settle, views
+from salur.payments.usecases.acts import ACTS
 from salur.payments.usecases.checks import ListCommand
 from salur.payments.usecases.instruct import Patience, inquire_batch, instruct_batch
+from salur.payments.usecases.proposals import Person, Proposal
 from support.facts import Record
 
 MIGRATIONS = Path(payments_main.__file__).parent / "migrations"
@@ -155,6 +158,19 @@ class House:
             await self.store.append(conn, drafts)
         return result
 
+    async def propose(self, kind: str, subject: str, actor: str = MAKER, **content: Any) -> str:
+        """A proposed act; returns its id."""
+        proposal = Proposal(kind, subject, "as told", content)
+        return str((await self.run(proposals.propose, proposal, Person(actor, "request-6")))["proposal_id"])
+
+    async def decide(self, proposal_id: str, actor: str = CHECKER, *, accept: bool = True) -> dict[str, Any]:
+        decide = partial(proposals.decide, executes=ACTS, accept=accept)
+        return dict(await self.run(decide, proposal_id, Person(actor, "request-7")))
+
+    async def act(self, kind: str, subject: str, **content: Any) -> dict[str, Any]:
+        """An act of two people, proposed and accepted."""
+        return await self.decide(await self.propose(kind, subject, **content))
+
     async def take_payees(self, events: Sequence[Received]) -> None:
         async with self.db.transaction() as conn:
             await inputs.take_payees(conn, events, self.keys)
@@ -163,8 +179,12 @@ class House:
         async with self.db.transaction() as conn:
             await inputs.take_entitlements(conn, events)
 
-    async def open_fund(self, budget_minor: int, fund_id: str = FUND) -> bool:
-        command = funds.OpenFund(fund_id, "Central budget", CURRENCY, budget_minor, MAKER, "request-1")
+    async def open_fund(
+        self, budget_minor: int, fund_id: str = FUND, region: str = "", programme_id: str | None = None
+    ) -> bool:
+        command = funds.OpenFund(
+            fund_id, "Central budget", CURRENCY, budget_minor, MAKER, "request-1", region, programme_id
+        )
         return bool(await self.run(funds.open_fund, command))
 
     async def grant(self, amounts: Sequence[int], *, without_payee: frozenset[int] = frozenset()) -> None:
@@ -180,12 +200,14 @@ class House:
     async def pass_grant(self, partitions: Sequence[int], count: int, amount_minor: int) -> None:
         await self.take_entitlements(grant_marks(partitions, count, amount_minor))
 
-    async def build_list(self, actor: str = MAKER) -> dict[str, Any]:
-        command = lists.BuildList(CYCLE, FUND, frozenset(BANKS), actor, "request-2")
+    async def build_list(
+        self, actor: str = MAKER, funds_of: tuple[tuple[str, int], ...] | None = None
+    ) -> dict[str, Any]:
+        command = lists.BuildList(CYCLE, funds_of or ((FUND, 1),), frozenset(BANKS), actor, "request-2")
         return dict(await self.run(lists.build_list, command))
 
-    async def submit(self, list_id: str, actor: str = MAKER) -> dict[str, Any]:
-        return dict(await self.run(checks.submit_list, ListCommand(list_id, actor, "request-3")))
+    async def submit(self, list_id: str, actor: str = MAKER, within_s: float = 3600) -> dict[str, Any]:
+        return dict(await self.run(checks.submit_list, ListCommand(list_id, actor, "request-3"), within_s))
 
     async def approve(self, list_id: str, content_hash: str, actor: str = CHECKER) -> dict[str, Any]:
         return dict(await self.run(checks.approve_list, ListCommand(list_id, actor, "request-4"), content_hash))
@@ -261,7 +283,9 @@ class House:
             )
             waiting = await conn.fetchval(
                 "SELECT coalesce(sum(i.amount_minor), 0) FROM list_item i JOIN payment_list l USING (list_id)"
-                " WHERE l.state IN ('submitted', 'approved') AND rank > instructed_rank AND rank <= funded_items"
+                " WHERE l.state IN ('submitted', 'approved') AND rank > instructed_rank AND rank <= last_rank"
+                " AND hold IS NULL AND i.fund_id = $1",
+                FUND,
             )
         assert view["sum_minor"] == 0
         assert view["differing_accounts"] == []

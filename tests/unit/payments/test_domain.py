@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salur.payments import main as payments_main
-from salur.payments.domain.lists import WHO_MUST_ACT, Candidate, ListBuilder
+from salur.payments.domain.lists import WHO_MUST_ACT, Candidate, ListBuilder, Source, choose_source
 from salur.payments.domain.machine import MOVES, MoveRefused, moved
 from salur.payments.domain.results import BankResult, Decision, Standing, Unusable, decide, read_result
 
@@ -95,16 +96,16 @@ def _candidate(number: int, **changes: object) -> Candidate:
 )
 def test_the_content_hash_covers_what_is_paid_to_whom(change: dict[str, object]) -> None:
     hashes = set()
-    for changes in ({}, change):
-        builder = ListBuilder(frozenset({"bank-a", "bank-b"}))
+    for changes, fund_id in (({}, "one"), (change, "one"), ({}, "two")):
+        builder = ListBuilder(frozenset({"bank-a", "bank-b"}), [Source(fund_id, "", 1)])
         builder.add(_candidate(1), blocked=False)
         builder.add(_candidate(2, **changes), blocked=False)
         hashes.add(builder.content_hash)
-    assert len(hashes) == 2
+    assert len(hashes) == 3
 
 
 def test_ranks_are_dense_over_payable_items_and_every_hold_names_who_must_act() -> None:
-    builder = ListBuilder(frozenset({"bank-a"}))
+    builder = ListBuilder(frozenset({"bank-a"}), [Source("one", "", 1)])
     items = [
         builder.add(_candidate(1), blocked=False),
         builder.add(_candidate(2), blocked=True),
@@ -117,3 +118,22 @@ def test_ranks_are_dense_over_payable_items_and_every_hold_names_who_must_act() 
     assert set(builder.held) == {"input-blocked", "no-account", "bank-unknown", "nothing-due"}
     assert set(builder.held) <= set(WHO_MUST_ACT)
     assert (builder.items, builder.amount_minor) == (2, 200)
+
+
+def test_shares_are_met_as_closely_as_whole_payments_allow() -> None:
+    """After every item each fund is within one payment of its share, whatever the amounts."""
+    sources = [Source("central", "", 7), Source("province", "31", 3)]
+    total = 0
+    for number in range(1, 200):
+        amount = 50 + number * 37 % 100
+        chosen = choose_source(sources, "31.71", amount)
+        assert chosen is not None
+        chosen.amount_minor += amount
+        total += amount
+        assert abs(sources[0].amount_minor - Fraction(7, 10) * total) <= 150
+
+
+def test_a_fund_of_another_region_is_never_chosen() -> None:
+    sources = [Source("district", "31.71", 1), Source("far", "32", 100)]
+    assert choose_source(sources, "31.71.01", 5) is sources[0]
+    assert choose_source(sources, "31.7", 5) is None

@@ -42,11 +42,15 @@ PERMISSIONS: dict[str, frozenset[str]] = {
         "payment:read",
         "ledger:read",
         "cycle:read",
+        "proposal:make",
+        "proposal:read",
     },
-    "approver": _READ | {"list:approve", "list:read", "payment:read", "fund:read", "ledger:read", "cycle:read"},
+    "approver": _READ
+    | {"list:approve", "list:read", "payment:read", "fund:read", "ledger:read", "cycle:read"}
+    | {"proposal:decide", "proposal:read"},
     "auditor": _READ
     | {"log:read", "log:publish", "ledger:read", "payment:read", "list:read", "fund:read", "programme:read"}
-    | {"cycle:read", "decision:read", "dead-letter:read", "import:read"},
+    | {"cycle:read", "decision:read", "dead-letter:read", "import:read", "proposal:read"},
     "operator": _READ | {"streams:seal", "dead-letter:read", "dead-letter:replay", "log:read", "log:publish"},
     "administrator": _READ | {"dead-letter:read", "principal:manage", "principal:read"},
     "citizen": frozenset(),

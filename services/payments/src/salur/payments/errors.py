@@ -1,6 +1,6 @@
 """Refusals of payments, as sentences that say who must act."""
 
-from salur.common.errors import Conflict, Forbidden, NotFound
+from salur.common.errors import Conflict, Forbidden, Invalid, NotFound
 
 RETRY_AFTER_S = 1.0
 
@@ -14,6 +14,59 @@ def fund_exists(fund_id: str) -> Conflict:
         f"fund {fund_id} is open with another name, currency or budget: choose another id",
         code="fund-exists",
         who="payment-operator",
+    )
+
+
+def fund_closed(fund_id: str) -> Conflict:
+    return Conflict(f"fund {fund_id} is closed: choose an open one", code="fund-closed", who="payment-operator")
+
+
+def fund_in_use(fund_id: str, reserved_minor: int, lists: int) -> Conflict:
+    return Conflict(
+        f"fund {fund_id} still has {reserved_minor} reserved or in flight and {lists} lists that are not decided: "
+        "let them end first",
+        code="fund-in-use",
+        who="payment-operator",
+    )
+
+
+def fund_of_other_programme(fund_id: str, programme_id: str) -> Conflict:
+    return Conflict(
+        f"fund {fund_id} pays programme {programme_id} alone: choose another fund",
+        code="fund-of-other-programme",
+        who="payment-operator",
+    )
+
+
+def other_authority(fund_id: str) -> Forbidden:
+    return Forbidden(
+        f"fund {fund_id} belongs to another authority: its own people must act",
+        code="other-region",
+        who="its authority",
+    )
+
+
+def funds_named_twice() -> Invalid:
+    return Invalid("a fund is named twice: name each once, with its share", code="fund-twice", who="caller")
+
+
+def proposal_waits(kind: str, subject: str) -> Conflict:
+    return Conflict(
+        f"a {kind} of {subject} waits for a second person already: let it be decided first",
+        code="proposal-waits",
+        who="another approver",
+    )
+
+
+def proposal_unknown(proposal_id: str) -> NotFound:
+    return NotFound(f"no proposal {proposal_id[:40]}: read the id again", code="proposal-unknown", who="caller")
+
+
+def same_proposer() -> Forbidden:
+    return Forbidden(
+        "who proposed an act cannot decide on it: another person with the approver role must",
+        code="same-person",
+        who="another approver",
     )
 
 

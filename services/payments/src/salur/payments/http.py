@@ -1,37 +1,45 @@
 """The HTTP API of payments."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field, model_validator
 
 from salur.common.asyncapi import partner_text
-from salur.common.contracts.base import AmountMinor, Code, Currency, Id, Name, Sha256
+from salur.common.contracts.base import Code, Id, Name, Sha256
 from salur.common.http import Caller, permit, public
 from salur.common.routes import YAML
 from salur.common.service import Runtime
-from salur.payments.usecases import checks, funds, lists, views
+from salur.payments import errors
+from salur.payments.http_funds import After, Limit, fund_routes, proposal_routes
+from salur.payments.settings import PaymentsSettings
+from salur.payments.usecases import checks, lists, views
 from salur.payments.usecases.checks import ListCommand
 
-PAGE_MAX = 1_000
-After = Annotated[str, Query(max_length=64)]
-Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 
-
-class FundBody(BaseModel):
-    """A fund and its whole budget in minor units of `currency`."""
+class Share(BaseModel):
+    """How many parts of a list a fund bears."""
 
     fund_id: Code
-    name: Name
-    currency: Currency
-    budget_minor: AmountMinor
+    share: int = Field(ge=1, le=10_000)
 
 
 class ListBody(BaseModel):
-    """Which cycle to pay from which fund."""
+    """Which cycle to pay, from one fund (`fund_id`) or from several with their shares (`funds`)."""
 
     cycle_id: Id
-    fund_id: Code
+    fund_id: Code | None = None
+    funds: list[Share] = Field(default=[], max_length=50)
+
+    @model_validator(mode="after")
+    def _names_funds(self) -> Self:
+        if (self.fund_id is None) == (not self.funds):
+            raise ValueError("either fund_id or funds")
+        return self
+
+    @property
+    def shares(self) -> tuple[tuple[str, int], ...]:
+        return tuple((item.fund_id, item.share) for item in self.funds) or ((self.fund_id or "", 1),)
 
 
 class ApproveBody(BaseModel):
@@ -49,7 +57,8 @@ class RefuseBody(BaseModel):
 def routes(runtime: Runtime) -> APIRouter:
     """Commands and views."""
     router = APIRouter()
-    _fund_routes(router, runtime)
+    fund_routes(router, runtime)
+    proposal_routes(router, runtime)
     _list_commands(router, runtime)
     _views(router, runtime)
 
@@ -61,35 +70,19 @@ def routes(runtime: Runtime) -> APIRouter:
     return router
 
 
-def _fund_routes(router: APIRouter, runtime: Runtime) -> None:
-    @router.post("/funds", tags=["funds"], status_code=201)
-    async def open_fund(
-        body: FundBody, response: Response, caller: Annotated[Caller, permit("fund:open", central=True)]
-    ) -> dict[str, Any]:
-        """Open a fund with its budget. The same again is answered 200; other content under its id 409."""
-        command = funds.OpenFund(**body.model_dump(), actor=caller.actor, cause=caller.request_id)
-        async with runtime.unit_of_work() as unit:
-            new, drafts = await funds.open_fund(unit.conn, command)
-            unit.emit(*drafts)
-        response.status_code = 201 if new else 200
-        return body.model_dump()
-
-    @router.get("/funds/{fund_id}", tags=["funds"])
-    async def fund(fund_id: Code, _caller: Annotated[Caller, permit("fund:read")]) -> dict[str, Any]:
-        """Budget, available, reserved, in flight, settled and returned, in minor units."""
-        async with runtime.db.transaction() as conn:
-            return await views.fund_view(conn, fund_id)
-
-
 def _list_commands(router: APIRouter, runtime: Runtime) -> None:
-    banks = frozenset(runtime.settings.banks)
+    settings = runtime.settings
+    assert isinstance(settings, PaymentsSettings)
+    banks = frozenset(settings.banks)
 
     @router.post("/lists", tags=["lists"], status_code=201)
     async def build_list(
         body: ListBody, caller: Annotated[Caller, permit("list:build", central=True)]
     ) -> dict[str, Any]:
         """Lock the payment list of a complete cycle. 409 cycle-not-complete says when to ask again."""
-        command = lists.BuildList(body.cycle_id, body.fund_id, banks, caller.actor, caller.request_id)
+        if len({fund_id for fund_id, _ in body.shares}) < len(body.shares):
+            raise errors.funds_named_twice()
+        command = lists.BuildList(body.cycle_id, body.shares, banks, caller.actor, caller.request_id)
         async with runtime.unit_of_work() as unit:
             answer, drafts = await lists.build_list(unit.conn, command)
             unit.emit(*drafts)
@@ -101,7 +94,7 @@ def _list_commands(router: APIRouter, runtime: Runtime) -> None:
     ) -> dict[str, Any]:
         """Reserve the funds in rank order and ask for approval."""
         async with runtime.unit_of_work() as unit:
-            answer, drafts = await checks.submit_list(unit.conn, _command(list_id, caller))
+            answer, drafts = await checks.submit_list(unit.conn, _command(list_id, caller), settings.approve_within_s)
             unit.emit(*drafts)
         return answer
 

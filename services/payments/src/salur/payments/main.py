@@ -6,7 +6,10 @@ from salur.common.service import Runtime, Service, Worker, run
 from salur.payments.consumers import consumers
 from salur.payments.http import routes
 from salur.payments.settings import PaymentsSettings
+from salur.payments.usecases.checks import expire_list
 from salur.payments.usecases.instruct import Patience, inquire_batch, instruct_batch
+
+EXPIRE_INTERVAL_S = 5.0
 
 
 def build(runtime: Runtime) -> Service:
@@ -32,6 +35,12 @@ def build(runtime: Runtime) -> Service:
             unit.emit(*drafts)
         return more
 
+    async def expire() -> bool:
+        async with runtime.unit_of_work() as unit:
+            more, drafts = await expire_list(unit.conn)
+            unit.emit(*drafts)
+        return more
+
     return Service(
         description="Money to people: funds, ledger, payment lists, instructions to banks and their answers.",
         migrations=Path(__file__).parent / "migrations",
@@ -39,6 +48,7 @@ def build(runtime: Runtime) -> Service:
         workers=[
             Worker("instruct", instruct, settings.worker_interval_s),
             Worker("inquire", inquire, settings.worker_interval_s),
+            Worker("expire", expire, EXPIRE_INTERVAL_S),
         ],
         routers=[routes(runtime)],
     )

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from salur.common.contracts.eligibility import CycleGranted, EntitlementGranted
 from salur.common.database import Connection, load_queries
-from salur.payments.domain.lists import Candidate, Item
+from salur.payments.domain.lists import Candidate, Item, Source
 
 queries = load_queries(Path(__file__).parent / "sql")
 
@@ -15,7 +15,7 @@ CANDIDATES_PAGE = 2_000
 
 _ITEM_COLUMNS = (
     "list_id", "payment_id", "rank", "hold", "entitlement_id", "part", "attempt", "instruction_id", "beneficiary_id",
-    "payee_version", "bank", "amount_minor", "currency", "region",
+    "payee_version", "bank", "amount_minor", "currency", "region", "fund_id",
 )  # fmt: skip
 
 
@@ -137,6 +137,15 @@ async def insert_items(conn: Connection, list_id: str, items: Sequence[Item]) ->
     await conn.copy_records_to_table(
         "list_item", records=[(list_id, *astuple(item)) for item in items], columns=_ITEM_COLUMNS
     )
+
+
+async def insert_list_funds(conn: Connection, list_id: str, sources: Sequence[Source]) -> None:
+    """The funds of a list with what each is to bear."""
+    await queries.insert_list_funds(
+        conn, list_id=list_id, fund_ids=[source.fund_id for source in sources],
+        shares=[source.share for source in sources], items=[source.items for source in sources],
+        amounts=[source.amount_minor for source in sources],
+    )  # fmt: skip
 
 
 async def insert_messages(conn: Connection, messages: dict[MessageId, bytes]) -> dict[MessageId, bytes]:

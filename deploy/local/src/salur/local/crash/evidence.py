@@ -33,7 +33,7 @@ _HEADS = "SELECT name, sequence FROM stream"
 _PAYMENTS = "SELECT instruction_id, entitlement_id, part, state, amount_minor, fund_id FROM payment"
 _APPROVED = """
 SELECT i.instruction_id FROM list_item i JOIN payment_list l USING (list_id)
-WHERE l.state = 'approved' AND i.rank <= l.funded_items AND i.hold IS NULL
+WHERE l.state = 'approved' AND i.rank <= l.last_rank AND i.hold IS NULL
 """
 _SUMS = "SELECT currency, sum(amount_minor)::bigint FROM entry GROUP BY currency"
 _FUNDS = """

@@ -29,7 +29,7 @@ SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted
 """
 _IMPORTS = "SELECT count(*) FROM bulk_import WHERE state IN ('queued', 'running')"
 _IN_FLIGHT = "SELECT bank, count(*) FROM payment WHERE state IN ('instructed', 'unknown') GROUP BY bank"
-_UNINSTRUCTED = "SELECT coalesce(sum(funded_items - instructed_rank), 0) FROM payment_list WHERE state = 'approved'"
+_UNINSTRUCTED = "SELECT coalesce(sum(last_rank - instructed_rank), 0) FROM payment_list WHERE state = 'approved'"
 _BOOK = """
 SELECT (SELECT coalesce(sum(next_offset), 0) FROM consumed) + (SELECT count(*) FROM message)
      + (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox') - (SELECT count(*) FROM outbox),

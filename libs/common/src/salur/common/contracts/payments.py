@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from salur.common.contracts.base import (
     AmountMinor,
@@ -14,8 +14,10 @@ from salur.common.contracts.base import (
     InstructionId,
     Name,
     Personal,
+    Scalar,
     Sha256,
     contract,
+    strict_model,
 )
 
 
@@ -27,6 +29,40 @@ class FundOpened(Fact):
     name: Name
     currency: Currency
     budget_minor: AmountMinor
+    region: str = Field("", description="where it pays: a province or district code; empty everywhere (central)")
+    programme_id: Code | None = Field(None, description="the only programme it pays; null any")
+
+
+@contract("salur.fund.topped-up.v1", "payments.funds")
+class FundToppedUp(Fact):
+    """Two people added money to a fund. Key: fund_id. `budget_minor` is the whole budget after it."""
+
+    fund_id: Code
+    proposal_id: Id
+    amount_minor: AmountMinor
+    budget_minor: AmountMinor
+    currency: Currency
+
+
+@contract("salur.fund.closed.v1", "payments.funds")
+class FundClosed(Fact):
+    """Two people closed a fund; what was left went back to the treasury. Key: fund_id."""
+
+    fund_id: Code
+    proposal_id: Id
+    to_treasury_minor: AmountMinor
+    currency: Currency
+
+
+class FundPart(BaseModel):
+    """What one fund bears of a list."""
+
+    model_config = strict_model()
+
+    fund_id: Code
+    share: int = Field(ge=1)
+    items: int
+    amount_minor: int
 
 
 class _List(Fact):
@@ -37,6 +73,7 @@ class _List(Fact):
     items: int
     amount_minor: int
     currency: Currency
+    funds: list[FundPart] = Field([], description="every fund of the list; `fund_id` is the first")
 
 
 @contract("salur.payment-list.submitted.v1", "payments.lists")
@@ -67,6 +104,11 @@ class PaymentListRefused(_List):
 
     refused_by: str
     reason: Name
+
+
+@contract("salur.payment-list.expired.v1", "payments.lists")
+class PaymentListExpired(_List):
+    """Nobody checked the list in time: its reserves have expired, the cycle may be listed again. Key: list_id."""
 
 
 class _Instruction(Fact):
@@ -173,3 +215,26 @@ class BankResultSuspended(Fact):
     offset: int
     reason: Code
     instruction_id: str | None = None
+
+
+@contract("salur.proposal.made.v1", "payments.activity")
+class ProposalMade(Fact):
+    """A person proposes an act that needs a second one. Key: proposal_id. `subject` is what it acts on."""
+
+    proposal_id: Id
+    kind: Code
+    subject: Name
+    content: dict[str, Scalar]
+    reason: Name
+    proposed_by: str
+
+
+@contract("salur.proposal.decided.v1", "payments.activity")
+class ProposalDecided(Fact):
+    """Another person accepted or refused a proposed act; accepted it is done. Key: proposal_id."""
+
+    proposal_id: Id
+    kind: Code
+    subject: Name
+    accepted: bool
+    decided_by: str

@@ -1,9 +1,12 @@
 """What a payment list is made of, and the hash that covers it."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from salur.common.values import instruction_id, payment_id
+from salur.common.values.region import region_within
 
 FIRST_PART = 1
 FIRST_ATTEMPT = 1
@@ -14,6 +17,7 @@ INPUT_BLOCKED: Hold = "input-blocked"
 BANK_UNKNOWN: Hold = "bank-unknown"
 NOTHING_DUE: Hold = "nothing-due"
 NO_FUNDS: Hold = "no-funds"
+NO_FUND_HERE: Hold = "no-fund-for-region"
 PAYEE_CHANGED: Hold = "payee-changed"
 
 WHO_MUST_ACT: dict[Hold, str] = {
@@ -22,6 +26,7 @@ WHO_MUST_ACT: dict[Hold, str] = {
     BANK_UNKNOWN: "administrator: connect the bank, or registrar: record an account at a partner bank",
     NOTHING_DUE: "programme officer: the entitlement's amount is zero",
     NO_FUNDS: "budget holder: the fund ran out before this item",
+    NO_FUND_HERE: "budget holder: no fund of the list pays in this region",
     PAYEE_CHANGED: "payment operator: the account changed after the list was locked; pay by a follow-up list",
 }
 """Why an item is held, and whose move it is."""
@@ -42,6 +47,26 @@ class Candidate:
     account_token: str | None
 
 
+@dataclass(slots=True)
+class Source:
+    """A fund of a list: pays in `region` ('' everywhere), bears `share` parts. The rest is what it was given so far."""
+
+    fund_id: str
+    region: str
+    share: int
+    items: int = 0
+    amount_minor: int = 0
+
+
+def choose_source(sources: Sequence[Source], region: str, amount_minor: int) -> Source | None:
+    """The fund that pays an item: of those that pay in its region, the one furthest behind its share.
+
+    Shares are of money, met item by item: a payment always comes from one fund. Ties go to the fund named first.
+    """
+    able = [source for source in sources if not source.region or region_within(region, source.region)]
+    return min(able, key=lambda source: Fraction(source.amount_minor + amount_minor, source.share), default=None)
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """An item as locked. `rank` None = held from the start, with the reason in `hold`."""
@@ -59,6 +84,7 @@ class Item:
     amount_minor: int
     currency: str
     region: str
+    fund_id: str | None
 
 
 def hold_of(candidate: Candidate, *, blocked: bool, banks: frozenset[str]) -> Hold | None:
@@ -79,8 +105,9 @@ class ListBuilder:
     the list again gets the same one.
     """
 
-    def __init__(self, banks: frozenset[str]) -> None:
+    def __init__(self, banks: frozenset[str], sources: Sequence[Source]) -> None:
         self._banks = banks
+        self.sources = sources
         self._digest = hashlib.sha256()
         self.items = 0
         self.amount_minor = 0
@@ -91,18 +118,29 @@ class ListBuilder:
         hold = hold_of(candidate, blocked=blocked, banks=self._banks)
         payment = payment_id(candidate.entitlement_id, FIRST_PART)
         instruction = instruction_id(payment, FIRST_ATTEMPT)
-        rank = None
+        rank = source = None
         if hold is None:
+            source = self._source(candidate)
+            hold = None if source else NO_FUND_HERE
+        if source is not None:
             self.items = rank = self.items + 1
             self.amount_minor += candidate.amount_minor
-            self._digest.update(canonical_line(rank, payment, instruction, candidate))
-        else:
+            source.items += 1
+            source.amount_minor += candidate.amount_minor
+            self._digest.update(canonical_line(rank, payment, instruction, candidate, source.fund_id))
+        elif hold is not None:
             self.held[hold] = self.held.get(hold, 0) + 1
         return Item(
             payment, rank, hold, candidate.entitlement_id, FIRST_PART, FIRST_ATTEMPT, instruction,
             candidate.beneficiary_id, candidate.payee_version, candidate.bank,
-            candidate.amount_minor, candidate.currency, candidate.region,
+            candidate.amount_minor, candidate.currency, candidate.region, source.fund_id if source else None,
         )  # fmt: skip
+
+    def _source(self, candidate: Candidate) -> Source | None:
+        only = self.sources[0]
+        if len(self.sources) == 1 and not only.region:
+            return only
+        return choose_source(self.sources, candidate.region, candidate.amount_minor)
 
     @property
     def content_hash(self) -> str:
@@ -110,10 +148,10 @@ class ListBuilder:
         return self._digest.hexdigest()
 
 
-def canonical_line(rank: int, payment: str, instruction: str, candidate: Candidate) -> bytes:
-    """One line: what is paid, to which account (by its token and payee version), in which place."""
+def canonical_line(rank: int, payment: str, instruction: str, candidate: Candidate, fund_id: str) -> bytes:
+    """One line: what is paid from which fund to which account (by its token and payee version), in which place."""
     return (
         f"{rank}|{payment}|{instruction}|{candidate.entitlement_id}|{candidate.beneficiary_id}|"
         f"{candidate.payee_version}|{candidate.bank}|{candidate.account_token}|"
-        f"{candidate.amount_minor}|{candidate.currency}\n"
+        f"{candidate.amount_minor}|{candidate.currency}|{fund_id}\n"
     ).encode()

@@ -11,6 +11,7 @@ from salur.payments.ledger.book import (
     ledger_hash,
     open_accounts,
     overview,
+    statement,
 )
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "ledger_hash",
     "open_accounts",
     "overview",
+    "statement",
     "treasury",
 ]

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,8 @@ Result = Literal[
     "insufficient",
     "already-posted",
     "already-voided",
+    "expired",
+    "not-expired-yet",
     "pending-not-found",
     "account-unknown",
     "currency-differs",
@@ -36,15 +39,17 @@ class LedgerRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One row of a batch. `post` and `void` name the reserve in `pending_id` and take its accounts and amount."""
+    """One row of a batch. `post`, `void` and `expire` resolve the reserve in `pending_id`: its accounts, its amount."""
 
     id: str
-    kind: Literal["transfer", "reserve", "post", "void"]
+    kind: Literal["transfer", "reserve", "post", "void", "expire"]
     pending_id: str | None = None
     debit: str | None = None
     credit: str | None = None
     amount_minor: int | None = None
     currency: str | None = None
+    expires_at: datetime | None = None
+    """Of a reserve: from when on `expire` may free it."""
 
 
 async def open_accounts(conn: Connection, accounts: Sequence[Account]) -> None:
@@ -77,6 +82,7 @@ async def apply(conn: Connection, moves: Sequence[Move]) -> list[Result]:
         credits=[move.credit for move in moves],
         amounts=[move.amount_minor for move in moves],
         currencies=[move.currency for move in moves],
+        expiries=[move.expires_at for move in moves],
     )
     return [row["result"] for row in rows]
 
@@ -99,6 +105,21 @@ async def account_of(conn: Connection, account_id: str) -> tuple[int, int]:
     """(posted_minor, reserved_minor) of an account; zeros when it is not open."""
     row = await queries.account_by_id(conn, id=account_id)
     return (row["posted_minor"], row["reserved_minor"]) if row else (0, 0)
+
+
+async def statement(conn: Connection, account_id: str, until: datetime | None) -> dict[str, Any]:
+    """An account's movements by kind up to a moment (None: now), and the balances they add up to.
+
+    Read from the transfers alone. `equals_ledger` compares with the kept balance, when it is asked for now.
+    """
+    lines = [dict(row) for row in await queries.statement(conn, id=account_id, until=until)]
+    posted = sum(line["posted_minor"] for line in lines)
+    reserved = sum(line["reserved_minor"] for line in lines)
+    known = await account_of(conn, account_id)
+    return {
+        "account": account_id, "until": until, "lines": lines, "posted_minor": posted, "reserved_minor": reserved,
+        "available_minor": posted - reserved, "equals_ledger": (posted, reserved) == known if until is None else None,
+    }  # fmt: skip
 
 
 async def ledger_hash(conn: Connection) -> str:

@@ -1,11 +1,15 @@
-"""Submit a list (maker), approve or refuse it (checker, another person)."""
+"""Submit a list (maker), approve or refuse it (checker, another person); let it expire when nobody checks it."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from salur.common.contracts.payments import (
+    FundPart,
     PaymentHeld,
     PaymentListApproved,
+    PaymentListExpired,
     PaymentListRefused,
     PaymentListSubmitted,
 )
@@ -18,6 +22,7 @@ from salur.payments.ledger.book import LedgerRefused
 from salur.payments.store import queries
 
 PAGE = 5_000
+SERVICE = "service:payments"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,95 +42,132 @@ async def _locked(conn: Connection, list_id: str) -> Any:
     return row
 
 
-def _facts(row: Any) -> dict[str, Any]:
+async def _facts(conn: Connection, row: Any) -> dict[str, Any]:
     names = ("list_id", "cycle_id", "fund_id", "content_hash", "items", "amount_minor", "currency")
-    return {name: row[name] for name in names}
+    funds = await queries.list_funds(conn, list_id=row["list_id"])
+    parts = [FundPart(**{name: fund[name] for name in FundPart.model_fields}) for fund in funds]
+    return {**{name: row[name] for name in names}, "funds": parts}
 
 
-async def submit_list(conn: Connection, command: ListCommand) -> tuple[dict[str, Any], list[Draft]]:
-    """Reserve the list's funds in rank order and ask for approval. What the fund cannot bear is held for want of funds.
+async def submit_list(
+    conn: Connection, command: ListCommand, approve_within_s: float
+) -> tuple[dict[str, Any], list[Draft]]:
+    """Reserve the list's funds in rank order and ask for approval. What a fund cannot bear is held for want of funds.
 
-    The same maker's repeat gives the same answer. Raises Conflict when the list is not locked or nothing fits.
+    Each fund is cut at the first item it cannot bear. The same maker's repeat gives the same answer. Raises Conflict
+    when the list is not locked, a fund was closed or nothing fits.
     """
     row = await _locked(conn, command.list_id)
+    facts = await _facts(conn, row)
     if row["state"] == "submitted" and row["submitted_by"] == command.actor:
-        return _submitted(row, row["funded_items"], row["funded_minor"]), []
+        return _submitted(facts, row["funded_items"], row["funded_minor"]), []
     if row["state"] != "locked":
         raise errors.wrong_state(command.list_id, row["state"], "locked")
-    funded_items, funded_minor = await _reserve(conn, row)
-    if funded_items == 0:
+    for fund in await queries.list_funds(conn, list_id=command.list_id):
+        if fund["state"] == "closed":
+            raise errors.fund_closed(fund["fund_id"])
+    until = datetime.now(UTC) + timedelta(seconds=approve_within_s)
+    reserved = await _reserve(conn, row, until)
+    if reserved.items == 0:
         raise errors.nothing_funded(row["fund_id"])
     held = []
-    if funded_items < row["items"]:
-        held = await queries.hold_unfunded(conn, list_id=command.list_id, funded=funded_items)
+    if reserved.cuts:
+        fund_ids, cuts = list(reserved.cuts), list(reserved.cuts.values())
+        held = await queries.hold_unfunded(conn, list_id=command.list_id, fund_ids=fund_ids, cuts=cuts)
     await queries.submit_list(
-        conn, list_id=command.list_id, actor=command.actor, funded_items=funded_items, funded_minor=funded_minor
-    )
+        conn, list_id=command.list_id, actor=command.actor, funded_items=reserved.items,
+        funded_minor=reserved.minor, last_rank=reserved.last_rank, approve_until=until,
+    )  # fmt: skip
+    await queries.fund_list(
+        conn, list_id=command.list_id, fund_ids=list(reserved.funds),
+        items=[items for items, _ in reserved.funds.values()], amounts=[minor for _, minor in reserved.funds.values()],
+    )  # fmt: skip
     fact = PaymentListSubmitted(
-        **_facts(row), funded_items=funded_items, funded_minor=funded_minor, held_items=len(held),
+        **facts, funded_items=reserved.items, funded_minor=reserved.minor, held_items=len(held),
         submitted_by=command.actor,
     )  # fmt: skip
     drafts = [Draft(fact, command.list_id, command.actor, command.cause)]
     for item in held:
         without = PaymentHeld(**item, cycle_id=row["cycle_id"], list_id=command.list_id, reason=NO_FUNDS)
         drafts.append(Draft(without, without.payment_id, command.actor, command.cause))
-    return _submitted(row, funded_items, funded_minor), drafts
+    return _submitted(facts, reserved.items, reserved.minor), drafts
 
 
-def _submitted(row: Any, funded_items: int, funded_minor: int) -> dict[str, Any]:
+def _submitted(facts: dict[str, Any], funded_items: int, funded_minor: int) -> dict[str, Any]:
     return {
-        **_facts(row),
+        **facts,
         "state": "submitted",
         "funded_items": funded_items,
         "funded_minor": funded_minor,
-        "held_items": row["items"] - funded_items,
+        "held_items": facts["items"] - funded_items,
     }
 
 
-async def _reserve(conn: Connection, row: Any) -> tuple[int, int]:
-    """Reserve page by page until the fund is exhausted. Returns (items, minor units) reserved: a prefix by rank."""
+@dataclass(slots=True)
+class Reserved:
+    """What the funds bear. `funds`: (items, minor units) by fund; `cuts`: the rank where a fund ran out."""
+
+    items: int = 0
+    minor: int = 0
+    last_rank: int = 0
+    funds: dict[str, tuple[int, int]] = field(default_factory=dict)
+    cuts: dict[str, int] = field(default_factory=dict)
+
+    def take(self, result: Any) -> None:
+        """Count one fund's outcome on a page. Raises LedgerRefused for what only a fault can bring."""
+        fund_id = result["fund_id"]
+        if result["result"] == "insufficient":
+            self.cuts[fund_id] = result["first_rank"]
+            return
+        if result["result"] != "created":
+            raise LedgerRefused(f"items of fund {fund_id}: {result['result']}")
+        items, minor = self.funds.get(fund_id, (0, 0))
+        self.funds[fund_id] = items + result["items"], minor + result["amount_minor"]
+        self.items += result["items"]
+        self.minor += result["amount_minor"]
+        self.last_rank = max(self.last_rank, result["last_rank"])
+
+
+async def _reserve(conn: Connection, row: Any, until: datetime) -> Reserved:
+    """Reserve page by page. A fund that ran out bears nothing on later pages: it bears a prefix of its items."""
     banks = [bank["bank"] for bank in await queries.banks_of_list(conn, list_id=row["list_id"])]
     await ledger.open_accounts(conn, [ledger.clearing(bank, row["currency"]) for bank in banks])
-    debit = ledger.fund(row["fund_id"], row["currency"]).id
-    items = minor = 0
+    reserved = Reserved()
     for first in range(1, row["items"] + 1, PAGE):
         results = await queries.reserve_items(
-            conn, list_id=row["list_id"], debit=debit, first=first, last=first + PAGE - 1
-        )
+            conn, list_id=row["list_id"], first=first, last=first + PAGE - 1, exhausted=list(reserved.cuts),
+            expires_at=until,
+        )  # fmt: skip
         for result in results:
-            if result["result"] == "insufficient":
-                return items, minor
-            if result["result"] != "created":
-                raise LedgerRefused(f"item {result['rank']} of list {row['list_id']}: {result['result']}")
-            items += 1
-            minor += result["amount_minor"]
-    return items, minor
+            reserved.take(result)
+    return reserved
 
 
 async def approve_list(conn: Connection, command: ListCommand, content_hash: str) -> tuple[dict[str, Any], list[Draft]]:
     """Approve exactly the list with this hash. Raises Forbidden for its maker, Conflict for another hash or state."""
     row = await _locked(conn, command.list_id)
     _refuse_maker(row, command, "approve")
+    facts = await _facts(conn, row)
     if row["content_hash"] != content_hash:
         raise errors.content_differs()
     if row["state"] == "approved":
         if row["checked_by"] != command.actor:
             raise errors.already_checked(command.list_id, "approved")
-        return _approved(row), []
+        return _approved(facts, row), []
     if row["state"] != "submitted":
         raise errors.wrong_state(command.list_id, row["state"], "submitted")
     await queries.check_list(
         conn, list_id=command.list_id, state="approved", actor=command.actor, cause=command.cause, refusal=None
     )
     fact = PaymentListApproved(
-        **_facts(row), approved_by=command.actor, funded_items=row["funded_items"], funded_minor=row["funded_minor"]
+        **facts, approved_by=command.actor, funded_items=row["funded_items"], funded_minor=row["funded_minor"]
     )
-    return _approved(row), [Draft(fact, command.list_id, command.actor, command.cause)]
+    return _approved(facts, row), [Draft(fact, command.list_id, command.actor, command.cause)]
 
 
-def _approved(row: Any) -> dict[str, Any]:
+def _approved(facts: dict[str, Any], row: Any) -> dict[str, Any]:
     funded = {"funded_items": row["funded_items"], "funded_minor": row["funded_minor"]}
-    return {**_facts(row), **funded, "state": "approved"}
+    return {**facts, **funded, "state": "approved"}
 
 
 def _refuse_maker(row: Any, command: ListCommand, act: str) -> None:
@@ -137,20 +179,37 @@ async def refuse_list(conn: Connection, command: ListCommand, reason: str) -> tu
     """Refuse a submitted list and free its funds; the cycle may be listed again. Raises as `approve_list` does."""
     row = await _locked(conn, command.list_id)
     _refuse_maker(row, command, "refuse")
-    answer = {**_facts(row), "state": "refused"}
+    facts = await _facts(conn, row)
+    answer = {**facts, "state": "refused"}
     if row["state"] == "refused" and row["checked_by"] == command.actor:
         return answer, []
     if row["state"] != "submitted":
         raise errors.wrong_state(command.list_id, row["state"], "submitted")
-    for first in range(1, row["funded_items"] + 1, PAGE):
-        last = min(first + PAGE - 1, row["funded_items"])
-        page = await queries.items_of_ranks(conn, list_id=command.list_id, first=first, last=last)
-        await ledger.apply_all(conn, [release(command.list_id, item["payment_id"]) for item in page])
+    await _free(conn, row, release)
     await queries.check_list(
         conn, list_id=command.list_id, state="refused", actor=command.actor, cause=command.cause, refusal=reason
     )
-    fact = PaymentListRefused(**_facts(row), refused_by=command.actor, reason=reason)
+    fact = PaymentListRefused(**facts, refused_by=command.actor, reason=reason)
     return answer, [Draft(fact, command.list_id, command.actor, command.cause)]
+
+
+async def expire_list(conn: Connection) -> tuple[bool, list[Draft]]:
+    """Let one list expire that nobody checked in time: its reserves expire, the cycle may be listed again."""
+    row = await queries.list_to_expire(conn)
+    if row is None:
+        return False, []
+    await _free(conn, row, expiry)
+    await queries.expire_list(conn, list_id=row["list_id"])
+    fact = PaymentListExpired(**await _facts(conn, row))
+    return True, [Draft(fact, row["list_id"], SERVICE, row["list_id"])]
+
+
+async def _free(conn: Connection, row: Any, move: Callable[[str, str], Move]) -> None:
+    """Give back every reserve of a list that no bank has been told about."""
+    for first in range(row["instructed_rank"] + 1, row["last_rank"] + 1, PAGE):
+        last = min(first + PAGE - 1, row["last_rank"])
+        page = await queries.items_of_ranks(conn, list_id=row["list_id"], first=first, last=last)
+        await ledger.apply_all(conn, [move(row["list_id"], item["payment_id"]) for item in page])
 
 
 def reserve_id(list_id: str, payment_id: str) -> str:
@@ -161,3 +220,8 @@ def reserve_id(list_id: str, payment_id: str) -> str:
 def release(list_id: str, payment_id: str) -> Move:
     """Free an item's reservation."""
     return Move(f"void/{list_id}/{payment_id}", "void", reserve_id(list_id, payment_id))
+
+
+def expiry(list_id: str, payment_id: str) -> Move:
+    """Free an item's reservation whose time is over."""
+    return Move(f"expire/{list_id}/{payment_id}", "expire", reserve_id(list_id, payment_id))

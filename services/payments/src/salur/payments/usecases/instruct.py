@@ -13,10 +13,10 @@ from salur.common.secrets import Secrets
 from salur.payments import ledger
 from salur.payments.domain.lists import INPUT_BLOCKED, PAYEE_CHANGED
 from salur.payments.store import queries
-from salur.payments.usecases.checks import release
+from salur.payments.usecases.checks import SERVICE, release
 from salur.payments.usecases.inputs import ENTITLEMENTS_CONSUMER, PAYEES_CONSUMER, open_account
 
-ACTOR = "service:payments"
+ACTOR = SERVICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,8 @@ async def instruct_batch(
     if row is None:
         return False, []
     list_id, first = row["list_id"], row["instructed_rank"] + 1
-    last = min(row["funded_items"], first + batch - 1)
+    last = min(row["last_rank"], first + batch - 1)
     items = await queries.items_to_instruct(conn, list_id=list_id, first=first, last=last)
-    if len(items) != last - first + 1:
-        raise RuntimeError(f"list {list_id} lacks items of ranks {first} to {last}: operations must look")
     holds = await _new_holds(conn, items)
     if holds:
         await queries.hold_items(conn, list_id=list_id, payment_ids=list(holds), holds=list(holds.values()))

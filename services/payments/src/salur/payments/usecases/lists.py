@@ -9,17 +9,17 @@ from salur.common.database import Connection
 from salur.common.events import PARTITIONS, Draft, blocked_keys
 from salur.common.values import new_id
 from salur.payments import errors, store
-from salur.payments.domain.lists import Item, ListBuilder
+from salur.payments.domain.lists import Item, ListBuilder, Source
 from salur.payments.store import queries
 from salur.payments.usecases.inputs import ENTITLEMENTS_CONSUMER, PAYEES_CONSUMER
 
 
 @dataclass(frozen=True, slots=True)
 class BuildList:
-    """Who asks for the list of a cycle, to be paid from a fund. `banks`: the partner banks that are connected."""
+    """Who asks for the list of a cycle, paid from `funds` (id, share). `banks`: the partner banks connected."""
 
     cycle_id: str
-    fund_id: str
+    funds: tuple[tuple[str, int], ...]
     banks: frozenset[str]
     actor: str
     cause: str
@@ -28,23 +28,24 @@ class BuildList:
 async def build_list(conn: Connection, command: BuildList) -> tuple[dict[str, Any], list[Draft]]:
     """Lock the list of a cycle at once. Returns its summary and an event per item held from the start.
 
-    Raises Conflict: the cycle's input is not complete, the cycle has a list, currencies differ, nothing payable.
+    Raises Conflict: the cycle's input is not complete, the cycle has a list, a fund does not fit, nothing payable.
     """
-    fund = await queries.fund_by_id(conn, fund_id=command.fund_id)
-    if fund is None:
-        raise errors.fund_unknown(command.fund_id)
+    funds = [await _fund(conn, fund_id) for fund_id, _ in command.funds]
     cycle = await _complete_cycle(conn, command.cycle_id)
-    if cycle["currency"] != fund["currency"]:
-        raise errors.currency_differs(fund["currency"], cycle["currency"])
+    for fund in funds:
+        _check_fund(fund, cycle)
     list_id = new_id()
     begun = await queries.begin_list(
-        conn, list_id=list_id, cycle_id=command.cycle_id, fund_id=command.fund_id,
+        conn, list_id=list_id, cycle_id=command.cycle_id, fund_id=funds[0]["fund_id"],
         programme_id=cycle["programme_id"], currency=cycle["currency"], built_by=command.actor,
     )  # fmt: skip
     if begun is None:
         known = await queries.list_of_cycle(conn, cycle_id=command.cycle_id)
         raise errors.list_exists(command.cycle_id, known)
-    builder = ListBuilder(command.banks)
+    sources = [
+        Source(fund["fund_id"], fund["region"], share) for fund, (_, share) in zip(funds, command.funds, strict=True)
+    ]
+    builder = ListBuilder(command.banks, sources)
     held = await _lock_items(conn, list_id, command.cycle_id, builder)
     if builder.items == 0:
         raise errors.list_empty(command.cycle_id)
@@ -52,16 +53,42 @@ async def build_list(conn: Connection, command: BuildList) -> tuple[dict[str, An
         conn, list_id=list_id, items=builder.items, amount_minor=builder.amount_minor,
         content_hash=builder.content_hash,
     )  # fmt: skip
+    await store.insert_list_funds(conn, list_id, sources)
     summary = {
         "list_id": list_id,
         "items": builder.items,
         "amount_minor": builder.amount_minor,
         "currency": cycle["currency"],
         "content_hash": builder.content_hash,
+        "funds": [
+            {
+                "fund_id": source.fund_id,
+                "share": source.share,
+                "items": source.items,
+                "amount_minor": source.amount_minor,
+            }
+            for source in sources
+        ],
         "held": builder.held,
     }
     drafts = [held_draft(item, item.hold or "", list_id, command.cycle_id, command) for item in held]
     return summary, drafts
+
+
+async def _fund(conn: Connection, fund_id: str) -> Any:
+    row = await queries.fund_by_id(conn, fund_id=fund_id)
+    if row is None:
+        raise errors.fund_unknown(fund_id)
+    return row
+
+
+def _check_fund(fund: Any, cycle: Any) -> None:
+    if fund["state"] == "closed":
+        raise errors.fund_closed(fund["fund_id"])
+    if cycle["currency"] != fund["currency"]:
+        raise errors.currency_differs(fund["currency"], cycle["currency"])
+    if fund["programme_id"] not in (None, cycle["programme_id"]):
+        raise errors.fund_of_other_programme(fund["fund_id"], fund["programme_id"])
 
 
 async def _complete_cycle(conn: Connection, cycle_id: str) -> Any:

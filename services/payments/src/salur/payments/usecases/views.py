@@ -1,5 +1,6 @@
 """What people may read: funds, lists, payments and why one is not paid, the ledger, suspense."""
 
+from datetime import datetime
 from typing import Any
 
 from salur.common.auth import Caller
@@ -37,6 +38,26 @@ async def fund_view(conn: Connection, fund_id: str) -> dict[str, Any]:
     }
 
 
+async def funds_page(conn: Connection, after: str, most: int) -> dict[str, Any]:
+    """Funds in order of id."""
+    return {"funds": [dict(row) for row in await queries.funds_page(conn, after=after, most=most)]}
+
+
+async def fund_statement(conn: Connection, fund_id: str, until: datetime | None) -> dict[str, Any]:
+    """Every movement of a fund's account up to a moment, and the balance it leads to. Raises NotFound."""
+    row = await queries.fund_by_id(conn, fund_id=fund_id)
+    if row is None:
+        raise errors.fund_unknown(fund_id)
+    account = ledger.fund(fund_id, row["currency"])
+    return {"fund_id": fund_id, "currency": row["currency"], **await ledger.statement(conn, account.id, until)}
+
+
+async def proposals_page(conn: Connection, state: str | None, after: str, most: int) -> dict[str, Any]:
+    """Acts that were proposed, by id."""
+    rows = await queries.proposals_page(conn, state=state, after=after, most=most)
+    return {"proposals": [dict(row) for row in rows]}
+
+
 async def list_view(conn: Connection, list_id: str) -> dict[str, Any]:
     """A list with the states of its payments. `complete`: approved, and every instruction has its answer."""
     row = await queries.list_by_id(conn, list_id=list_id)
@@ -44,19 +65,19 @@ async def list_view(conn: Connection, list_id: str) -> dict[str, Any]:
         raise errors.list_unknown(list_id)
     states = _amounts(await queries.list_states(conn, list_id=list_id), "state")
     holds = _amounts(await queries.list_holds(conn, list_id=list_id), "hold")
-    waiting = row["funded_items"] - row["instructed_rank"]
-    if row["state"] == "approved" and waiting:
-        amount = await queries.waiting_minor(
-            conn, list_id=list_id, first=row["instructed_rank"] + 1, last=row["funded_items"]
-        )
-        states["approved"] = {"count": waiting, "amount_minor": amount}
+    waiting = row["state"] == "approved" and row["instructed_rank"] < row["last_rank"]
+    if waiting:
+        rest = await queries.waiting_items(conn, list_id=list_id, after=row["instructed_rank"], last=row["last_rank"])
+        states["approved"] = dict(rest)
+    funds = await queries.list_funds(conn, list_id=list_id)
     names = (
         "list_id", "cycle_id", "fund_id", "programme_id", "state", "items", "amount_minor", "currency", "content_hash",
         "funded_items", "funded_minor", "built_by", "submitted_by", "checked_by", "refusal",
     )  # fmt: skip
-    complete = row["state"] == "approved" and waiting == 0 and set(states) <= FINAL
+    complete = row["state"] == "approved" and not waiting and set(states) <= FINAL
     return {
         **{name: row[name] for name in names},
+        "funds": [dict(fund) for fund in funds],
         "held": {hold: item["count"] for hold, item in holds.items()},
         "states": states,
         "complete": complete,

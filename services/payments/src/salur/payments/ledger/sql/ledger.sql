@@ -6,7 +6,7 @@ ON CONFLICT DO NOTHING;
 -- name: apply
 SELECT result
 FROM ledger_apply(:ids::text[], :kinds::text[], :pendings::text[], :debits::text[], :credits::text[],
-                  :amounts::bigint[], :currencies::text[])
+                  :amounts::bigint[], :currencies::text[], :expiries::timestamptz[])
 ORDER BY row_number;
 
 -- name: accounts
@@ -35,3 +35,14 @@ ORDER BY a.id;
 -- name: transfer_lines
 SELECT id, concat_ws('|', 'transfer', id, kind, coalesce(pending_id, ''), debit, credit, amount_minor, currency) AS line
 FROM transfer WHERE id > :after ORDER BY id LIMIT :most;
+
+-- name: statement
+-- Movements by what they are (the first part of the transfer's id) and kind.
+SELECT split_part(t.id, '/', 1) AS what, t.kind, count(*) AS count, sum(t.amount_minor)::bigint AS amount_minor,
+       sum(CASE WHEN t.kind NOT IN ('transfer', 'post') THEN 0 WHEN t.debit = :id THEN -t.amount_minor
+                ELSE t.amount_minor END)::bigint AS posted_minor,
+       sum(CASE WHEN t.debit <> :id OR t.kind = 'transfer' THEN 0 WHEN t.kind = 'reserve' THEN t.amount_minor
+                ELSE -t.amount_minor END)::bigint AS reserved_minor
+FROM transfer t
+WHERE (t.debit = :id OR t.credit = :id) AND (:until::timestamptz IS NULL OR t.recorded_at <= :until::timestamptz)
+GROUP BY what, t.kind ORDER BY min(t.recorded_at), what, t.kind;
