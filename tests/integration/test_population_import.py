@@ -13,13 +13,14 @@ from support.registry import api, event_counts, open_registry, run_imports
 
 pytestmark = pytest.mark.integration
 FAMILIES = 4_000
+REFUSED = {"same-nik", "invalid-nik"}
 
 
 async def test_an_import_refuses_only_what_was_planted(database_url: str, tmp_path: Path) -> None:
     written = write_population(tmp_path / "people", FAMILIES, 5)
     content = (tmp_path / "people" / "population.csv").read_bytes()
     with (tmp_path / "people" / "truth.csv").open(encoding="utf-8", newline="") as file:
-        planted = {(row["kk"], row["nik"]) for row in csv.DictReader(file) if row["kind"] == "same-nik"}
+        planted = {(row["kk"], row["nik"]) for row in csv.DictReader(file) if row["kind"] in REFUSED}
     assert planted, "the slice holds none of the rows to be refused: choose another seed"
     announcement = {
         "name": "population.csv",

@@ -1,7 +1,6 @@
 """The import on real files: every household, every doubtful row reported, resumable at the row, nothing doubled."""
 
 import csv
-import hashlib
 import io
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from salur.common.service import Runtime, Service
 from salur.registry.spool import spool_path, spooled_ids
 from salur.registry.store import queries
 from salur.registry.usecases import import_file
-from support.registry import api, event_counts, open_registry, run_imports
+from support.registry import announced, api, event_counts, imports_worker, open_registry, run_imports
 
 pytestmark = pytest.mark.integration
 PROGRESA = Path(__file__).parents[2] / "examples" / "progresa"
@@ -36,13 +35,8 @@ async def registry(database_url: str, tmp_path: Path) -> AsyncIterator[Registry]
         yield runtime, service, client
 
 
-def announcement(content: bytes, mapping: dict[str, Any] = MAPPING, **changes: Any) -> dict[str, Any]:
-    digest = hashlib.sha256(content).hexdigest()
-    return {"name": "list.csv", "sha256": digest, "size": len(content), "mapping": mapping} | changes
-
-
 async def send(client: httpx.AsyncClient, content: bytes, mapping: dict[str, Any] = MAPPING) -> str:
-    answer = await client.post("/imports", json=announcement(content, mapping))
+    answer = await client.post("/imports", json=announced(content, mapping))
     assert answer.status_code in (200, 201), answer.text
     import_id: str = answer.json()["import_id"]
     sent = await client.put(f"/imports/{import_id}/content", content=content)
@@ -103,14 +97,14 @@ async def test_the_same_file_again_is_the_same_import_and_changes_nothing(regist
     content = content[: content.rindex(b"\n") + 1]
     first = await take(registry, content)
     before = await counts(runtime)
-    again = await client.post("/imports", json=announcement(content))
+    again = await client.post("/imports", json=announced(content, MAPPING))
     assert again.status_code == 200
     assert again.json() == {"import_id": first["import_id"], "state": "done"}
     sent = await client.put(f"/imports/{first['import_id']}/content", content=content)
     assert sent.json()["state"] == "done"
     await run_imports(service)
     assert await counts(runtime) == before
-    other = await client.post("/imports", json=announcement(content, MAPPING | {"region": "village_id"}))
+    other = await client.post("/imports", json=announced(content, MAPPING | {"region": "village_id"}))
     assert (other.status_code, other.json()["code"]) == (409, "import-exists")
     assert not spooled_ids(runtime.settings.state_dir)  # personal data does not stay behind
 
@@ -122,7 +116,7 @@ async def test_a_process_that_dies_between_and_within_batches_goes_on_at_the_row
     runtime, service, client = registry
     monkeypatch.setattr(import_file, "FAMILIES_PER_BATCH", 97)
     import_id = await send(client, b"".join(REAL.read_bytes().splitlines(keepends=True)[:1_500]))
-    (worker,) = service.workers
+    worker = imports_worker(service)
     for _ in range(3):
         assert await worker.step()
     async with runtime.db.connection() as conn:
@@ -222,7 +216,7 @@ async def test_a_missing_column_refuses_the_file_before_its_first_row_and_a_mend
 async def test_other_content_than_announced_fails_the_import_until_the_right_content_comes(registry: Registry) -> None:
     runtime, _, client = registry
     content = rows("1,11,9,1")
-    import_id = (await client.post("/imports", json=announcement(content))).json()["import_id"]
+    import_id = (await client.post("/imports", json=announced(content, MAPPING))).json()["import_id"]
     for wrong, status, code in ((content[:-3] + b"2,1", 422, "hash-differs"), (content + b"x", 413, "too-large")):
         answer = await client.put(f"/imports/{import_id}/content", content=wrong)
         assert (answer.status_code, answer.json()["code"]) == (status, code)
@@ -240,7 +234,7 @@ async def test_content_lost_from_the_spool_fails_the_import_and_sending_it_again
     monkeypatch.setattr(import_file, "FAMILIES_PER_BATCH", 1)
     content = rows("1,11,9,1", "2,21,9,1", "3,31,9,1")
     import_id = await send(client, content)
-    (worker,) = service.workers
+    worker = imports_worker(service)
     assert await worker.step()
     spool_path(runtime.settings.state_dir, import_id).unlink()
     async with open_registry(runtime.settings.database_url, runtime.settings.jwks_file.parents[1]) as (_, successor):
@@ -257,7 +251,7 @@ async def test_a_fault_of_ours_fails_its_import_and_not_the_next(
     _, service, client = registry
     broken = await send(client, rows("1,11,9,1"))
     monkeypatch.setattr(import_file, "insert_new", None)
-    (worker,) = service.workers
+    worker = imports_worker(service)
     assert await worker.step()
     monkeypatch.undo()
     fine = await send(client, rows("2,21,9,1"))
@@ -287,6 +281,6 @@ async def test_rows_outside_the_senders_regions_are_refused(registry: Registry) 
     ],
 )
 async def test_a_wrong_mapping_is_refused_at_once(registry: Registry, mapping: dict[str, Any], says: str) -> None:
-    answer = await registry[2].post("/imports", json=announcement(b"x", mapping))
+    answer = await registry[2].post("/imports", json=announced(b"x", mapping))
     assert (answer.status_code, answer.json()["code"]) == (422, "mapping-invalid")
     assert says in answer.json()["detail"]

@@ -1,16 +1,18 @@
 """A registry without its process: real database, real migrations, no relay."""
 
+import hashlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from salur.common.auth import local_issuer, mint
 from salur.common.contracts.topics import topics_written_by
 from salur.common.database import Connection, migrate
-from salur.common.service import Process, Runtime, Service
+from salur.common.service import Process, Runtime, Service, Worker
 from salur.common.settings import Settings
 from salur.registry.main import build
 
@@ -54,13 +56,34 @@ async def api(
         yield client
 
 
+SMALL: dict[str, Any] = {"name": "small", "household": {"scheme": "kk", "column": "kk"}, "region": "region"}
+"""The smallest mapping."""
+
+
+def announced(content: bytes, mapping: dict[str, Any] = SMALL, **changes: Any) -> dict[str, Any]:
+    """What is posted to announce a file."""
+    digest = hashlib.sha256(content).hexdigest()
+    return {"name": "list.csv", "sha256": digest, "size": len(content), "mapping": mapping} | changes
+
+
+def imports_worker(service: Service) -> Worker:
+    return next(worker for worker in service.workers if worker.name == "imports")
+
+
 async def run_imports(service: Service, most: int = 1_000) -> None:
     """Let the import worker step until nothing waits."""
-    (worker,) = service.workers
+    worker = imports_worker(service)
     for _ in range(most):
         if not await worker.step():
             return
     raise AssertionError(f"imports still wait after {most} steps")
+
+
+async def changed(proposer: httpx.AsyncClient, decider: httpx.AsyncClient, proposal: dict[str, Any]) -> httpx.Response:
+    """Propose as one person, accept as another; the answer of the acceptance."""
+    proposed = await proposer.post("/changes", json={"reason": "seen on the card"} | proposal)
+    assert proposed.status_code == 201, proposed.text
+    return await decider.post(f"/changes/{proposed.json()['change_id']}/accept", json={})
 
 
 async def event_counts(conn: Connection) -> dict[str, int]:

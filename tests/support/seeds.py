@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from unicodedata import normalize
 from urllib.parse import quote, quote_plus
 
-NIK, KK, ACCOUNT = "3171997701", "3172886602", "8800770903"
+NIK, KK, ACCOUNT = "3171996701", "3172886602", "8800770903"
 HOLDER, JOB = "Zulqarnaín Wx", "penyadap-nira-qx"
 IDENTITY = {"nik": NIK, "kk": KK, "account": ACCOUNT, "holder": HOLDER}
 """Beginnings that all seeded values of a kind share; so rare that none appears by chance."""

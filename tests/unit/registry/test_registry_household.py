@@ -22,6 +22,7 @@ from salur.registry.http_imports import cell
 from salur.registry.usecases.prepare import open_payee, prepare
 
 KK = Identifier("kk", "3171234567890001")
+NIK = Identifier("nik", "3171014107850001")
 PAYEE = Payee("bank-a", "1234567890", "Holder")
 
 
@@ -46,6 +47,9 @@ def household(**given: Any) -> Household:
         ({"attributes": {"a": "\ud800"}}, "attributes.a"),
         ({"members": (Member({"a": "\x00"}),)}, "members.a"),
         ({"attributes": {f"a{n}": "x" * 999 for n in range(MAX_HOUSEHOLD_SIZE // 1_000 + 1)}}, "household"),
+        ({"identifiers": (Identifier("kk", "31712345678900"),)}, "identifiers.kk"),
+        ({"members": (Member({}, (Identifier("nik", "3171013213850001"),)),)}, "identifiers.nik"),
+        ({"members": (Member({"relation": "head"}), Member({"relation": "head"}))}, "members"),
         ({"payee": Payee("Bank A", "1234567890", "Holder")}, "payee.bank"),
         ({"payee": Payee("bank-z", "1234567890", "Holder")}, "payee.bank"),
         ({"payee": Payee("bank-a", "12-34", "Holder")}, "payee.number"),
@@ -60,12 +64,12 @@ def test_what_must_not_enter_is_refused_by_place_and_without_its_value(given: di
 
 
 def test_a_sound_household_may_enter() -> None:
-    check_household(household(members=(Member({"age": 9}, (Identifier("nik", "1"),)),), payee=PAYEE), ("bank-a",))
+    check_household(household(members=(Member({"age": 9}, (NIK,)),), payee=PAYEE), ("bank-a",))
 
 
 def test_ids_come_from_identifiers_and_tell_nothing_without_the_key() -> None:
     one, other = Secrets(b"1" * 32), Secrets(b"2" * 32)
-    member = Member({"age": 9}, (Identifier("nik", "3171"),))
+    member = Member({"age": 9}, (NIK,))
     first = prepare(household(members=(member,)), one, actor="a", cause="c")
     again = prepare(household(members=(member,), region="32"), one, actor="b", cause="d")
     elsewhere = prepare(household(members=(member,)), other, actor="a", cause="c")

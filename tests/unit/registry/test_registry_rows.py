@@ -1,6 +1,7 @@
 """Rows to families: what is good is taken, what is bad is reported by place, whatever the bytes are."""
 
 import io
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from salur.registry.domain.rows import (
 )
 
 PROGRESA = Path(__file__).parents[3] / "examples" / "progresa"
+TODAY = date(2026, 1, 1)
 HEADER = b"hh,child,region,score,treated,age\n"
 MAPPING = parse_mapping(
     {
@@ -43,7 +45,7 @@ MAPPING = parse_mapping(
 def families(body: bytes, mapping: Mapping = MAPPING, row: int = 2, offset: int = 0) -> list[Family]:
     content = io.BytesIO(body)
     content.seek(offset)
-    return list(read_families(content.readline, read_header(HEADER, mapping), mapping, row, offset))
+    return list(read_families(content.readline, read_header(HEADER, mapping), mapping, row, offset, TODAY))
 
 
 def places(found: list[Family]) -> list[tuple[int, str]]:
@@ -195,7 +197,7 @@ def test_the_real_file_holds_8325_households_and_27_contradictions() -> None:
     mapping = parse_mapping(yaml.safe_load((PROGRESA / "mapping.yaml").read_text()))
     with (PROGRESA / "households-1998.csv").open("rb") as file:
         header = read_header(file.readline(), mapping)
-        found = list(read_families(file.readline, header, mapping, 2, file.tell()))
+        found = list(read_families(file.readline, header, mapping, 2, file.tell(), TODAY))
     assert len(found) == 8325
     assert sum(len(family.rows) for family in found) == 12579
     warned = [family for family in found if family.warnings]

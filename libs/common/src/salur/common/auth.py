@@ -29,7 +29,7 @@ _READ = frozenset({"streams:read", "own-right:read", "own-right:delegate"})
 PERMISSIONS: dict[str, frozenset[str]] = {
     "registrar": _READ
     | {"household:register", "household:read", "household:change", "import:run", "import:accept", "import:read"}
-    | {"cut:make"},
+    | {"cut:make", "change:propose", "change:read", "change:decide"},
     "programme-officer": _READ
     | {"programme:publish", "programme:read", "cycle:open", "cycle:read", "decision:read", "household:read"},
     "payment-operator": _READ

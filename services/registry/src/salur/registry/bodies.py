@@ -1,10 +1,12 @@
 """What callers of the registry send. Forms only; what a household must keep is checked in the domain."""
 
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from salur.common.contracts.base import BankCode, Id, Sha256
+from salur.common.errors import Invalid
 from salur.common.values import RegionCode
 from salur.registry.domain.household import (
     MAX_ATTRIBUTES,
@@ -16,6 +18,7 @@ from salur.registry.domain.household import (
     Payee,
     Scalar,
 )
+from salur.registry.domain.identity import Contact, IdentityInvalid, Person, clean_contact, clean_person
 
 MAX_IMPORT_SIZE = 2 * 1024**3
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
@@ -24,7 +27,7 @@ Attributes = Annotated[dict[FieldName, Scalar], Field(max_length=MAX_ATTRIBUTES)
 
 
 class Body(BaseModel):
-    """What a caller sends: nothing beside the declared fields."""
+    """What callers send holds no field nobody knows."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -48,14 +51,53 @@ class IdentifiersBody(Body):
     )
 
 
+class PersonBody(Body):
+    """Who somebody is: sealed at rest, never an attribute, never in an event."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
+    birth_date: Annotated[str, StringConstraints(max_length=40)] = ""
+    sex: Literal["male", "female", ""] = ""
+
+    def to_domain(self) -> Person:
+        """Raises Invalid."""
+        try:
+            return clean_person(self.name, self.birth_date, self.sex, datetime.now(UTC).date())
+        except IdentityInvalid as error:
+            raise identity_invalid(error) from None
+
+
+class ContactBody(Body):
+    """Where a household is reached, and in which language."""
+
+    phone: Annotated[str, StringConstraints(max_length=40)] = ""
+    language: Annotated[str, StringConstraints(max_length=10)] = "id"
+
+    def to_domain(self) -> Contact:
+        """Raises Invalid."""
+        try:
+            return clean_contact(self.phone, self.language)
+        except IdentityInvalid as error:
+            raise identity_invalid(error) from None
+
+
+def identity_invalid(error: IdentityInvalid) -> Invalid:
+    """The refusal of a name, date or number: it says which and why, never the value."""
+    return Invalid(str(error), code="identity-invalid", who="registrar")
+
+
 class MemberBody(Body):
     """A person of the household."""
 
+    person: PersonBody | None = None
     attributes: Attributes = Field(default_factory=dict)
     identifiers: list[IdentifierBody] = Field(default_factory=list, max_length=MAX_IDENTIFIERS)
 
     def to_domain(self) -> Member:
-        return Member(self.attributes, tuple(i.to_domain() for i in self.identifiers))
+        return self._member(None)
+
+    def _member(self, member_id: str | None) -> Member:
+        identifiers = tuple(i.to_domain() for i in self.identifiers)
+        return Member(self.attributes, identifiers, member_id, self.person.to_domain() if self.person else None)
 
 
 class ChangedMemberBody(MemberBody):
@@ -64,7 +106,7 @@ class ChangedMemberBody(MemberBody):
     member_id: Id | None = None
 
     def to_domain(self) -> Member:
-        return Member(self.attributes, tuple(i.to_domain() for i in self.identifiers), self.member_id)
+        return self._member(self.member_id)
 
 
 class PayeeBody(Body):
@@ -86,6 +128,7 @@ class HouseholdBody(Body):
     attributes: Attributes = Field(default_factory=dict)
     members: list[MemberBody] = Field(default_factory=list, max_length=MAX_MEMBERS)
     payee: PayeeBody | None = None
+    contact: ContactBody | None = None
 
     def to_domain(self) -> Household:
         return Household(
@@ -94,15 +137,15 @@ class HouseholdBody(Body):
             self.attributes,
             tuple(m.to_domain() for m in self.members),
             self.payee.to_domain() if self.payee else None,
+            self.contact.to_domain() if self.contact else None,
         )
 
 
 class ChangeBody(Body):
-    """A change. What is left out stays; `members` replace all members; `version` = the one the caller has read."""
+    """New welfare data. What is left out stays; `version` = the one the caller has read."""
 
     region: RegionCode | None = None
     attributes: Attributes | None = None
-    members: list[ChangedMemberBody] | None = Field(default=None, max_length=MAX_MEMBERS)
     version: int | None = Field(default=None, ge=1)
 
 

@@ -1,21 +1,27 @@
 """The registry's HTTP API: households and cuts."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from salur.common.contracts.base import Id
 from salur.common.database import Connection
-from salur.common.errors import Forbidden
+from salur.common.errors import Forbidden, Invalid, NotFound
 from salur.common.events import Draft
 from salur.common.http import Caller, permit
 from salur.common.service import Coalescer, Runtime
-from salur.registry.bodies import ChangeBody, CutBody, HouseholdBody, IdentifierBody, IdentifiersBody, PayeeBody
+from salur.common.values import DateInvalid, parse_moment
+from salur.registry.bodies import ChangeBody, CutBody, HouseholdBody, IdentifierBody, IdentifiersBody
 from salur.registry.store import queries
-from salur.registry.usecases.change import Change, Changed, NewPayee, change, change_payees, unknown_household
+from salur.registry.usecases.change import Change, Changed, change
 from salur.registry.usecases.cut import make_cut
 from salur.registry.usecases.register import Registered, Registration, Result, register
+from salur.registry.usecases.states import unknown_household
+
+READ = ("household_id", "version", "region", "attributes", "members", "status", "merged_into")
+MAX_VERSIONS = 500
 
 
 def household_routes(runtime: Runtime) -> APIRouter:
@@ -48,15 +54,37 @@ def _register(router: APIRouter, runtime: Runtime) -> None:
 
 def _read(router: APIRouter, runtime: Runtime) -> None:
     @router.get("/households/{household_id}", tags=["households"])
-    async def read_household(household_id: Id, caller: Annotated[Caller, permit("household:read")]) -> dict[str, Any]:
-        """A household with its members and the standing of its account; never an identifier or account number."""
+    async def read_household(
+        household_id: Id,
+        caller: Annotated[Caller, permit("household:read")],
+        as_of: Annotated[str | None, Query(max_length=40)] = None,
+    ) -> dict[str, Any]:
+        """A household with its members and the standing of its account; never an identifier, name or account number.
+
+        `as_of` (`2026-01-31T00:00:00+07:00`): as it stood at that moment, without the account.
+        """
         async with runtime.db.connection() as conn:
             row = await queries.household(conn, id=household_id)
-        if row is None or not caller.sees(row["region"]):
-            raise unknown_household()
-        names = ("household_id", "version", "region", "attributes", "members", "registered_at")
+            if row is None or not caller.sees(row["region"]):
+                raise unknown_household()
+            if as_of is not None:
+                return await _as_of(conn, household_id, _moment(as_of))
         payee = {"bank": row["bank"], "version": row["payee_version"], "status": row["payee_status"]}
+        names = (*READ, "registered_at", "changed_at")
         return {name: row[name] for name in names} | {"payee": payee if row["bank"] else None}
+
+    @router.get("/households/{household_id}/versions", tags=["households"])
+    async def read_versions(
+        household_id: Id,
+        caller: Annotated[Caller, permit("household:read")],
+        most: Annotated[int, Query(ge=1, le=MAX_VERSIONS)] = 100,
+    ) -> dict[str, list[dict[str, Any]]]:
+        """From when to when each version held and who made it, the newest first."""
+        async with runtime.db.connection() as conn:
+            row = await queries.household(conn, id=household_id)
+            if row is None or not caller.sees(row["region"]):
+                raise unknown_household()
+            return {"versions": [dict(r) for r in await queries.household_versions(conn, id=household_id, most=most)]}
 
     @router.post("/households/find", tags=["households"])
     async def find_household(
@@ -89,36 +117,36 @@ def _read(router: APIRouter, runtime: Runtime) -> None:
             return {"households": await queries.count_households(conn)}
 
 
+async def _as_of(conn: Connection, household_id: str, moment: datetime) -> dict[str, Any]:
+    row = await queries.household_as_of(conn, id=household_id, moment=moment)
+    if row is None:
+        raise NotFound("the household was not registered then", code="not-yet", who="caller")
+    return dict(row)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return parse_moment(text, datetime.now(UTC), timedelta())
+    except DateInvalid as error:
+        raise Invalid(f"as_of: {error}", code="moment-invalid", who="caller") from None
+
+
 def _change(router: APIRouter, runtime: Runtime) -> None:
     async def handle(conn: Connection, commands: Sequence[Change]) -> Any:
         return await change(conn, commands, runtime.secrets)
 
-    async def handle_payees(conn: Connection, commands: Sequence[NewPayee]) -> Any:
-        return await change_payees(conn, commands, runtime.secrets, runtime.settings.banks)
-
     changes: Coalescer[Change, Changed] = Coalescer(runtime, handle)
-    payees: Coalescer[NewPayee, Changed] = Coalescer(runtime, handle_payees)
 
     @router.put("/households/{household_id}", tags=["households"])
     async def put_household(
         household_id: Id, body: ChangeBody, caller: Annotated[Caller, permit("household:change")]
     ) -> dict[str, Any]:
-        """Change region, attributes or members: a new version. No difference, no new version."""
-        members = None if body.members is None else tuple(member.to_domain() for member in body.members)
+        """New region or welfare data: a new version. No difference, no new version. Members and payee: `/changes`."""
         command = Change(
-            household_id, caller.actor, caller.request_id, body.region, body.attributes, members,
+            household_id, caller.actor, caller.request_id, body.region, body.attributes,
             version=body.version, regions=caller.regions,
         )  # fmt: skip
         result = await changes.submit(command)
-        return {"household_id": result.household_id, "version": result.version}
-
-    @router.put("/households/{household_id}/payee", tags=["households"])
-    async def put_payee(
-        household_id: Id, body: PayeeBody, caller: Annotated[Caller, permit("household:change")]
-    ) -> dict[str, Any]:
-        """Set the payee account: a new version of it. The same account and holder again changes nothing."""
-        command = NewPayee(household_id, body.to_domain(), caller.actor, caller.request_id, caller.regions)
-        result = await payees.submit(command)
         return {"household_id": result.household_id, "version": result.version}
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from salur.common.service import Runtime, Service, Worker, run
 from salur.registry.http import household_routes
+from salur.registry.http_changes import change_routes
 from salur.registry.http_imports import import_routes
 from salur.registry.http_principals import principal_routes
 from salur.registry.worker import ImportWorker
@@ -20,7 +21,9 @@ def build(runtime: Runtime) -> Service:
         description="Who people are: households, identifiers, payee accounts, imports.",
         migrations=Path(__file__).parent / "migrations",
         workers=[Worker("imports", ImportWorker(runtime).step, IMPORT_POLL_S)],
-        routers=[household_routes(runtime), import_routes(runtime), principal_routes(runtime)],
+        routers=[
+            household_routes(runtime), import_routes(runtime), change_routes(runtime), principal_routes(runtime),
+        ],
     )
 
 

@@ -5,7 +5,7 @@ Lock order of every transaction: known households, new households, identifiers (
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import asyncpg
 import orjson
@@ -14,6 +14,7 @@ from salur.common.database import Connection, load_queries
 
 queries = load_queries(Path(__file__).parent / "sql")
 
+PayeeStatus = Literal["active", "suspended", "closed"]
 Key = tuple[str, str]
 """An identifier's place in the table: (scheme, token)."""
 
@@ -33,7 +34,7 @@ class IdentifierRow(NamedTuple):
 
 
 class HouseholdRow(NamedTuple):
-    """What `insert_households` writes; attributes and members as JSON text."""
+    """What `insert_households` writes; attributes and members as JSON text, identity sealed."""
 
     household_id: str
     region: str
@@ -41,6 +42,7 @@ class HouseholdRow(NamedTuple):
     members: str
     content_token: str
     import_id: str | None
+    identity: bytes | None
 
 
 class PayeeRow(NamedTuple):
@@ -48,6 +50,7 @@ class PayeeRow(NamedTuple):
 
     household_id: str
     version: int
+    status: PayeeStatus
     bank: str
     account_token: str
     sealed: bytes
@@ -62,10 +65,12 @@ async def insert_households(conn: Connection, rows: Sequence[HouseholdRow]) -> s
     """Insert what is new; returns the ids inserted. A concurrent insert of the same id is waited for."""
     if not rows:
         return set()
-    ids, regions, attributes, members, tokens, import_ids = zip(*sorted(rows), strict=True)
+    ordered = sorted(rows, key=lambda row: row.household_id)
+    ids, regions, attributes, members, tokens, import_ids, identities = zip(*ordered, strict=True)
     inserted = await queries.insert_households(
-        conn, ids=ids, regions=regions, attributes=attributes, members=members, tokens=tokens, import_ids=import_ids
-    )
+        conn, ids=ids, regions=regions, attributes=attributes, members=members, tokens=tokens, import_ids=import_ids,
+        identities=identities,
+    )  # fmt: skip
     return {row["household_id"] for row in inserted}
 
 
@@ -97,8 +102,10 @@ async def delete_identifiers(conn: Connection, keys: Sequence[Key]) -> None:
 
 async def save_payees(conn: Connection, rows: Sequence[PayeeRow]) -> None:
     if rows:
-        ids, versions, banks, tokens, sealed = zip(*sorted(rows), strict=True)
-        await queries.save_payees(conn, ids=ids, versions=versions, banks=banks, tokens=tokens, sealed=sealed)
+        ids, versions, statuses, banks, tokens, sealed = zip(*sorted(rows), strict=True)
+        await queries.save_payees(
+            conn, ids=ids, versions=versions, statuses=statuses, banks=banks, tokens=tokens, sealed=sealed
+        )
 
 
 async def known_households(conn: Connection, ids: Sequence[str]) -> dict[str, Any]:

@@ -95,9 +95,11 @@ def body(family: Family) -> dict[str, Any]:
             "floor_area_m2": owned.floor_area_m2, "electricity_va": owned.electricity_va,
             "motorcycle": owned.motorcycle, "fridge": owned.fridge, "head_education": owned.head_education,
         },
+        "contact": {"phone": family.phone} if family.phone else None,
         "members": [
             {
                 "identifiers": [{"scheme": "nik", "value": person.nik}],
+                "person": {"name": person.name, "birth_date": person.birth_date, "sex": person.sex},
                 "attributes": {
                     "age": person.age, "sex": person.sex, "relation": person.relation,
                     "disability": person.disability, "school": person.school, "pregnant": person.pregnant,

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 
 from salur.common.contracts.base import (
     BankCode,
+    Code,
     Fact,
     Id,
     Name,
@@ -82,3 +83,60 @@ class PayeeRegistered(Fact):
     account_number: Personal[str]
     account_holder: Personal[str]
     account_token: Sha256 = Field(description="keyed hash of bank and number: equal for a shared account")
+
+
+class SamePerson(BaseModel):
+    """Two records that turned out to be one person."""
+
+    model_config = strict_model()
+
+    member_id: Id
+    same_as: Id
+
+
+@contract("salur.household.merged.v1", "registry.households")
+class HouseholdMerged(Fact):
+    """A family turned out to be another one and ends; that one's snapshot follows as a change. Key: household_id."""
+
+    household_id: Id
+    version: int = Field(ge=1)
+    into: Id
+    merge_id: Id
+    same: list[SamePerson] = Field(description="its members who were members of the other family already")
+
+
+@contract("salur.household.restored.v1", "registry.households")
+class HouseholdRestored(_Household):
+    """A merge was undone: the family stands again, with its whole snapshot. Key: household_id."""
+
+    merge_id: Id
+
+
+@contract("salur.household.split.v1", "registry.households")
+class HouseholdSplit(Fact):
+    """Some members are a family of their own now, registered by its own event. Key: household_id of the old family."""
+
+    household_id: Id
+    version: int = Field(ge=1)
+    new_household_id: Id
+    member_ids: list[Id]
+
+
+@contract("salur.change.proposed.v1", "registry.activity")
+class ChangeProposed(Fact):
+    """Somebody asks for a change to identity, composition or payee; another person must decide. Key: change_id."""
+
+    change_id: Id
+    household_id: Id
+    kind: Code
+
+
+@contract("salur.change.decided.v1", "registry.activity")
+class ChangeDecided(Fact):
+    """A proposed change was accepted and made, refused, or withdrawn by who proposed it. Key: change_id."""
+
+    change_id: Id
+    household_id: Id
+    kind: Code
+    outcome: Literal["accepted", "refused", "withdrawn"]
+    proposed_by: Name

@@ -139,3 +139,12 @@ def regions() -> Regions:
         for old, new, since, law in _rows("splits.tsv")
     ]
     return Regions(rows, splits)
+
+
+@lru_cache(maxsize=1)
+def known_prefixes() -> frozenset[str]:
+    """The six digits with which numbers issued in a district begin, of old codes too: `317101`."""
+    known = regions()
+    old = [split.old + code[5:] for split in known.splits if split.replaced
+           for code in known.districts() if code.startswith(split.new + ".")]  # fmt: skip
+    return frozenset(code.replace(".", "") for code in (*known.districts(), *old))

@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from salur.registry.domain.identity import Contact, IdentityInvalid, Person, check_number
+
 Scalar = bool | int | float | str | None
+
+HEAD = "head"
+"""Value of a member's attribute `relation` that names the head of the family."""
 
 MAX_ATTRIBUTES = 120
 MAX_MEMBERS = 50
@@ -47,6 +52,7 @@ class Member:
     attributes: dict[str, Scalar]
     identifiers: tuple[Identifier, ...] = ()
     member_id: str | None = None
+    person: Person | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +73,21 @@ class Household:
     attributes: dict[str, Scalar]
     members: tuple[Member, ...] = field(default=())
     payee: Payee | None = None
+    contact: Contact | None = None
 
     def canonical(self) -> str:
         """The whole statement as canonical JSON: equal content, equal text. It holds identity: hash it with a key."""
         payee = self.payee
-        content = [
+        content: list[object] = [
             [[i.scheme, i.value] for i in self.identifiers],
             self.region,
             self.attributes,
             [[m.attributes, [[i.scheme, i.value] for i in m.identifiers]] for m in self.members],
             [payee.bank, payee.number, payee.holder] if payee else None,
         ]
+        people = [m.person and [m.person.name, m.person.birth_date, m.person.sex] for m in self.members]
+        if self.contact is not None or any(people):
+            content.append([self.contact and [self.contact.phone, self.contact.language], people])
         return orjson.dumps(content, option=orjson.OPT_SORT_KEYS).decode()
 
     def all_identifiers(self) -> Iterator[Identifier]:
@@ -95,7 +105,7 @@ def check_household(household: Household, banks: Collection[str] = ()) -> None:
     check_members(household.members)
     identifiers = list(household.all_identifiers())
     for identifier in identifiers:
-        check_text("identifiers", identifier.value, MAX_IDENTIFIER_LENGTH)
+        check_identifier(identifier)
     if len(set(identifiers)) < len(identifiers):
         raise HouseholdInvalid("identifiers", "the same identifier twice in one household")
     if household.payee is not None:
@@ -103,12 +113,23 @@ def check_household(household: Household, banks: Collection[str] = ()) -> None:
     check_size(household.attributes, household.members)
 
 
+def check_identifier(identifier: Identifier) -> None:
+    """Text that can be kept, and a number of its scheme. Raises HouseholdInvalid."""
+    check_text("identifiers", identifier.value, MAX_IDENTIFIER_LENGTH)
+    try:
+        check_number(identifier.scheme, identifier.value)
+    except IdentityInvalid as error:
+        raise HouseholdInvalid(error.place, error.reason) from None
+
+
 def check_members(members: Collection[Member]) -> None:
-    """At most MAX_MEMBERS, each with sound attributes. Raises HouseholdInvalid."""
+    """At most MAX_MEMBERS, each with sound attributes, one head at most. Raises HouseholdInvalid."""
     if len(members) > MAX_MEMBERS:
         raise HouseholdInvalid("members", f"{len(members)} members, the limit is {MAX_MEMBERS}")
     for member in members:
         check_attributes("members", member.attributes)
+    if sum(member.attributes.get("relation") == HEAD for member in members) > 1:
+        raise HouseholdInvalid("members", "two heads in one family: one is the head")
 
 
 def check_attributes(place: str, attributes: Mapping[str, Scalar]) -> None:

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from salur.registry.domain.household import MAX_ATTRIBUTES
+from salur.common.values import RegionCode
+from salur.registry.domain.household import MAX_ATTRIBUTES, MAX_IDENTIFIERS
 
 Column = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
@@ -22,6 +23,32 @@ class IdentifierColumn(_Strict):
 
     scheme: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
     column: Column
+
+
+class MoreIdentifier(IdentifierColumn):
+    """A further number; with `optional`, an empty cell means that there is none."""
+
+    optional: bool = False
+
+
+class PersonColumns(_Strict):
+    """Who the member is. Sealed at rest, never an attribute and never in an event."""
+
+    name: Column
+    birth_date: Column | None = None
+    sex: Column | None = None
+
+
+class ContactColumns(_Strict):
+    """Where the household is reached. An empty cell = nowhere."""
+
+    phone: Column
+
+
+class RegionConstant(_Strict):
+    """A list of one region that has no column for it."""
+
+    value: RegionCode
 
 
 class AttributeColumn(_Strict):
@@ -42,10 +69,22 @@ Attributes = Annotated[dict[FieldName, AttributeColumn], Field(max_length=MAX_AT
 
 
 class MemberColumns(_Strict):
-    """One member per row."""
+    """One member per row. The identifier makes the member's id."""
 
-    identifier: IdentifierColumn | None = None
+    identifier: MoreIdentifier | None = None
+    identifiers: list[MoreIdentifier] = Field(default_factory=list, max_length=MAX_IDENTIFIERS - 1)
+    person: PersonColumns | None = None
     attributes: Attributes = Field(default_factory=dict)
+
+    def columns(self) -> set[str]:
+        names = {a.column for a in self.attributes.values()} | {i.column for i in self.all_identifiers()}
+        if self.person:
+            names |= {c for c in (self.person.name, self.person.birth_date, self.person.sex) if c}
+        return names
+
+    def all_identifiers(self) -> list[MoreIdentifier]:
+        """The one that makes the id first."""
+        return ([self.identifier] if self.identifier else []) + self.identifiers
 
 
 class PayeeColumns(_Strict):
@@ -54,6 +93,7 @@ class PayeeColumns(_Strict):
     bank: Column
     number: Column
     holder: Column
+    optional: bool = Field(default=False, description="three empty cells = a family without an account")
 
 
 class SyntheticPayee(_Strict):
@@ -84,19 +124,27 @@ class Mapping(_Strict):
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
     household: IdentifierColumn
-    region: Column
+    identifiers: list[MoreIdentifier] = Field(default_factory=list, max_length=MAX_IDENTIFIERS - 1)
+    region: Column | RegionConstant
+    contact: ContactColumns | None = None
     attributes: Attributes = Field(default_factory=dict)
     member: MemberColumns | None = None
     payee: PayeeMapping | None = None
     known: Literal["refuse", "update"] = "refuse"
 
+    @property
+    def region_column(self) -> str:
+        """The column that holds the region; empty when all rows are of one."""
+        return self.region if isinstance(self.region, str) else ""
+
     def columns(self) -> set[str]:
         """Every column the mapping reads."""
-        names = {self.household.column, self.region} | {a.column for a in self.attributes.values()}
+        names = {self.household.column} | {a.column for a in self.attributes.values()}
+        names |= {i.column for i in self.identifiers} | ({self.region_column} - {""})
+        if self.contact:
+            names.add(self.contact.phone)
         if self.member:
-            names |= {a.column for a in self.member.attributes.values()}
-            if self.member.identifier:
-                names.add(self.member.identifier.column)
+            names |= self.member.columns()
         if self.payee and self.payee.columns:
             names |= {self.payee.columns.bank, self.payee.columns.number, self.payee.columns.holder}
         return names

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from operator import itemgetter
 from typing import Any
 
@@ -25,7 +26,15 @@ from salur.registry.domain.household import (
     Scalar,
     check_payee,
 )
-from salur.registry.domain.mapping import AttributeColumn, Mapping, synthetic_account
+from salur.registry.domain.identity import (
+    Contact,
+    IdentityInvalid,
+    Person,
+    check_number,
+    clean_contact,
+    clean_person,
+)
+from salur.registry.domain.mapping import AttributeColumn, Mapping, MoreIdentifier, synthetic_account
 
 MAX_LINE_SIZE = 64 * 1024
 MAX_FAMILY_ROWS = 200
@@ -39,8 +48,8 @@ _BOOL = {"1": True, "0": False, "true": True, "false": False}
 
 ReadLine = Callable[[int], bytes]
 """`file.readline`: at most so many bytes; empty at the end."""
-Shared = tuple[str, dict[str, Scalar], Payee | None]
-"""What all rows of a family state together: region, attributes, payee."""
+Shared = tuple[str, dict[str, Scalar], Payee | None, Contact | None, tuple[Identifier, ...]]
+"""What all rows of a family state together: region, attributes, payee, contact, further identifiers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +128,13 @@ def read_header(line: bytes, mapping: Mapping) -> list[str]:
 
 
 def read_families(
-    readline: ReadLine, header: list[str], mapping: Mapping, first_row: int, offset: int
+    readline: ReadLine, header: list[str], mapping: Mapping, first_row: int, offset: int, today: date
 ) -> Iterator[Family]:
-    """Group rows into families. `first_row` and `offset` are those of the first line `readline` will give."""
-    layout = _Layout(header, mapping)
+    """Group rows into families. `first_row` and `offset` are those of the first line `readline` will give.
+
+    `today`: no birth date lies behind it.
+    """
+    layout = _Layout(header, mapping, today)
     builder = _Builder(layout)
     row, start = first_row, offset
     while line := readline(MAX_LINE_SIZE + 1):
@@ -193,19 +205,26 @@ def _scalar(value: str, spec: AttributeColumn) -> Scalar:
 class _Layout:
     """A mapping laid over a header: positions instead of names."""
 
-    def __init__(self, header: list[str], mapping: Mapping) -> None:
+    def __init__(self, header: list[str], mapping: Mapping, today: date) -> None:
         at = {name: position for position, name in enumerate(header)}
         self.mapping = mapping
+        self._today = today
         self._width = len(header)
         self._key_at = at[mapping.household.column]
-        self._region_at = at[mapping.region]
+        self._region_at = at.get(mapping.region_column, -1)
         self._attributes = [(name, at[spec.column], spec) for name, spec in mapping.attributes.items()]
+        self._identifiers = [(at[spec.column], spec) for spec in mapping.identifiers]
+        self._phone_at = at[mapping.contact.phone] if mapping.contact else -1
         columns = mapping.payee.columns if mapping.payee else None
         self._payee = [(at[c], c) for c in (columns.bank, columns.number, columns.holder)] if columns else []
+        self._payee_optional = columns is not None and columns.optional
         member = mapping.member
         self._member = [(name, at[spec.column], spec) for name, spec in member.attributes.items()] if member else []
-        self._identifier_at = at[member.identifier.column] if member and member.identifier else -1
-        shared = {self._region_at, *(p for _, p, _ in self._attributes), *(p for p, _ in self._payee)}
+        self._member_identifiers = [(at[spec.column], spec) for spec in member.all_identifiers()] if member else []
+        person = member.person if member else None
+        self._person = [at.get(c or "", -1) for c in (person.name, person.birth_date, person.sex)] if person else []
+        shared = {p for _, p, _ in self._attributes} | {p for p, _ in self._payee} | {p for p, _ in self._identifiers}
+        shared |= {self._region_at, self._phone_at} - {-1}
         # With the key: itemgetter gives a tuple only for two positions and more.
         self.raw_shared: Callable[[list[str]], Any] = itemgetter(self._key_at, *sorted(shared))
 
@@ -217,11 +236,26 @@ class _Layout:
 
     def shared(self, key: str, fields: list[str]) -> Shared:
         """What the row states of the household. Raises RowRefused."""
-        region = _text(fields, self._region_at, self.mapping.region)
-        if not _REGION.match(region):
-            raise RowRefused(self.mapping.region, "not a region code (two digits, or dotted: 31.71.01.1001)")
+        self._check(self.mapping.household.scheme, key, self.mapping.household.column)
+        if self._region_at < 0:
+            assert not isinstance(self.mapping.region, str)
+            region = self.mapping.region.value
+        else:
+            region = _text(fields, self._region_at, self.mapping.region_column)
+            if not _REGION.match(region):
+                raise RowRefused(self.mapping.region_column, "not a region code (two digits, or dotted: 31.71.01.1001)")
         attributes = {name: _scalar(fields[at], spec) for name, at, spec in self._attributes}
-        return region, attributes, self._payee_of(key, fields)
+        identifiers = self._numbers(fields, self._identifiers)
+        return region, attributes, self._payee_of(key, fields), self._contact(fields), identifiers
+
+    def _contact(self, fields: list[str]) -> Contact | None:
+        phone = fields[self._phone_at].strip() if self._phone_at >= 0 else ""
+        if not phone or self.mapping.contact is None:
+            return None
+        try:
+            return clean_contact(phone)
+        except IdentityInvalid as error:
+            raise RowRefused(self.mapping.contact.phone, error.reason) from None
 
     def _payee_of(self, key: str, fields: list[str]) -> Payee | None:
         mapping = self.mapping.payee
@@ -229,6 +263,8 @@ class _Layout:
             return None
         if mapping.synthetic is not None:
             return Payee(*synthetic_account(f"{self.mapping.household.scheme}/{key}", mapping.synthetic.banks))
+        if self._payee_optional and not any(fields[at].strip() for at, _ in self._payee):
+            return None
         payee = Payee(*(_text(fields, at, column) for at, column in self._payee))
         try:
             check_payee(payee)
@@ -237,22 +273,53 @@ class _Layout:
             raise RowRefused(column, error.reason) from None
         return payee
 
+    def _check(self, scheme: str, value: str, column: str) -> None:
+        try:
+            check_number(scheme, value)
+        except IdentityInvalid as error:
+            raise RowRefused(column, error.reason) from None
+
+    def _numbers(self, fields: list[str], places: list[tuple[int, MoreIdentifier]]) -> tuple[Identifier, ...]:
+        found: list[Identifier] = []
+        for at, spec in places:
+            if spec.optional and not fields[at].strip():
+                continue
+            value = _text(fields, at, spec.column)
+            self._check(spec.scheme, value, spec.column)
+            found.append(Identifier(spec.scheme, value))
+        return tuple(found)
+
     def member(self, fields: list[str]) -> Member | None:
         """The row's member. Raises RowRefused."""
-        spec = self.mapping.member
-        if spec is None:
+        if self.mapping.member is None:
             return None
-        identifiers: tuple[Identifier, ...] = ()
-        if spec.identifier is not None:
-            value = _text(fields, self._identifier_at, spec.identifier.column)
-            identifiers = (Identifier(spec.identifier.scheme, value),)
-        return Member({name: _scalar(fields[at], column) for name, at, column in self._member}, identifiers)
+        identifiers = self._numbers(fields, self._member_identifiers)
+        attributes = {name: _scalar(fields[at], column) for name, at, column in self._member}
+        return Member(attributes, identifiers, None, self._person_of(fields) if self._person else None)
+
+    def _person_of(self, fields: list[str]) -> Person:
+        spec = self.mapping.member.person if self.mapping.member else None
+        assert spec is not None
+        name, birth_date, sex = (fields[at].strip() if at >= 0 else "" for at in self._person)
+        try:
+            return clean_person(name, birth_date, sex, self._today)
+        except IdentityInvalid as error:
+            column = {"name": spec.name, "birth_date": spec.birth_date, "sex": spec.sex}[error.place]
+            raise RowRefused(column or "", error.reason) from None
+
+    def column_of(self, identifier: Identifier) -> str:
+        """Where a member's identifier stands in the list."""
+        member = self.mapping.member
+        specs = member.all_identifiers() if member else []
+        return next((spec.column for spec in specs if spec.scheme == identifier.scheme), "")
 
     def differing(self, first: Shared, other: Shared) -> list[str]:
         """Columns in which two rows of a household contradict each other."""
         columns = [spec.column for name, _, spec in self._attributes if first[1][name] != other[1][name]]
-        columns += [self.mapping.region] if first[0] != other[0] else []
-        return columns + ([self._payee[1][1]] if first[2] != other[2] else [])
+        columns += [self.mapping.region_column] if first[0] != other[0] else []
+        columns += [self._payee[1][1]] if first[2] != other[2] else []
+        columns += [self.mapping.contact.phone] if self.mapping.contact and first[3] != other[3] else []
+        return columns + ([self.mapping.identifiers[0].column] if first[4] != other[4] else [])
 
 
 class _Builder:
@@ -307,16 +374,15 @@ class _Builder:
             raise RowRefused("", f"the household has more than {MAX_MEMBERS} members")
         for identifier in member.identifiers:
             if identifier in self._identifiers:
-                spec = self._layout.mapping.member
-                column = spec.identifier.column if spec and spec.identifier else ""
-                raise RowRefused(column, "the same member twice in one household")
+                raise RowRefused(self._layout.column_of(identifier), "the same member twice in one household")
         self._identifiers.update(member.identifiers)
         self._members.append(member)
 
     def finish(self, last_row: int, end_offset: int) -> Family:
         household = None
         if self._shared is not None and self._key is not None:
-            region, attributes, payee = self._shared
+            region, attributes, payee, contact, more = self._shared
             identifier = Identifier(self._layout.mapping.household.scheme, self._key)
-            household = Household((identifier,), region, attributes, tuple(self._members), payee)
+            members = tuple(self._members)
+            household = Household((identifier, *more), region, attributes, members, payee, contact)
         return Family(household, self._rows, last_row, end_offset, self._refused, self._warnings)

@@ -1,40 +1,57 @@
 -- name: insert_households
-INSERT INTO household (household_id, version, region, attributes, members, content_token, import_id)
-SELECT id, 1, region, attributes::jsonb, members::jsonb, token, import_id
+INSERT INTO household (household_id, version, region, attributes, members, content_token, import_id, identity)
+SELECT id, 1, region, attributes::jsonb, members::jsonb, token, import_id, identity
 FROM unnest(:ids::text[], :regions::text[], :attributes::text[], :members::text[], :tokens::text[],
-            :import_ids::text[]) AS g (id, region, attributes, members, token, import_id)
+            :import_ids::text[], :identities::bytea[])
+    AS g (id, region, attributes, members, token, import_id, identity)
 ON CONFLICT DO NOTHING RETURNING household_id;
 
 -- name: known_households
 SELECT household_id, content_token, import_id FROM household WHERE household_id = ANY(:ids::text[]);
 
 -- name: household^
-SELECT h.household_id, h.version, h.region, h.attributes, h.members, h.registered_at,
-       p.bank, p.version AS payee_version, p.status AS payee_status
+SELECT h.household_id, h.version, h.region, h.attributes, h.members, h.status, h.merged_into, h.registered_at,
+       h.changed_at, p.bank, p.version AS payee_version, p.status AS payee_status
 FROM household h LEFT JOIN payee p USING (household_id) WHERE h.household_id = :id;
 
+-- name: household_as_of^
+SELECT household_id, version, region, attributes, members, status, changed_at AS valid_from, NULL AS valid_until
+FROM household WHERE household_id = :id AND changed_at <= :moment
+UNION ALL
+SELECT household_id, version, region, attributes, members, status, valid_from, valid_until
+FROM household_version WHERE household_id = :id AND valid_from <= :moment AND :moment < valid_until;
+
+-- name: household_versions
+SELECT version, status, changed_by, changed_at AS valid_from, NULL AS valid_until FROM household
+WHERE household_id = :id
+UNION ALL
+SELECT version, status, changed_by, valid_from, valid_until FROM household_version WHERE household_id = :id
+ORDER BY version DESC LIMIT :most;
+
 -- name: lock_households
-SELECT household_id, version, region, attributes, members FROM household
+SELECT household_id, version, region, attributes, members, identity, status, merged_into FROM household
 WHERE household_id = ANY(:ids::text[]) ORDER BY household_id FOR UPDATE;
 
 -- name: change_households!
 UPDATE household h SET version = g.version, region = g.region, attributes = g.attributes::jsonb,
-    members = g.members::jsonb
-FROM unnest(:ids::text[], :versions::int[], :regions::text[], :attributes::text[], :members::text[])
-    AS g (id, version, region, attributes, members)
+    members = g.members::jsonb, identity = g.identity, status = g.status, merged_into = g.merged_into,
+    changed_by = g.changed_by, changed_at = clock_timestamp()
+FROM unnest(:ids::text[], :versions::int[], :regions::text[], :attributes::text[], :members::text[],
+            :identities::bytea[], :statuses::text[], :merged_into::text[], :changed_by::text[])
+    AS g (id, version, region, attributes, members, identity, status, merged_into, changed_by)
 WHERE h.household_id = g.id;
 
 -- name: stated_by!
 UPDATE household SET import_id = :import_id WHERE household_id = ANY(:ids::text[]);
 
 -- name: payees
-SELECT household_id, version, account_token, sealed FROM payee WHERE household_id = ANY(:ids::text[]);
+SELECT household_id, version, status, account_token, sealed FROM payee WHERE household_id = ANY(:ids::text[]);
 
 -- name: save_payees!
 INSERT INTO payee (household_id, version, status, bank, account_token, sealed)
-SELECT id, version, 'active', bank, token, sealed
-FROM unnest(:ids::text[], :versions::int[], :banks::text[], :tokens::text[], :sealed::bytea[])
-    AS g (id, version, bank, token, sealed)
+SELECT id, version, status, bank, token, sealed
+FROM unnest(:ids::text[], :versions::int[], :statuses::text[], :banks::text[], :tokens::text[], :sealed::bytea[])
+    AS g (id, version, status, bank, token, sealed)
 ON CONFLICT (household_id) DO UPDATE SET version = excluded.version, status = excluded.status, bank = excluded.bank,
     account_token = excluded.account_token, sealed = excluded.sealed;
 
@@ -69,3 +86,25 @@ SELECT g.place, i.household_id, h.region
 FROM unnest(:tokens::text[]) WITH ORDINALITY AS g (token, place)
 JOIN identifier i ON i.scheme = :scheme AND i.token = g.token
 JOIN household h ON h.household_id = i.household_id ORDER BY g.place;
+
+-- name: move_identifiers!
+UPDATE identifier i SET household_id = g.household_id, member_id = g.member_id
+FROM unnest(:schemes::text[], :tokens::text[], :households::text[], :members::text[])
+    AS g (scheme, token, household_id, member_id)
+WHERE i.token = g.token AND i.scheme = g.scheme;
+
+-- name: insert_merge!
+INSERT INTO household_merge (merge_id, absorbed_id, survivor_id, absorbed_version, same_people, identifiers, reason,
+    merged_by)
+VALUES (:merge_id, :absorbed_id, :survivor_id, :absorbed_version, :same_people::jsonb, :identifiers::jsonb, :reason,
+    :merged_by);
+
+-- name: lock_merge^
+SELECT merge_id, absorbed_id, survivor_id, absorbed_version, same_people, identifiers, undone_at
+FROM household_merge WHERE merge_id = :merge_id FOR UPDATE;
+
+-- name: undo_merge!
+UPDATE household_merge SET undone_by = :actor, undone_reason = :reason, undone_at = now() WHERE merge_id = :merge_id;
+
+-- name: household_version^
+SELECT members, identity FROM household_version WHERE household_id = :id AND version = :version;

@@ -6,21 +6,24 @@ Progress, households and their events are one transaction: after a kill the impo
 import asyncio
 from collections.abc import Collection, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from salur.common.database import Connection
 from salur.common.events import Draft
+from salur.common.regions import known_prefixes
 from salur.common.secrets import Secrets
 from salur.registry.domain.household import Household, HouseholdInvalid
+from salur.registry.domain.identity import UNKNOWN_PREFIX, doubtful
 from salur.registry.domain.mapping import MappingInvalid, parse_mapping
 from salur.registry.domain.rows import MAX_LINE_SIZE, Family, HeaderInvalid, Issue, read_families, read_header
 from salur.registry.spool import remove, spool_path
 from salur.registry.store import Key, identifier_owners, known_households, queries
-from salur.registry.usecases.change import within
 from salur.registry.usecases.prepare import Prepared, prepare
 from salur.registry.usecases.register import claim, insert_new
+from salur.registry.usecases.states import within
 from salur.registry.usecases.torn import Torn, put_together
 from salur.registry.usecases.update import Updates, update_known
 
@@ -62,6 +65,7 @@ class Importer:
         self._state_dir = state_dir
         self._secrets = secrets
         self._banks = banks
+        self._prefixes = known_prefixes()
         self._ahead: tuple[tuple[str, int], asyncio.Task[list[Item]]] | None = None
 
     async def take_batch(self, conn: Connection) -> tuple[str | None, bool, list[Draft]]:
@@ -126,15 +130,31 @@ class Importer:
             first = file.readline(MAX_LINE_SIZE + 1)
             header = read_header(first, mapping)
             file.seek(offset or len(first))
-            yield from read_families(file.readline, header, mapping, row, offset or len(first))
+            today = datetime.now(UTC).date()
+            yield from read_families(file.readline, header, mapping, row, offset or len(first), today)
 
     def _prepare(self, family: Family, job: Any) -> Item:
         if family.household is None:
             return Item(family, None)
         if not within(family.household.region, job["regions"]):
-            refuse(family, job["mapping"]["region"], "lies outside the regions of who sent the file")
+            region = job["mapping"]["region"]
+            column = region if isinstance(region, str) else ""
+            refuse(family, column, "lies outside the regions of who sent the file")
             return Item(family, None)
+        self._doubt(family, family.household, job["mapping"])
         return Item(family, self._prepared(family, family.household, job))
+
+    def _doubt(self, family: Family, household: Household, mapping: Any) -> None:
+        """A number that begins with no region's code is a warning: it may be old, or mistyped."""
+        for identifier in household.identifiers:
+            if doubtful(identifier.scheme, identifier.value, self._prefixes):
+                column = mapping["household"]["column"]
+                family.warnings.append(Issue(family.rows[0], column, "warning", UNKNOWN_PREFIX))
+        for row, member in zip(family.rows, household.members, strict=bool(household.members)):
+            for identifier in member.identifiers:
+                if doubtful(identifier.scheme, identifier.value, self._prefixes):
+                    column = ((mapping.get("member") or {}).get("identifier") or {}).get("column", "")
+                    family.warnings.append(Issue(row, column, "warning", UNKNOWN_PREFIX))
 
     def _prepared(self, family: Family, household: Household, job: Any) -> Prepared | None:
         try:
@@ -227,7 +247,7 @@ class Importer:
         if not members:
             return None
         whole = family.household
-        family.household = Household(whole.identifiers, whole.region, whole.attributes, members, whole.payee)
+        family.household = replace(whole, members=members)
         return self._prepared(family, family.household, job)
 
 

@@ -11,7 +11,8 @@ from salur.common.events import Draft
 from salur.common.secrets import Secrets
 from salur.common.values import derived_id
 from salur.registry.domain.household import Household, Identifier, Member, Payee, check_household
-from salur.registry.store import HouseholdRow, IdentifierRow, Key, PayeeRow, json_text
+from salur.registry.store import HouseholdRow, IdentifierRow, Key, PayeeRow, PayeeStatus, json_text
+from salur.registry.usecases.identities import Identities
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,14 @@ def prepare(
     identifiers = identifier_rows(household.identifiers, tokens, household_id, None, secrets)
     member_keys: list[list[Key]] = []
     members: list[dict[str, Any]] = []
+    identities = Identities(household.contact)
     for number, member in enumerate(household.members):
         tokens = tokens_of(member.identifiers, secrets)
         member_id = member_id_of(member, f"{household_id}/{number}", tokens)
         rows = identifier_rows(member.identifiers, tokens, household_id, member_id, secrets)
         members.append({"member_id": member_id, "attributes": member.attributes})
+        if member.person is not None:
+            identities.people[member_id] = member.person
         member_keys.append([(row.scheme, row.token) for row in rows])
         identifiers += rows
     row = HouseholdRow(
@@ -64,6 +68,7 @@ def prepare(
         json_text(members),
         secrets.token("registration", household.canonical()),
         import_id,
+        identities.seal(household_id, secrets),
     )
     fact = HouseholdRegistered(
         household_id=household_id,
@@ -107,11 +112,13 @@ def identifier_rows(
     ]
 
 
-def payee_row(payee: Payee, household_id: str, version: int, secrets: Secrets) -> PayeeRow:
+def payee_row(
+    payee: Payee, household_id: str, version: int, secrets: Secrets, status: PayeeStatus = "active"
+) -> PayeeRow:
     """The account sealed. Its token is equal for a shared account and tells nothing without the key."""
     token = secrets.token("account", f"{payee.bank}/{payee.number}")
     sealed = secrets.seal(orjson.dumps([payee.bank, payee.number, payee.holder]), household_id.encode())
-    return PayeeRow(household_id, version, payee.bank, token, sealed)
+    return PayeeRow(household_id, version, status, payee.bank, token, sealed)
 
 
 def open_payee(sealed: bytes, household_id: str, secrets: Secrets) -> Payee:
@@ -124,7 +131,7 @@ def payee_fact(payee: Payee, row: PayeeRow) -> PayeeRegistered:
     return PayeeRegistered(
         beneficiary_id=row.household_id,
         version=row.version,
-        status="active",
+        status=row.status,
         bank=payee.bank,
         account_number=payee.number,
         account_holder=payee.holder,

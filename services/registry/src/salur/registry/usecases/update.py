@@ -10,7 +10,8 @@ from salur.common.secrets import Secrets
 from salur.registry.domain.household import Member
 from salur.registry.domain.rows import Family, Issue
 from salur.registry.store import queries
-from salur.registry.usecases.change import Change, Changed, NewPayee, change, change_payees
+from salur.registry.usecases.change import Change, Changed, change
+from salur.registry.usecases.payees import NewPayee, change_payees
 from salur.registry.usecases.prepare import Prepared
 
 
@@ -77,6 +78,7 @@ def _change(family: Family, stored: Any, actor: str, cause: str, regions: tuple[
         attributes=household.attributes,
         members=_same_people(household.members, stored["members"]) or None,
         regions=regions,
+        contact=household.contact,
     )
 
 

@@ -1,0 +1,296 @@
+"""Families that join, part, or turn out to be one: people and their numbers change place, history stays."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from salur.common.contracts.registry import (
+    HouseholdMerged,
+    HouseholdRegistered,
+    HouseholdRestored,
+    HouseholdSplit,
+    SamePerson,
+)
+from salur.common.contracts.registry import Member as MemberFact
+from salur.common.database import Connection
+from salur.common.errors import Conflict, Forbidden, Invalid, NotFound
+from salur.common.events import Draft
+from salur.common.secrets import Secrets
+from salur.common.values import derived_id
+from salur.registry.domain.household import HEAD, HouseholdInvalid, Identifier, check_identifier
+from salur.registry.store import (
+    HouseholdRow,
+    IdentifierTaken,
+    Key,
+    insert_households,
+    insert_identifiers,
+    json_text,
+    queries,
+)
+from salur.registry.usecases.change import Changed, check_version, refusal
+from salur.registry.usecases.identities import Identities
+from salur.registry.usecases.payees import set_standing
+from salur.registry.usecases.prepare import identifier_rows, tokens_of
+from salur.registry.usecases.states import (
+    State,
+    check_whole,
+    lock_states,
+    standing,
+    unknown_household,
+    within,
+    write_states,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who acts, because of what, in which regions (empty = all)."""
+
+    actor: str
+    cause: str
+    regions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A command: some members of a household go to another one."""
+
+    source_id: str
+    target_id: str
+    member_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A command: some members become a family of their own, with its own card. `region` None = stays."""
+
+    household_id: str
+    member_ids: tuple[str, ...]
+    identifiers: tuple[Identifier, ...]
+    head_id: str
+    region: str | None = None
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """A command: `absorbed_id` and `survivor_id` are one family. `same`: its members who are members there already."""
+
+    absorbed_id: str
+    survivor_id: str
+    reason: str
+    same: Mapping[str, str] = field(default_factory=dict)
+
+
+async def move(conn: Connection, command: Move, by: By, secrets: Secrets) -> tuple[list[Changed], list[Draft]]:
+    """Move members; both households get a new version. Raises SalurError."""
+    if command.source_id == command.target_id:
+        raise Invalid("a household cannot move to itself", code="same-household", who="registrar")
+    states = await lock_states(conn, [command.source_id, command.target_id])
+    source = standing(states.get(command.source_id), by.regions)
+    target = standing(states.get(command.target_id), by.regions)
+    moved = await _carry(conn, source, target, command.member_ids, {}, secrets)
+    for state in (source, target):
+        _close(state, by, moved[state.household_id], secrets)
+    await write_states(conn, [source, target])
+    drafts = [Draft(s.changed_fact(["members"]), s.household_id, by.actor, by.cause) for s in (source, target)]
+    return [Changed(state.household_id, state.version) for state in (source, target)], drafts
+
+
+async def split(conn: Connection, command: Split, by: By, secrets: Secrets) -> tuple[str, list[Draft]]:
+    """Make a new family of some members; returns its id. Raises SalurError."""
+    states = await lock_states(conn, [command.household_id])
+    source = standing(states.get(command.household_id), by.regions)
+    check_version(source, command.version)
+    region = command.region or source.region
+    if not within(region, by.regions):
+        raise Forbidden("the new family's region lies outside your regions", code="other-region", who="caller")
+    new = await _new_family(conn, source, command, region, secrets)
+    moved = await _carry(conn, source, new, command.member_ids, {}, secrets)
+    _name_head(new, command.head_id)
+    _close(source, by, moved[source.household_id], secrets)
+    _close(new, by, moved[new.household_id], secrets)
+    await write_states(conn, [source, new])
+    registered = HouseholdRegistered(
+        household_id=new.household_id, version=new.version, region=region, member_count=len(new.members),
+        attributes=new.attributes, members=[MemberFact(**member) for member in new.members],
+    )  # fmt: skip
+    parted = HouseholdSplit(
+        household_id=source.household_id, version=source.version, new_household_id=new.household_id,
+        member_ids=list(command.member_ids),
+    )  # fmt: skip
+    return new.household_id, [
+        Draft(registered, new.household_id, by.actor, by.cause),
+        Draft(source.changed_fact(["members"]), source.household_id, by.actor, by.cause),
+        Draft(parted, source.household_id, by.actor, by.cause),
+    ]
+
+
+async def _new_family(conn: Connection, source: State, command: Split, region: str, secrets: Secrets) -> State:
+    """An empty household under the new card's number, with the welfare data of the old one."""
+    try:
+        if not command.identifiers:
+            raise HouseholdInvalid("identifiers", "a household needs at least one identifier")
+        for identifier in command.identifiers:
+            check_identifier(identifier)
+    except HouseholdInvalid as error:
+        raise refusal(error) from None
+    tokens = tokens_of(command.identifiers, secrets)
+    household_id = derived_id("household", command.identifiers[0].scheme, tokens[0])
+    statement = secrets.token("registration", f"split/{source.household_id}/{'/'.join(command.member_ids)}")
+    row = HouseholdRow(household_id, region, json_text(source.attributes), "[]", statement, None, None)
+    rows = identifier_rows(command.identifiers, tokens, household_id, None, secrets)
+    taken = Conflict("the new card's number belongs to another family", code="identifier-taken", who="registrar")
+    if not await insert_households(conn, [row]):
+        raise taken
+    try:
+        async with conn.transaction():
+            await insert_identifiers(conn, rows)
+    except IdentifierTaken:
+        raise taken from None
+    return State(household_id, 0, region, dict(source.attributes), [], "active", None, None)
+
+
+def _name_head(family: State, head_id: str) -> None:
+    if head_id not in family.member_ids():
+        raise Invalid("the new head is none of the new family", code="member-unknown", who="registrar")
+    family.members = [
+        {**m, "attributes": m["attributes"] | {"relation": HEAD}} if m["member_id"] == head_id
+        else _guest(m, family) if m["attributes"].get("relation") == HEAD else m
+        for m in family.members
+    ]  # fmt: skip
+
+
+async def merge(conn: Connection, command: Merge, by: By, secrets: Secrets) -> tuple[str, list[Draft]]:
+    """Put one household into another; returns the merge's id, by which it can be undone. Raises SalurError."""
+    if command.absorbed_id == command.survivor_id:
+        raise Invalid("a household cannot be merged into itself", code="same-household", who="registrar")
+    states = await lock_states(conn, [command.absorbed_id, command.survivor_id])
+    absorbed = standing(states.get(command.absorbed_id), by.regions)
+    survivor = standing(states.get(command.survivor_id), by.regions)
+    identifiers = [[*key, owner] for key, owner in absorbed.keys.items()]
+    if not set(command.same.values()) <= set(survivor.member_ids()):
+        raise Invalid("names somebody who is not of the surviving family", code="member-unknown", who="registrar")
+    before = absorbed.version
+    moved = await _carry(conn, absorbed, survivor, absorbed.member_ids(), command.same, secrets)
+    absorbed.status, absorbed.merged_into = "merged", survivor.household_id
+    for state in (absorbed, survivor):
+        _close(state, by, moved[state.household_id], secrets)
+    await write_states(conn, [absorbed, survivor])
+    merge_id = derived_id("merge", absorbed.household_id, str(before))
+    await queries.insert_merge(
+        conn, merge_id=merge_id, absorbed_id=absorbed.household_id, survivor_id=survivor.household_id,
+        absorbed_version=before, same_people=dict(command.same), identifiers=identifiers, reason=command.reason,
+        merged_by=by.actor,
+    )  # fmt: skip
+    fact = HouseholdMerged(
+        household_id=absorbed.household_id, version=absorbed.version, into=survivor.household_id, merge_id=merge_id,
+        same=[SamePerson(member_id=one, same_as=other) for one, other in sorted(command.same.items())],
+    )  # fmt: skip
+    drafts = [
+        Draft(fact, absorbed.household_id, by.actor, by.cause),
+        Draft(survivor.changed_fact(["members"]), survivor.household_id, by.actor, by.cause),
+    ]
+    drafts += await set_standing(
+        conn, absorbed.household_id, "closed", secrets, actor=by.actor, cause=by.cause
+    )  # fmt: skip
+    return merge_id, drafts
+
+
+async def undo_merge(
+    conn: Connection, household_id: str, merge_id: str, reason: str, by: By, secrets: Secrets
+) -> tuple[str, list[Draft]]:
+    """Bring an absorbed household back with its people; returns its id. Who has left the survivor since, stays away."""
+    row = await queries.lock_merge(conn, merge_id=merge_id)
+    if row is None or row["absorbed_id"] != household_id:
+        raise NotFound("no such merge: check the id", code="merge-unknown", who="registrar")
+    states = await lock_states(conn, [row["absorbed_id"], row["survivor_id"]])
+    absorbed, survivor = states[row["absorbed_id"]], states[row["survivor_id"]]
+    if not (within(absorbed.region, by.regions) and within(survivor.region, by.regions)):
+        raise unknown_household()
+    if row["undone_at"] is not None:
+        raise Conflict("the merge was undone already", code="merge-undone", who="registrar")
+    standing(survivor, by.regions)
+    old = await queries.household_version(conn, id=absorbed.household_id, version=row["absorbed_version"])
+    same: dict[str, str] = row["same_people"]
+    present = set(survivor.member_ids())
+    absorbed.members = [m for m in old["members"] if m["member_id"] in present or m["member_id"] in same]
+    names = Identities.open(old["identity"], absorbed.household_id, secrets)
+    names.keep(absorbed.member_ids())
+    left = survivor.identities(secrets)
+    survivor.members = [m for m in survivor.members if m["member_id"] not in absorbed.member_ids()]
+    left.keep(survivor.member_ids())
+    keys = {(scheme, token): owner for scheme, token, owner in row["identifiers"] if (scheme, token) in survivor.keys}
+    await _repoint(conn, keys, absorbed.household_id)
+    absorbed.status, absorbed.merged_into = "active", None
+    _close(absorbed, by, names, secrets)
+    _close(survivor, by, left, secrets)
+    await write_states(conn, [absorbed, survivor])
+    await queries.undo_merge(conn, merge_id=merge_id, actor=by.actor, reason=reason)
+    restored = HouseholdRestored(
+        household_id=absorbed.household_id, version=absorbed.version, region=absorbed.region,
+        member_count=len(absorbed.members), attributes=absorbed.attributes,
+        members=[MemberFact(**member) for member in absorbed.members], merge_id=merge_id,
+    )  # fmt: skip
+    drafts = [
+        Draft(restored, absorbed.household_id, by.actor, by.cause),
+        Draft(survivor.changed_fact(["members"]), survivor.household_id, by.actor, by.cause),
+    ]
+    drafts += await set_standing(
+        conn, absorbed.household_id, "active", secrets, actor=by.actor, cause=by.cause
+    )  # fmt: skip
+    return absorbed.household_id, drafts
+
+
+async def _carry(
+    conn: Connection, source: State, target: State, member_ids: Sequence[str], same: Mapping[str, str], secrets: Secrets
+) -> dict[str, Identities]:
+    """Members with their identifiers and names from one state to the other; in `same` they are people known there.
+
+    Returns the names and contacts of both afterwards. Raises Invalid.
+    """
+    going = set(member_ids)
+    if (not going and source.members) or not going <= set(source.member_ids()):
+        raise Invalid("names nobody, or somebody who is not of this household", code="member-unknown", who="registrar")
+    theirs, ours = source.identities(secrets), target.identities(secrets)
+    after = {source.household_id: Identities(theirs.contact, dict(theirs.people)),
+             target.household_id: Identities(ours.contact, dict(ours.people))}  # fmt: skip
+    for member in (member for member in source.members if member["member_id"] in going):
+        person = after[source.household_id].people.pop(member["member_id"], None)
+        if member["member_id"] not in same:
+            target.members = [*target.members, _guest(member, target)]
+            if person is not None:
+                after[target.household_id].people[member["member_id"]] = person
+    source.members = [member for member in source.members if member["member_id"] not in going]
+    keys = {key: same.get(owner, owner) for key, owner in source.keys.items() if owner in going}
+    await _repoint(conn, keys, target.household_id)
+    source.keys = {key: owner for key, owner in source.keys.items() if key not in keys}
+    target.keys |= keys
+    return after
+
+
+def _guest(member: dict[str, Any], family: State) -> dict[str, Any]:
+    """Who comes as head of a family that has one is a further member there."""
+    if member["attributes"].get("relation") != HEAD or not any(
+        other["attributes"].get("relation") == HEAD for other in family.members
+    ):
+        return member
+    return {**member, "attributes": member["attributes"] | {"relation": "other"}}
+
+
+async def _repoint(conn: Connection, keys: Mapping[Key, str], household_id: str) -> None:
+    if not keys:
+        return
+    ordered = sorted(keys, key=lambda key: (key[1], key[0]))
+    await queries.move_identifiers(
+        conn, schemes=[scheme for scheme, _ in ordered], tokens=[token for _, token in ordered],
+        households=[household_id] * len(ordered), members=[keys[key] for key in ordered],
+    )  # fmt: skip
+
+
+def _close(state: State, by: By, identities: Identities, secrets: Secrets) -> None:
+    try:
+        check_whole(state.attributes, state.members)
+    except HouseholdInvalid as error:
+        raise refusal(error) from None
+    state.become(by.actor, identities, secrets)

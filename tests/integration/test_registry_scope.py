@@ -1,0 +1,131 @@
+"""Every route of the registry, tried by somebody of another region with ids that exist: nothing shown, nothing done."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from fastapi.routing import APIRoute
+
+from salur.common.http import permission_of, routes_of
+from salur.common.service import Process, Runtime, Service
+from support.households import household, member
+from support.registry import announced, api, open_registry
+
+pytestmark = pytest.mark.integration
+HERE, ELSEWHERE = "31.71", "32"
+COMMON = ("/live", "/ready", "/metrics", "/streams", "/dead-letters", "/openapi", "/asyncapi", "/docs", "/seals")
+
+
+@dataclass
+class Known:
+    """What exists in region HERE."""
+
+    household_id: str
+    member_id: str
+    other_id: str
+    change_id: str
+    import_id: str
+
+
+Call = Callable[[Known], tuple[dict[str, str], Any]]
+"""Path parameters and body of a call that would succeed for somebody of the region."""
+
+
+def _household(known: Known) -> dict[str, str]:
+    return {"household_id": known.household_id}
+
+
+CALLS: dict[str, Call] = {
+    "POST /households": lambda _: ({}, household(900)),
+    "GET /households/{household_id}": lambda k: (_household(k), None),
+    "GET /households/{household_id}/versions": lambda k: (_household(k), None),
+    "PUT /households/{household_id}": lambda k: (_household(k), {"attributes": {"a": 1}}),
+    "POST /households/find": lambda _: ({}, household(1)["identifiers"][0]),
+    "POST /households/find-many": lambda _: ({}, {"scheme": "kk", "values": [household(1)["identifiers"][0]["value"]]}),
+    "GET /counts": lambda _: ({}, None),
+    "POST /cuts": lambda _: ({}, {"name": "2026-Q1"}),
+    "POST /imports": lambda _: ({}, announced(b"kk,region\n1,31\n")),
+    "PUT /imports/{import_id}/content": lambda k: ({"import_id": k.import_id}, "kk,region\n"),
+    "GET /imports/{import_id}": lambda k: ({"import_id": k.import_id}, None),
+    "GET /imports/{import_id}/report": lambda k: ({"import_id": k.import_id}, None),
+    "POST /changes": lambda k: (
+        {}, {"kind": "members", "household_id": k.household_id, "members": [member(5)], "reason": "r"}
+    ),
+    "GET /changes": lambda _: ({}, None),
+    "GET /changes/{change_id}": lambda k: ({"change_id": k.change_id}, None),
+    "POST /changes/{change_id}/accept": lambda k: ({"change_id": k.change_id}, {}),
+    "POST /changes/{change_id}/refuse": lambda k: ({"change_id": k.change_id}, {}),
+    "POST /changes/{change_id}/withdraw": lambda k: ({"change_id": k.change_id}, {}),
+}  # fmt: skip
+SHOWS_NOTHING = {"POST /households/find-many", "GET /changes"}
+"""Answers 200 with an empty list: the question itself is allowed everywhere."""
+OPEN = {"GET /counts", "POST /imports"}
+"""A total of the country; a file whose rows are judged one by one."""
+
+
+async def _prepare(client: httpx.AsyncClient) -> Known:
+    ids = []
+    for number in (1, 2):
+        answer = await client.post("/households", json=household(number))
+        ids.append(answer.json()["household_id"])
+    read = (await client.get(f"/households/{ids[0]}")).json()
+    proposal = {"kind": "members", "household_id": ids[0], "members": [], "reason": "r"}
+    change_id = (await client.post("/changes", json=proposal)).json()["change_id"]
+    import_id = (await client.post("/imports", json=announced(b"kk,region\n3171000000000077,31\n"))).json()["import_id"]
+    return Known(ids[0], read["members"][0]["member_id"], ids[1], change_id, import_id)
+
+
+def own_routes(runtime: Runtime, service: Service) -> list[tuple[str, str]]:
+    """(method, path) of every route that is the registry's own."""
+    app = Process(runtime, service, frozenset({"http"})).app()
+    return [
+        (method, route.path)
+        for route in routes_of(app)
+        if isinstance(route, APIRoute) and permission_of(route) != "public" and not route.path.startswith(COMMON)
+        for method in sorted(route.methods)
+    ]
+
+
+async def _state(runtime: Runtime) -> list[str]:
+    """Every row the registry holds, as text, but files announced: those are taken row by row."""
+    async with runtime.db.connection() as conn:
+        tables = await conn.fetch(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' "
+            "AND tablename NOT LIKE '%yoyo%' AND tablename <> 'bulk_import'"
+        )
+        return sorted(
+            f"{table['tablename']}: {row[0]}"
+            for table in tables
+            for row in await conn.fetch(f'SELECT t::text FROM "{table["tablename"]}" t')
+        )
+
+
+async def test_every_route_hides_and_refuses_what_lies_in_another_region(database_url: str, tmp_path: Path) -> None:
+    async with (
+        open_registry(database_url, tmp_path) as (runtime, service),
+        api(runtime, service) as central,
+        api(runtime, service, [ELSEWHERE], "person:elsewhere") as outside,
+        api(runtime, service, [HERE], "person:here") as inside,
+    ):
+        known = await _prepare(central)
+        routes = own_routes(runtime, service)
+        assert {f"{method} {path}" for method, path in routes} == CALLS.keys(), "state a call for every route"
+        ids = [value for value in vars(known).values() if value]
+        before = await _state(runtime)
+        for name, call in CALLS.items():
+            method, path = name.split()
+            places, body = call(known)
+            content = body.encode() if isinstance(body, str) else orjson.dumps(body) if body is not None else None
+            headers = {"content-type": "text/csv" if isinstance(body, str) else "application/json"}
+            answer = await outside.request(method, path.format(**places), content=content, headers=headers)
+            if name in OPEN:
+                continue
+            assert answer.status_code in ((200,) if name in SHOWS_NOTHING else (403, 404)), (name, answer.text)
+            assert not any(value in answer.text for value in ids), name
+        assert await _state(runtime) == before
+        assert (await inside.get(f"/households/{known.household_id}")).status_code == 200
+        assert (await inside.get("/changes")).json()["changes"][0]["change_id"] == known.change_id
