@@ -17,7 +17,7 @@ from support.registry import announced, api, open_registry
 
 pytestmark = pytest.mark.integration
 HERE, ELSEWHERE = "31.71", "32"
-COMMON = ("/live", "/ready", "/metrics", "/streams", "/dead-letters", "/openapi", "/asyncapi", "/docs", "/seals")
+COMMON = ("/live", "/ready", "/metrics", "/streams", "/dead-letters", "/openapi", "/asyncapi", "/docs", "/seals", "/marks")
 
 
 @dataclass
@@ -86,7 +86,7 @@ def own_routes(runtime: Runtime, service: Service) -> list[tuple[str, str]]:
         (method, route.path)
         for route in routes_of(app)
         if isinstance(route, APIRoute) and permission_of(route) != "public" and not route.path.startswith(COMMON)
-        for method in sorted(route.methods)
+        for method in sorted(route.methods or ())
     ]
 
 
@@ -97,11 +97,12 @@ async def _state(runtime: Runtime) -> list[str]:
             "SELECT tablename FROM pg_tables WHERE schemaname = 'public' "
             "AND tablename NOT LIKE '%yoyo%' AND tablename <> 'bulk_import'"
         )
-        return sorted(
+        rows = [
             f"{table['tablename']}: {row[0]}"
             for table in tables
             for row in await conn.fetch(f'SELECT t::text FROM "{table["tablename"]}" t')
-        )
+        ]
+    return sorted(rows)
 
 
 async def test_every_route_hides_and_refuses_what_lies_in_another_region(database_url: str, tmp_path: Path) -> None:
