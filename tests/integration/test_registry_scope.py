@@ -17,7 +17,18 @@ from support.registry import announced, api, open_registry
 
 pytestmark = pytest.mark.integration
 HERE, ELSEWHERE = "31.71", "32"
-COMMON = ("/live", "/ready", "/metrics", "/streams", "/dead-letters", "/openapi", "/asyncapi", "/docs", "/seals", "/marks")
+COMMON = (
+    "/live",
+    "/ready",
+    "/metrics",
+    "/streams",
+    "/dead-letters",
+    "/openapi",
+    "/asyncapi",
+    "/docs",
+    "/seals",
+    "/marks",
+)
 
 
 @dataclass
@@ -51,6 +62,8 @@ CALLS: dict[str, Call] = {
     "POST /imports": lambda _: ({}, announced(b"kk,region\n1,31\n")),
     "PUT /imports/{import_id}/content": lambda k: ({"import_id": k.import_id}, "kk,region\n"),
     "GET /imports/{import_id}": lambda k: ({"import_id": k.import_id}, None),
+    "POST /imports/{import_id}/acceptance": lambda k: ({"import_id": k.import_id}, None),
+    "GET /imports/{import_id}/absent": lambda k: ({"import_id": k.import_id}, None),
     "GET /imports/{import_id}/report": lambda k: ({"import_id": k.import_id}, None),
     "POST /changes": lambda k: (
         {}, {"kind": "members", "household_id": k.household_id, "members": [member(5)], "reason": "r"}
