@@ -22,7 +22,10 @@ def build(runtime: Runtime) -> Service:
         migrations=Path(__file__).parent / "migrations",
         workers=[Worker("imports", ImportWorker(runtime).step, IMPORT_POLL_S)],
         routers=[
-            household_routes(runtime), import_routes(runtime), change_routes(runtime), principal_routes(runtime),
+            household_routes(runtime),
+            import_routes(runtime),
+            change_routes(runtime),
+            principal_routes(runtime),
         ],
     )
 
