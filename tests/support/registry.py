@@ -66,8 +66,12 @@ def announced(content: bytes, mapping: dict[str, Any] = SMALL, **changes: Any) -
     return {"name": "list.csv", "sha256": digest, "size": len(content), "mapping": mapping} | changes
 
 
+def worker_of(service: Service, name: str) -> Worker:
+    return next(worker for worker in service.workers if worker.name == name)
+
+
 def imports_worker(service: Service) -> Worker:
-    return next(worker for worker in service.workers if worker.name == "imports")
+    return worker_of(service, "imports")
 
 
 async def run_imports(service: Service, most: int = 1_000) -> None:

@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from json import dumps
 from typing import Any
 
 import httpx
-import orjson
 from fastapi import FastAPI
 
 from salur.common.auth import mint
@@ -31,7 +31,7 @@ class Staff:
         device: str = "",
     ) -> httpx.Response:
         token = mint(self._issuer, f"person:{who}", list(roles), list(regions), device=device)
-        content = None if json is None else orjson.dumps(json)
+        content = None if json is None else dumps(json)
         headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
         return await self._client.request(method, url, content=content, headers=headers)
 

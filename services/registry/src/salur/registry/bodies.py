@@ -21,6 +21,7 @@ from salur.registry.domain.household import (
 from salur.registry.domain.identity import Contact, IdentityInvalid, Person, clean_contact, clean_person
 
 MAX_IMPORT_SIZE = 2 * 1024**3
+WITHOUT_NUL = r"^[^\x00]*$"
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
 Attributes = Annotated[dict[FieldName, Scalar], Field(max_length=MAX_ATTRIBUTES)]

@@ -1,6 +1,6 @@
 """Event contracts: one file per writer. The catalogue partner banks and services build on."""
 
-from salur.common.contracts import activity, banks, eligibility, payments, principals, registry
+from salur.common.contracts import activity, banks, cases, eligibility, payments, principals, registry
 from salur.common.contracts.base import CONTRACTS, Fact, Personal, Scalar
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Scalar",
     "activity",
     "banks",
+    "cases",
     "eligibility",
     "payments",
     "principals",

@@ -50,6 +50,15 @@ class DeadLetterReplayed(Fact):
     reason: Name
 
 
+@contract("salur.personal-value.read.v1", *ACTIVITY_TOPICS)
+class PersonalRead(Fact):
+    """Somebody read personal values in clear, and why. Key: the subject, whose id it is. The actor is who read."""
+
+    subject: Id
+    kind: Code
+    reason: Code
+
+
 @contract("salur.action.refused.v1", *ACTIVITY_TOPICS)
 class ActionRefused(Fact):
     """Somebody asked for what their role or the rules do not allow. Key: the action's name."""

@@ -14,11 +14,12 @@ REGIONS_MAX = 100
 INCOMPATIBLE: tuple[frozenset[str], ...] = (
     frozenset({"payment-operator", "approver"}),
     frozenset({"registrar", "approver"}),
+    frozenset({"registrar", "case-officer"}),
     frozenset({"administrator", "payment-operator"}),
     frozenset({"administrator", "approver"}),
     frozenset({"administrator", "registrar"}),
 )
-"""Pairs that would let one person make and approve, or make themselves able to."""
+"""Pairs that would let one person make and approve, answer complaints about themselves, or make themselves able to."""
 ALONE = "auditor"
 """Who reads everything changes nothing: this role stands with no other."""
 
