@@ -13,11 +13,11 @@ from salur.common.events import partition_for
 from salur.common.events.deadletters import replay_key
 from salur.common.secrets import Secrets
 from salur.common.values import derived_id
-from salur.eligibility.domain.decide import HouseholdFacts, decide
-from salur.eligibility.domain.programme import compile_programme
+from salur.eligibility.domain.compiling import compile_programme
+from salur.eligibility.domain.decide import decide
 from salur.eligibility.store import HOUSEHOLDS_CONSUMER
 from salur.eligibility.usecases.cycles import Granting
-from salur.eligibility.usecases.decide import Backfill, member_attributes
+from salur.eligibility.usecases.decide import Backfill, facts_of
 from salur.eligibility.usecases.households import take_households
 from support.eligibility import RULES, Office, household, progresa_households
 from support.waiting import eventually
@@ -98,10 +98,7 @@ async def test_every_stored_decision_comes_out_the_same_when_made_again(office: 
     compiled = compile_programme(RULES)
     assert len(rows) == 500
     for row in rows:
-        facts = HouseholdFacts(
-            row["household_id"], row["version"], row["attributes"], member_attributes(row["members"])
-        )
-        again = orjson.loads(orjson.dumps(decide(compiled, facts)))
+        again = orjson.loads(orjson.dumps(decide(compiled, facts_of(row))))
         assert {name: again[name] for name in ("input_hash", "criteria", "components", "not_due")} == {
             name: row[name] for name in ("input_hash", "criteria", "components", "not_due")
         }
@@ -337,3 +334,47 @@ async def test_personal_values_of_decisions_stand_in_no_event_body(office: Offic
     assert not any("612.3456789" in row["body"] for row in bodies)
     event = (await office.events("salur.decision.made.v1"))[0]
     assert event["stream"] == f"eligibility.decisions/{partition_for(derived_id('a'))}"
+
+
+PERSONS = """\
+id: pupils
+name: {en: Pupils, id: Pelajar}
+kind: person
+function: prevention
+approach: targeted
+legal: none
+currency: IDR
+cycle_months: 3
+inputs:
+  household: {poverty_index: float}
+  member: {enrolled: bool}
+criteria:
+  - {code: poor, text: {en: t, id: t}, legal: l, when: poverty_index <= 700.0}
+  - {code: pupil, text: {en: t, id: t}, legal: l, when: enrolled}
+benefit:
+  - {code: grant, text: {en: t, id: t}, per: member, unit_minor: 5000}
+"""
+
+
+async def test_a_programme_for_persons_grants_to_each_who_qualifies_and_names_whose_account_is_paid(
+    office: Office,
+) -> None:
+    await office.publish(PERSONS)
+    await office.take(
+        household("a", enrolled=[True, False, True]), household("b", enrolled=[None]),
+        household("c", poverty_index=900.0), household("d", enrolled=[]),
+    )  # fmt: skip
+    made = {event["data"]["household_id"]: event["data"] for event in await office.events("salur.decision.made.v1")}
+    pupils = [derived_id("a", "0"), derived_id("a", "2")]
+    assert made[derived_id("a")]["enrolled_members"] == pupils
+    assert {name: made[derived_id(name)]["unmet"] for name in "abcd"} == {
+        "a": [], "b": ["pupil"], "c": ["poor"], "d": ["pupil"],
+    }  # fmt: skip
+    cycle = await office.open(await office.cut("intake", 4), programme_id="pupils")
+    assert (cycle["decided"], cycle["enrolled"]) == (4, 2)
+    await office.grant(1)
+    granted = [event["data"] for event in await office.events("salur.entitlement.granted.v1")]
+    assert {(g["beneficiary_id"], g["payee_id"], g["amount_minor"]) for g in granted} == {
+        (pupil, derived_id("a"), 5_000) for pupil in pupils
+    }
+    await _check_marks(office, cycle["cycle_id"], 2, 10_000)

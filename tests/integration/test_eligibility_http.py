@@ -42,11 +42,18 @@ async def api(office: Office, database_url: str, tmp_path: Path) -> AsyncIterato
     await runtime.db.close()
 
 
-def _as(tmp_path: Path, *roles: str, regions: list[str] | None = None) -> dict[str, str]:
-    return {"authorization": f"Bearer {mint(tmp_path / 'issuer', 'person:ani', list(roles), regions)}"}
+def _as(tmp_path: Path, *roles: str, regions: list[str] | None = None, sub: str = "person:ani") -> dict[str, str]:
+    return {"authorization": f"Bearer {mint(tmp_path / 'issuer', sub, list(roles), regions)}"}
 
 
-async def test_a_programme_is_published_once_and_read_back_byte_for_byte(
+async def _publish(api: httpx.AsyncClient, tmp_path: Path, text: str = RULES) -> httpx.Response:
+    """Proposed by one person, approved by another."""
+    proposed = (await api.post("/programmes", content=text, headers=_as(tmp_path, "programme-officer"))).json()
+    path, body = f"/programmes/{proposed['programme_id']}/approve", {"version": proposed["version"]}
+    return await api.post(path, json=body, headers=_as(tmp_path, "approver", sub="person:budi"))
+
+
+async def test_a_programme_needs_two_people_and_is_read_back_byte_for_byte(
     api: httpx.AsyncClient, office: Office, tmp_path: Path
 ) -> None:
     officer, auditor = _as(tmp_path, "programme-officer"), _as(tmp_path, "auditor")
@@ -55,14 +62,31 @@ async def test_a_programme_is_published_once_and_read_back_byte_for_byte(
     again = await api.post("/programmes", content=RULES, headers=officer)
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json() == again.json()
+    assert first.json()["state"] == "proposed"
+    assert (await api.get("/programmes/progresa", headers=auditor)).status_code == 404
+
+    approve, body = "/programmes/progresa/approve", {"version": first.json()["version"]}
+    both = _as(tmp_path, "programme-officer", "approver")
+    own = await api.post(approve, json=body, headers=both)
+    assert (own.status_code, own.json()["code"], own.json()["who_must_act"]) == (403, "same-person", "another approver")
+    other = _as(tmp_path, "approver", sub="person:budi")
+    unread = await api.post(approve, json={"version": "0" * 64}, headers=other)
+    assert (unread.status_code, unread.json()["code"]) == (404, "proposal-unknown")
+    for _ in range(2):
+        assert (await api.post(approve, json=body, headers=other)).json()["state"] == "in-force"
+    assert (await api.post("/programmes", content=RULES, headers=officer)).json()["state"] == "in-force"
     read = (await api.get("/programmes/progresa", headers=auditor)).json()
     assert (read["rules"], read["version"]) == (RULES, first.json()["version"])
     listed = (await api.get("/programmes", headers=auditor)).json()["programmes"]
     assert [(item["programme_id"], item["name"]["id"]) for item in listed] == [
         ("progresa", "Bantuan keluarga PROGRESA")
     ]
-    event = (await office.events("salur.programme.published.v1"))[0]
-    assert (event["data"]["rules"], event["actor"]) == (RULES, "person:ani")
+    (event,) = await office.events("salur.programme.published.v1")
+    assert (event["data"]["rules"], event["data"]["proposed_by"], event["actor"]) == (
+        RULES,
+        "person:ani",
+        "person:budi",
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,7 +117,7 @@ async def test_the_way_of_a_cycle(api: httpx.AsyncClient, office: Office, tmp_pa
     body = {"programme_id": "progresa", "name": "1998-1", "cut_id": "c" * 32}
     unknown = await api.post("/cycles", json=body, headers=officer)
     assert (unknown.status_code, unknown.json()["code"]) == (404, "programme-unknown")
-    await api.post("/programmes", content=RULES, headers=officer)
+    await _publish(api, tmp_path)
     early = await api.post("/cycles", json=body, headers=officer)
     assert (early.status_code, early.json()["code"], early.headers["retry-after"]) == (409, "cut-not-passed", "1")
 
@@ -129,15 +153,53 @@ async def test_a_decision_explains_itself(api: httpx.AsyncClient, office: Office
             "en": "The poverty index is at most the cut-off of the state",
             "id": "Indeks kemiskinan tidak melebihi batas negara bagian",
         },
-        "legal": "Schultz 2004, section 2", "expression": "poverty_index <= state_cutoff",
+        "legal": "Schultz 2004, section 2", "expression": "poverty_index <= state_cutoff", "member_id": None,
+        "sentence": {
+            "en": "Met: The poverty index is at most the cut-off of the state"
+            " (poverty index is 600.0, state cutoff is 700.0).",
+            "id": "Terpenuhi: Indeks kemiskinan tidak melebihi batas negara bagian"
+            " (poverty index adalah 600.0, state cutoff adalah 700.0).",
+        },
     }  # fmt: skip
+    assert told["summary"]["id"] == "Keluarga memenuhi syarat Bantuan keluarga PROGRESA."
     assert told["benefit"]["amount_minor"] == 34_000
     assert [reason["reason"]["id"] for reason in told["benefit"]["not_due"]] == ["status sekolah belum dilaporkan"]
     missing = (await api.get(f"/decisions/progresa/{derived_id('b')}", headers=officer)).json()
     assert (missing["outcome"], missing["unmet"]) == ("not-enrolled", ["treated-village"])
     assert missing["criteria"][1]["outcome"] == "not-reported"
     assert missing["criteria"][1]["values"] == {"village_treated": None}
+    assert missing["criteria"][1]["sentence"]["id"].endswith("(village treated belum dilaporkan).")
     assert missing["benefit"]["components"] == []
+
+
+async def test_old_decisions_are_made_again_page_by_page_and_a_changed_row_is_found(
+    api: httpx.AsyncClient, office: Office, tmp_path: Path
+) -> None:
+    await office.publish()
+    await office.take(*(household(str(n), enrolled=[True, None][: n % 3]) for n in range(5)), household("0", version=2))
+    await office.publish(RULES.replace("14000", "15000"))
+    await office.backfill()
+    auditor = _as(tmp_path, "auditor")
+
+    async def replay(**query: str | int) -> tuple[int, list[str]]:
+        count = 0
+        different: list[str] = []
+        after: str | None = ""
+        while after is not None:
+            page = (
+                await api.get("/decisions/replay", params={"after": after, "limit": 4, **query}, headers=auditor)
+            ).json()
+            count, different, after = count + page["replayed"], different + page["different"], page["next"]
+        return count, different
+
+    assert await replay() == (6 + 5, [])
+    assert await replay(programme_id="progresa") == (11, [])
+    assert await replay(programme_id="other") == (0, [])
+    await office.rows("UPDATE decision SET amount_minor = amount_minor + 1 WHERE household_id = $1", derived_id("3"))
+    count, different = await replay()
+    assert (count, len(different)) == (11, 2)
+    refused = await api.get("/decisions/replay", params={"after": "3/x"}, headers=auditor)
+    assert (refused.status_code, refused.json()["code"]) == (422, "place-invalid")
 
 
 async def test_decisions_are_paged_and_narrowed_to_the_callers_regions(

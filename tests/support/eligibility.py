@@ -23,7 +23,7 @@ from salur.eligibility.store import HOUSEHOLDS_CONSUMER
 from salur.eligibility.usecases.cycles import Granting, OpenCycle, open_cycle
 from salur.eligibility.usecases.decide import Backfill
 from salur.eligibility.usecases.households import take_households
-from salur.eligibility.usecases.programmes import Rules, publish
+from salur.eligibility.usecases.programmes import Rules, approve, propose
 from support.facts import Record
 
 MIGRATIONS = Path(eligibility_main.__file__).parent / "migrations"
@@ -135,9 +135,13 @@ class Office:
 
     async def publish(self, text: str = RULES) -> bool:
         async with self.db.transaction() as conn:
-            _, changed, drafts = await publish(conn, text, actor="person:officer", cause="request-2")
+            compiled, state, drafts = await propose(conn, text, actor="person:officer", cause="request-2")
+            if state == "proposed":
+                drafts += await approve(
+                    conn, compiled.document.id, compiled.version, actor="person:approver", cause="request-2"
+                )
             await self.store.append(conn, drafts)
-        return changed
+        return state == "proposed"
 
     async def work(self, worker: Backfill | Granting) -> None:
         """Steps of a worker until it has nothing left."""
@@ -154,9 +158,9 @@ class Office:
     async def grant(self, batch: int = 1_000) -> None:
         await self.work(Granting(batch))
 
-    async def open(self, cut_id: str, name: str = "1998-1") -> dict[str, Any]:
+    async def open(self, cut_id: str, name: str = "1998-1", programme_id: str = "progresa") -> dict[str, Any]:
         async with self.db.transaction() as conn:
-            command = OpenCycle("progresa", name, cut_id, "person:officer", "request-3")
+            command = OpenCycle(programme_id, name, cut_id, "person:officer", "request-3")
             answer, drafts = await open_cycle(conn, command)
             await self.store.append(conn, drafts)
         return answer

@@ -34,7 +34,7 @@ PUBLIC = {
 }
 CENTRAL = {
     "registry": {"/cuts"},
-    "eligibility": {"/programmes", "/cycles"},
+    "eligibility": {"/programmes", "/programmes/{programme_id}/approve", "/cycles", "/decisions/replay"},
     "payments": {"/funds", "/lists", "/lists/{list_id}/submit", "/lists/{list_id}/approve", "/lists/{list_id}/refuse"},
     "audit": set(),
 }

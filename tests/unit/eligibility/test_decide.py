@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
+from salur.eligibility.domain.compiling import Compiled, compile_programme
 from salur.eligibility.domain.decide import Decision, HouseholdFacts, decide
-from salur.eligibility.domain.programme import Compiled, compile_programme
 
 WORDS = "{en: t, id: t}"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from salur.eligibility.domain.programme import MAX_RULES_SIZE, ProgrammeInvalid, compile_programme
+from salur.eligibility.domain.compiling import MAX_RULES_SIZE, ProgrammeInvalid, compile_programme
 
 EXAMPLE = (Path(__file__).parents[3] / "examples" / "progresa" / "programme.yaml").read_text()
 HEAD = """\
@@ -39,7 +39,7 @@ def refusal(text: str) -> str:
 def test_the_example_compiles_and_its_version_is_the_hash_of_its_exact_text() -> None:
     compiled = compile_programme(EXAMPLE)
     assert compiled.document.id == "progresa"
-    assert [(code, rule.reads) for code, rule in compiled.criteria] == [
+    assert [(code, rule.reads) for code, rule in ((item.spec.code, item.rule) for item in compiled.criteria)] == [
         ("poverty", ("poverty_index", "state_cutoff")),
         ("treated-village", ("village_treated",)),
     ]
@@ -108,8 +108,8 @@ def test_an_amount_is_a_whole_number_of_minor_units(unit: str, reason: str) -> N
         (programme().replace("currency: IDR\n", ""), "currency: Field required"),
         (programme().replace("currency: IDR", "currency: idr"), "line 7, currency:"),
         (programme().replace("IDR", "IDR\ncurrency: MXN"), "line 8: 'currency' stands twice (first on line 7)"),
-        (programme(more="quota: 100\n"), "quota: Extra inputs are not permitted"),
-        (programme().replace("kind: household", "kind: person"), "line 3, kind:"),
+        (programme(more="tax: 100\n"), "tax: Extra inputs are not permitted"),
+        (programme().replace("kind: household", "kind: town"), "line 3, kind:"),
         (programme().replace("cycle_months: 3", "cycle_months: '3'"), "line 8, cycle_months:"),
         (programme().replace("score: float", "score: decimal"), "line 10, inputs.household.score:"),
         (programme().replace("score: float", "Score: float"), "line 10, inputs.household.Score"),
@@ -123,6 +123,14 @@ def test_an_amount_is_a_whole_number_of_minor_units(unit: str, reason: str) -> N
         (programme().replace("legal: none", "legal: !!python/name:os.system x", 1), "is not YAML"),
         (programme(more="note: " + "x" * MAX_RULES_SIZE), "shorten texts or split the programme"),
         (f"{HEAD}criteria: []\n{BENEFIT}1\n", "criteria: List should have at least 1 item"),
+        (programme(more="funding: [{fund: apbn, percent: 70}]\n"), "the shares of funding must add up to 100"),
+        (programme(more="quota: {level: regency, others: 3}\n"), "a quota needs a ranking: say who comes first"),
+        (programme().replace("kind: household", "kind: person"), "a programme for persons has components per member"),
+        (programme(more="counts: {members: enrolled}\n"), "line 22: count 'members' is a household input too"),
+        (programme(more="counts: {pupils: age}\n"), "line 22, pupils, pupils: `age` must give true/false"),
+        (programme(more="ranking: {score: members}\n"), "ranking, score: `members` must give a decimal number, but"),
+        (programme(more="score_model: pmt\n").replace("sector: string", "decile: int"), "the scoring model gives"),
+        (programme(more="graduation: {criteria: [rich], text: {en: t, id: t}}\n"), "graduation names 'rich'"),
     ],
 )
 def test_a_document_that_breaks_its_form_names_line_and_place(text: str, reason: str) -> None:
@@ -131,4 +139,4 @@ def test_a_document_that_breaks_its_form_names_line_and_place(text: str, reason:
 
 def test_a_name_in_a_string_is_not_an_input_read() -> None:
     compiled = compile_programme(programme("\"sector == 'urban score' || [1].exists(members, members > 0)\""))
-    assert compiled.criteria[0][1].reads == ("sector",)
+    assert compiled.criteria[0].rule.reads == ("sector",)

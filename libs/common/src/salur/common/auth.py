@@ -32,7 +32,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | {"household:register", "household:read", "household:change", "import:run", "import:accept", "import:read"}
     | {"cut:make", "change:propose", "change:read", "change:decide"},
     "programme-officer": _READ
-    | {"programme:publish", "programme:read", "cycle:open", "cycle:read", "decision:read", "household:read"},
+    | {"programme:publish", "programme:read", "cycle:open", "cycle:read", "decision:read", "decision:replay"}
+    | {"household:read"},
     "case-officer": _READ | {"case:open", "case:read", "case:handle", "case:oversee", "household:read"},
     "payment-operator": _READ
     | {
@@ -49,10 +50,10 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     },
     "approver": _READ
     | {"list:approve", "list:read", "payment:read", "fund:read", "ledger:read", "cycle:read"}
-    | {"proposal:decide", "proposal:read"},
+    | {"proposal:decide", "proposal:read", "programme:approve", "programme:read"},
     "auditor": _READ
     | {"log:read", "log:publish", "ledger:read", "payment:read", "list:read", "fund:read", "programme:read"}
-    | {"cycle:read", "decision:read", "dead-letter:read", "import:read", "proposal:read"}
+    | {"cycle:read", "decision:read", "decision:replay", "dead-letter:read", "import:read", "proposal:read"}
     | {"case:read", "case:oversee"},
     "operator": _READ | {"streams:seal", "dead-letter:read", "dead-letter:replay", "log:read", "log:publish"},
     "administrator": _READ | {"dead-letter:read", "principal:manage", "principal:read"},

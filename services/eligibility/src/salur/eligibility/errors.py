@@ -1,6 +1,6 @@
 """Refusals of eligibility, as sentences that say who must act."""
 
-from salur.common.errors import Conflict, Invalid, NotFound
+from salur.common.errors import Conflict, Forbidden, Invalid, NotFound
 
 RETRY_AFTER_S = 1.0
 
@@ -15,6 +15,25 @@ def programme_unknown(programme_id: str) -> NotFound:
     return NotFound(
         f"no programme {programme_id} is in force: publish it first", code="programme-unknown", who="programme-officer"
     )
+
+
+def proposal_unknown() -> NotFound:
+    return NotFound(
+        "no such version waits for approval: read the programme's id and version again",
+        code="proposal-unknown",
+        who="caller",
+    )
+
+
+def place_invalid() -> Invalid:
+    return Invalid(
+        "`after` is no place this service gave: give back `next` as it was", code="place-invalid", who="caller"
+    )
+
+
+def same_person(what: str) -> Forbidden:
+    """Whoever made something does not approve it."""
+    return Forbidden(f"you {what}: another person must approve it", code="same-person", who="another approver")
 
 
 def cycle_unknown(cycle_id: str) -> NotFound:

@@ -5,17 +5,26 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 
-from salur.common.contracts.base import Code, Id, Name
+from salur.common.contracts.base import Code, Id, Name, Sha256
 from salur.common.http import Caller, permit
 from salur.common.service import Runtime
 from salur.eligibility.errors import programme_invalid
 from salur.eligibility.usecases import views
 from salur.eligibility.usecases.cycles import OpenCycle, open_cycle
-from salur.eligibility.usecases.programmes import Rules, publish
+from salur.eligibility.usecases.programmes import Rules, approve, propose
+from salur.eligibility.usecases.replay import place, replay_page
 
 PAGE_MAX = 1_000
 After = Annotated[str, Query(max_length=32)]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
+
+
+class VersionBody(BaseModel):
+    """The version approved: the hash of the text the approver has read."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: Sha256
 
 
 class CycleBody(BaseModel):
@@ -39,23 +48,37 @@ def routes(runtime: Runtime, rules: Rules) -> APIRouter:
 
 def _programme_routes(router: APIRouter, runtime: Runtime, rules: Rules) -> None:
     @router.post("/programmes", status_code=201, tags=["programmes"])
-    async def publish_programme(
+    async def propose_programme(
         request: Request, response: Response, caller: Annotated[Caller, permit("programme:publish", central=True)]
     ) -> dict[str, str]:
-        """Put a programme in force: the body is its YAML. An error names line and expression. The same text: 200."""
+        """Propose a programme: the body is its YAML. An error names line and expression. The same text again: 200.
+
+        It comes in force when another person approves its version.
+        """
         try:
             text = (await request.body()).decode("utf-8")
         except UnicodeDecodeError as error:
             raise programme_invalid(f"byte {error.start} is not UTF-8: save the file as UTF-8") from None
         async with runtime.unit_of_work() as unit:
-            compiled, changed, drafts = await publish(unit.conn, text, actor=caller.actor, cause=caller.request_id)
+            compiled, state, drafts = await propose(unit.conn, text, actor=caller.actor, cause=caller.request_id)
             unit.emit(*drafts)
-        response.status_code = 201 if changed else 200
-        return {"programme_id": compiled.document.id, "version": compiled.version}
+        response.status_code = 201 if drafts else 200
+        return {"programme_id": compiled.document.id, "version": compiled.version, "state": state}
+
+    @router.post("/programmes/{programme_id}/approve", tags=["programmes"])
+    async def approve_programme(
+        programme_id: Code, body: VersionBody, caller: Annotated[Caller, permit("programme:approve", central=True)]
+    ) -> dict[str, str]:
+        """Put a proposed version in force: never by the person who proposed it."""
+        async with runtime.unit_of_work() as unit:
+            unit.emit(
+                *await approve(unit.conn, programme_id, body.version, actor=caller.actor, cause=caller.request_id)
+            )
+        return {"programme_id": programme_id, "version": body.version, "state": "in-force"}
 
     @router.get("/programmes", tags=["programmes"])
     async def programmes(_caller: Annotated[Caller, permit("programme:read")]) -> dict[str, Any]:
-        """The programmes in force."""
+        """The programmes in force, and the versions that wait for approval."""
         async with runtime.db.connection() as conn:
             return await views.programmes_view(conn)
 
@@ -80,6 +103,17 @@ def _decision_routes(router: APIRouter, runtime: Runtime, rules: Rules) -> None:
         """A page of the decisions in force, by household id; `next` is the `after` of the next page."""
         async with runtime.db.connection() as conn:
             return await views.decisions_page(conn, caller, programme_id, after, limit)
+
+    @router.get("/decisions/replay", tags=["decisions"])
+    async def replay(
+        _caller: Annotated[Caller, permit("decision:replay", central=True)],
+        programme_id: Code | None = None,
+        after: Annotated[str, Query(max_length=120)] = "",
+        limit: Limit = PAGE_MAX,
+    ) -> dict[str, Any]:
+        """Make a page of old decisions again from their stored rules and inputs: how many agree, which do not."""
+        async with runtime.db.connection() as conn:
+            return await replay_page(conn, rules, programme_id, place(after), limit)
 
     @router.get("/decisions/{programme_id}/{household_id}", tags=["decisions"])
     async def decision(

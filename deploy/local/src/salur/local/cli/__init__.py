@@ -7,6 +7,7 @@ import typer
 from salur.local.cli import (
     asyncapi,
     cycle,
+    decide,
     dedup,
     demo,
     doctor,
@@ -33,6 +34,7 @@ app.command("token")(up.token)
 app.command("demo")(demo.demo)
 app.command("population")(population.population)
 app.command("dedup-bench")(dedup.dedup_bench)
+app.command("decide")(decide.decide)
 app.command("import")(importing.import_file)
 app.command("accept")(importing.accept)
 app.command("cut")(importing.cut)

@@ -10,23 +10,35 @@ from salur.local.cli.up import STATE, StateDir
 
 app = typer.Typer(help="Publish programmes and follow their decisions.", no_args_is_help=True)
 WHO = ("person:programme-officer", ["programme-officer"])
+APPROVER = ("person:approver", ["approver"])
 
 
-@app.command("publish")
-def publish(
+@app.command("propose")
+def propose(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The programme's rules, YAML.")],
     state_dir: StateDir = STATE,
 ) -> None:
-    """Publish a programme. Its version is the hash of the file; the same file again changes nothing."""
+    """Propose a programme. Its version is the hash of the file; it comes in force when an approver approves it."""
     headers = {"content-type": "application/yaml"}
     print_json(
         answer_of(state_dir, WHO, "eligibility", "POST", "/programmes", content=file.read_bytes(), headers=headers)
     )
 
 
+@app.command("approve")
+def approve(
+    programme_id: Annotated[str, typer.Argument(help="Id of the programme.")],
+    version: Annotated[str, typer.Argument(help="The proposed version, as `propose` printed it.")],
+    state_dir: StateDir = STATE,
+) -> None:
+    """Put a proposed version in force, as another person than the one who proposed it."""
+    body = {"version": version}
+    print_json(answer_of(state_dir, APPROVER, "eligibility", "POST", f"/programmes/{programme_id}/approve", json=body))
+
+
 @app.command("list")
 def list_programmes(state_dir: StateDir = STATE) -> None:
-    """Programmes in force."""
+    """Programmes in force and versions that wait for approval."""
     print_json(answer_of(state_dir, WHO, "eligibility", "GET", "/programmes"))
 
 

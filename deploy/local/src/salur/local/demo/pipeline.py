@@ -109,13 +109,18 @@ class Pipeline:
         return status
 
     def publish(self, programme: Path) -> str:
-        """Publish a programme's rules; returns its id."""
+        """Propose a programme's rules and approve them as another person; returns its id."""
         with self.stage("publish") as stage:
             headers = {"content-type": "application/yaml"}
             content = programme.read_bytes()
             answer = self._patient.command(self.officer, "eligibility", "/programmes", content=content, headers=headers)
+            programme_id = str(answer["programme_id"])
+            if answer["state"] == "proposed":
+                body = {"version": answer["version"]}
+                path = f"/programmes/{programme_id}/approve"
+                self._patient.command(self.approver, "eligibility", path, json=body)
             stage.count = 1
-        return str(answer["programme_id"])
+        return programme_id
 
     def cut(self, name: str) -> dict[str, Any]:
         """Close the intake: returns cut_id and the number of households before it."""

@@ -19,6 +19,15 @@ from salur.common.contracts.base import (
 )
 
 
+@contract("salur.programme.proposed.v1", "eligibility.programmes")
+class ProgrammeProposed(Fact):
+    """A version of a programme's rules waits for another person's approval. Key: programme_id."""
+
+    programme_id: Code
+    version: Sha256
+    name: dict[str, str] = Field(description="by language: en, id")
+
+
 @contract("salur.programme.published.v1", "eligibility.programmes")
 class ProgrammePublished(Fact):
     """A version of a programme's rules is in force. Key: programme_id. `version` = SHA-256 of the rules text."""
@@ -29,6 +38,8 @@ class ProgrammePublished(Fact):
     kind: Code
     function: Code
     rules: str = Field(description="the YAML as published, byte for byte")
+    approach: Code | None = None
+    proposed_by: str | None = Field(default=None, description="who proposed it; the event's actor approved it")
 
 
 class CriterionResult(BaseModel):
@@ -39,6 +50,12 @@ class CriterionResult(BaseModel):
     code: Code
     outcome: Literal["met", "not-met", "not-reported"]
     values: dict[str, Scalar] = Field(description="the inputs the expression read, by name")
+    member_id: Id | None = Field(
+        default=None,
+        # What a commitment covers must not grow with the contract.
+        exclude_if=lambda member_id: member_id is None,
+        description="the person it was evaluated for, in programmes for persons",
+    )
 
 
 @contract("salur.decision.made.v1", "eligibility.decisions")
@@ -58,6 +75,7 @@ class DecisionMade(Fact):
     unmet: list[Code] = Field(description="codes of the criteria not met or not reported, in rule order")
     criteria: Personal[list[CriterionResult]]
     input_hash: Sha256
+    enrolled_members: list[Id] = Field(default=[], description="the persons who qualify, in programmes for persons")
 
 
 @contract("salur.cycle.opened.v1", "eligibility.cycles")
@@ -109,6 +127,7 @@ class EntitlementGranted(Fact):
     not_due: list[NotDue]
     decision_id: Id
     region: str
+    payee_id: Id | None = Field(default=None, description="whose account is paid, when not the beneficiary's own")
 
 
 @contract("salur.entitlement.not-due.v1", "eligibility.entitlements")

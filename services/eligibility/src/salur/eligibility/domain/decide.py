@@ -7,55 +7,48 @@ from typing import Literal
 
 import orjson
 
-from salur.eligibility.domain.programme import MAX_UNIT_MINOR, BenefitRule, Compiled
+from salur.eligibility.domain.benefit import DueComponent, Members, NotDueComponent, Region, benefit_of, in_regions
+from salur.eligibility.domain.compiling import SCORED, Compiled, CriterionRule
 from salur.eligibility.domain.rules import Kind, Present, Scalar, as_declared
 
 CriterionState = Literal["met", "not-met", "not-reported"]
 Outcome = Literal["enrolled", "not-enrolled"]
 Attributes = Mapping[str, Scalar]
+NOTHING: Attributes = {}
 
 
 @dataclass(frozen=True, slots=True)
 class HouseholdFacts:
-    """What rules may see of a household at one version: its attributes and those of each member."""
+    """What rules may see of a household at one version: its attributes, its region, and those of each member."""
 
     household_id: str
     version: int
     attributes: Attributes
     members: Sequence[Attributes]
+    region: Region = ""
+    member_ids: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CriterionOutcome:
-    """One criterion as evaluated. `values`: what it read, by name; None = not reported, or not of the declared type."""
+    """One criterion as evaluated. `values`: what it read, by name; None = not reported, or not of the declared type.
+
+    `member_id`: the person it was evaluated for, in a programme for persons.
+    """
 
     code: str
     outcome: CriterionState
     values: dict[str, Scalar]
-
-
-@dataclass(frozen=True, slots=True)
-class DueComponent:
-    """quantity x unit_minor = amount_minor, in minor units of the programme's currency."""
-
-    code: str
-    quantity: int
-    unit_minor: int
-    amount_minor: int
-
-
-@dataclass(frozen=True, slots=True)
-class NotDueComponent:
-    """A component not granted, why (in English, as the programme words it), and for how many."""
-
-    code: str
-    reason: str
-    count: int
+    member_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Outcome, every criterion, what is due per cycle when enrolled, the SHA-256 of the inputs declared."""
+    """Outcome, every criterion, what is due per cycle when enrolled, the SHA-256 of the inputs declared.
+
+    `enrolled_members`: the persons who qualify, in a programme for persons. `score` and `vulnerability` rank those who
+    qualify where places are few.
+    """
 
     outcome: Outcome
     unmet: list[str]
@@ -64,25 +57,36 @@ class Decision:
     not_due: list[NotDueComponent]
     amount_minor: int
     input_hash: str
+    enrolled_members: list[str]
+    score: float | None
+    vulnerability: int | None
 
 
-def decide(programme: Compiled, household: HouseholdFacts) -> Decision:
-    """The same rules and inputs give the same decision years later. Never raises on data."""
-    inputs = programme.document.inputs
-    facts = _declared(household.attributes, inputs.household)
-    members = [_declared(member, inputs.member) for member in household.members]
-    criteria: list[CriterionOutcome] = []
-    unmet: list[str] = []
-    for code, rule in programme.criteria:
-        outcome = _state(rule.value(facts))
-        if outcome != "met":
-            unmet.append(code)
-        criteria.append(CriterionOutcome(code, outcome, {name: facts.get(name) for name in rule.reads}))
+def decide(programme: Compiled, household: HouseholdFacts, given: Attributes = NOTHING) -> Decision:
+    """The same rules and inputs give the same decision years later. Never raises on data.
+
+    `given`: what a scoring model says of the household; read only by programmes that name one.
+    """
+    document = programme.document
+    facts = _declared(household.attributes, document.inputs.household)
+    if "region" in document.inputs.household:
+        facts["region"] = household.region
+    if document.score_model:
+        facts |= _declared(given, SCORED)
+    own = [_declared(member, document.inputs.member) for member in household.members]
+    hashed = input_hash(facts, own)
+    ids: Sequence[str | None] = household.member_ids or [None] * len(own)
+    members: Members = [(member_id, {**facts, **member}) for member_id, member in zip(ids, own, strict=True)]
+    for name, rule in programme.counts:
+        facts[name] = sum(1 for _, member in members if rule.value(member))
+    if programme.counts:
+        members = [(member_id, {**facts, **member}) for member_id, member in members]
+    criteria, unmet, qualified = _judged(programme, household.region, facts, members)
     components: list[DueComponent] = []
     not_due: list[NotDueComponent] = []
     if not unmet:
-        for component in programme.benefit:
-            _grant(component, facts, members, components, not_due)
+        components, not_due = benefit_of(programme, household.region, facts, qualified)
+    ranked = programme.rank_score is not None and not unmet
     return Decision(
         "not-enrolled" if unmet else "enrolled",
         unmet,
@@ -90,7 +94,10 @@ def decide(programme: Compiled, household: HouseholdFacts) -> Decision:
         components,
         not_due,
         sum(component.amount_minor for component in components),
-        input_hash(facts, members),
+        hashed,
+        [member_id for member_id, _ in qualified if member_id] if document.kind == "person" and not unmet else [],
+        programme.rank_score.value(facts) if ranked and programme.rank_score else None,
+        programme.rank_vulnerability.value(facts) if ranked and programme.rank_vulnerability else None,
     )
 
 
@@ -110,32 +117,32 @@ def _declared(attributes: Attributes, kinds: Mapping[str, Kind]) -> dict[str, bo
     return facts
 
 
-def _state(value: bool | None) -> CriterionState:
-    if value is None:
-        return "not-reported"
-    return "met" if value else "not-met"
+def _judged(
+    programme: Compiled, region: Region, facts: Present, members: Members
+) -> tuple[list[CriterionOutcome], list[str], Members]:
+    """(every outcome, what stands against enrolment in rule order, the members to whom the benefit belongs)."""
+    rules = [item for item in programme.criteria if in_regions(region, item.spec.regions)]
+    outcomes = [_outcome(item, facts) for item in rules if not item.of_member]
+    unmet = {item.code for item in outcomes if item.outcome != "met"}
+    qualified = members
+    if programme.document.kind == "person":
+        personal = [item for item in rules if item.of_member]
+        failed: set[str] = set()
+        qualified = []
+        for member_id, member in members:
+            answers = [_outcome(item, member, member_id) for item in personal]
+            outcomes += answers
+            missing = {answer.code for answer in answers if answer.outcome != "met"}
+            failed |= missing
+            if not missing:
+                qualified.append((member_id, member))
+        if not qualified:
+            unmet |= failed or {item.spec.code for item in personal or rules[:1]}
+    return outcomes, [item.spec.code for item in rules if item.spec.code in unmet], qualified
 
 
-def _grant(
-    rule: BenefitRule,
-    facts: Present,
-    members: Sequence[Present],
-    components: list[DueComponent],
-    not_due: list[NotDueComponent],
-) -> None:
-    """Evaluate one component for the household or each member; equal units are one line."""
-    subjects = [facts] if rule.spec.per == "household" else [{**facts, **member} for member in members]
-    units: dict[int, int] = {}
-    reasons: dict[str, int] = {}
-    for subject in subjects:
-        due = rule.when.value(subject)
-        if due:
-            unit = rule.unit if isinstance(rule.unit, int) else rule.unit.value(subject)
-            if unit is not None and 0 <= unit <= MAX_UNIT_MINOR:
-                units[unit] = units.get(unit, 0) + 1
-                continue
-        reason = rule.spec.not_met.en if due is False else rule.spec.not_reported.en
-        reasons[reason] = reasons.get(reason, 0) + 1
-    code = rule.spec.code
-    components += [DueComponent(code, count, unit, count * unit) for unit, count in sorted(units.items())]
-    not_due += [NotDueComponent(code, reason, count) for reason, count in sorted(reasons.items())]
+def _outcome(item: CriterionRule, facts: Present, member_id: str | None = None) -> CriterionOutcome:
+    rule = item.rule
+    value = rule.value(facts)
+    state: CriterionState = "not-reported" if value is None else "met" if value else "not-met"
+    return CriterionOutcome(item.spec.code, state, {name: facts.get(name) for name in rule.reads}, member_id)

@@ -1,71 +1,67 @@
-"""A programme as data: YAML with CEL rules, checked when published, evaluated the same way for ever. Pure."""
+"""A programme as data: the document, in the terms of its authors. Compiled by `compiling`. Pure."""
 
-import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from salur.common.values import CURRENCY_PATTERN
-from salur.eligibility.domain.document import DocumentInvalid, Lines, Path, read_document
-from salur.eligibility.domain.rules import ExpressionInvalid, Kind, Rule, check_names, compile_rule
+from salur.eligibility.domain.rules import Kind
 
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,59}$")]
 InputName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
+Region = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}(\.[0-9]{2}){0,2}(\.[0-9]{4})?$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Expression = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
 MAX_UNIT_MINOR = 10**12
 UnitMinor = Annotated[int, Field(ge=0, le=MAX_UNIT_MINOR)]
-MAX_RULES_SIZE = 24 * 1024
-"""Bytes of the rules as a JSON string: they travel whole in an event of at most 32 KiB."""
-AUTHOR = "author of the programme"
+Percent = Annotated[int, Field(ge=0, le=100)]
+Months = Annotated[int, Field(ge=1, le=120)]
 
 
-class ProgrammeInvalid(ValueError):
-    """The rules cannot be published; the message names line, place and expression for their author."""
-
-
-class _Strict(BaseModel):
+class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Words(_Strict):
+class Words(Strict):
     """A text for people in English and Indonesian."""
 
     en: Text
     id: Text
 
 
-class Reasons(_Strict):
+class Reasons(Strict):
     """Why something is not due, in English (stands in events) and Indonesian."""
 
     en: Reason
     id: Reason
 
 
-class Inputs(_Strict):
-    """What the rules may read, with types: of the household, and of each member."""
+class Inputs(Strict):
+    """What the rules may read, with types: of the household (`region` is always known), and of each member."""
 
     household: dict[InputName, Kind] = Field(default_factory=dict, max_length=100)
     member: dict[InputName, Kind] = Field(default_factory=dict, max_length=100)
 
 
-class Criterion(_Strict):
-    """A condition every enrolled household meets; `when` reads household inputs and gives true or false."""
+class Criterion(Strict):
+    """A condition every beneficiary meets; `when` reads household inputs and counts and gives true or false.
+
+    In a programme for persons it may read member inputs too. `regions`: it holds only there.
+    """
 
     code: Code
     text: Words
     legal: Text
     when: Expression
+    regions: list[Region] = Field(default_factory=list, max_length=600)
 
 
-class Component(_Strict):
+class Component(Strict):
     """A line of the benefit. `unit_minor`: minor units of the programme's currency, or an expression giving them.
 
-    `per: member` counts the members for whom `when` holds; its expressions may read member inputs too.
+    `per: member` counts the members for whom `when` holds; its expressions may read member inputs too. `regions`: it is
+    due only there (a regional top-up); `fund`: the one that pays this line instead of the programme's shares.
     """
 
     code: Code
@@ -74,126 +70,142 @@ class Component(_Strict):
     per: Literal["household", "member"]
     when: Expression = "true"
     unit_minor: UnitMinor | Expression
+    regions: list[Region] = Field(default_factory=list, max_length=600)
+    fund: Code | None = None
     not_reported: Reasons = Reasons(en="a value it depends on is not reported", id="nilai yang diperlukan belum ada")
     not_met: Reasons = Reasons(en="its condition is not met", id="syarat tidak terpenuhi")
 
 
-class Programme(_Strict):
-    """The document. `function` and `approach` use the terms of Indonesia's social welfare law (UU 11/2009)."""
+class Share(Strict):
+    """How much of the benefit a fund pays."""
+
+    fund: Code
+    percent: Annotated[int, Field(ge=1, le=100)]
+
+
+class Ranking(Strict):
+    """Who comes first when more qualify than there are places: the lowest score, then the highest vulnerability.
+
+    Both are expressions over household inputs and counts; then who waits longest, then a draw nobody can influence.
+    """
+
+    score: Expression
+    vulnerability: Expression = "0"
+
+
+class Quota(Strict):
+    """Places per region of a level; `places` names regions, `others` holds for those not named (absent: no limit)."""
+
+    level: Literal["country", "province", "regency"]
+    places: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict, max_length=600)
+    others: Annotated[int, Field(ge=0)] | None = None
+
+
+class Condition(Strict):
+    """What is asked of people between cycles, for example to go to school.
+
+    Whoever `applies` to has `value` reported per cycle (`per`: of the household or of each member); it is kept when at
+    least `at_least`. Not reported is not broken. Broken in `suspend_after` cycles in a row: nothing is paid; in
+    `exit_after`: the family leaves the programme.
+    """
+
+    code: Code
+    text: Words
+    legal: Text
+    per: Literal["household", "member"]
+    value: InputName
+    at_least: int
+    suspend_after: Annotated[int, Field(ge=1, le=24)]
+    exit_after: Annotated[int, Field(ge=1, le=24)] | None = None
+
+
+class Graduation(Strict):
+    """An enrolled family that no longer meets one of these criteria has graduated; otherwise it is merely out."""
+
+    criteria: list[Code] = Field(min_length=1)
+    text: Words
+
+
+class Exclusion(Strict):
+    """Who has a place in the latest cycle of `programme` has none in this one."""
+
+    programme: Code
+    text: Words
+
+
+class Fairness(Strict):
+    """What holds a cycle back until another person has looked, in percent and percentage points.
+
+    `reference` is an expression over household inputs that says who ought to be reached.
+    """
+
+    reference: Expression
+    most_exclusion_percent: Percent = 100
+    most_inclusion_percent: Percent = 100
+    most_change_points: Percent = 100
+
+
+class Messages(Strict):
+    """Sentences for the people concerned."""
+
+    enrolled: Words
+    not_enrolled: Words
+    waiting: Words | None = None
+
+
+class Programme(Strict):
+    """The document. `function` and `approach` use the terms of Indonesia's social welfare law (UU 11/2009).
+
+    `counts`: household inputs worked out from the members: for how many the expression holds. `score_model`: the
+    published scoring model that gives the inputs `score` and `decile`.
+    """
 
     id: Code
     name: Words
-    kind: Literal["household"]
+    kind: Literal["household", "person", "group", "community"]
     function: Literal["prevention", "rehabilitation", "empowerment", "protection", "assistance", "guarantee"]
     approach: Literal["targeted", "categorical", "universal", "emergency"]
     legal: Text
     currency: Annotated[str, StringConstraints(pattern=CURRENCY_PATTERN)]
     cycle_months: int = Field(ge=1, le=12)
     note: Text | None = None
+    score_model: Code | None = None
     inputs: Inputs
+    counts: dict[InputName, Expression] = Field(default_factory=dict, max_length=20)
     criteria: list[Criterion] = Field(min_length=1, max_length=50)
     benefit: list[Component] = Field(min_length=1, max_length=20)
+    most_members: Annotated[int, Field(ge=1, le=50)] | None = None
+    cap_minor: Annotated[int, Field(ge=1, le=MAX_UNIT_MINOR)] | None = None
+    once: bool = False
+    funding: list[Share] = Field(default_factory=list, max_length=10)
+    ranking: Ranking | None = None
+    quota: Quota | None = None
+    conditions: list[Condition] = Field(default_factory=list, max_length=10)
+    graduation: Graduation | None = None
+    exclusions: list[Exclusion] = Field(default_factory=list, max_length=20)
+    recertify_months: Months | None = None
+    fairness: Fairness | None = None
+    appeal_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    messages: Messages | None = None
 
+    @model_validator(mode="after")
+    def _agrees(self) -> "Programme":
+        if self.funding and sum(share.percent for share in self.funding) != 100:
+            raise ValueError("the shares of funding must add up to 100")
+        if self.kind == "person" and any(item.per == "household" for item in self.benefit):
+            raise ValueError("a programme for persons has components per member only")
+        if self.kind == "person" and self.most_members is not None:
+            raise ValueError("most_members belongs to programmes for households")
+        if self.quota is not None and self.ranking is None:
+            raise ValueError("a quota needs a ranking: say who comes first")
+        unknown = set(self.graduation.criteria if self.graduation else ()) - {item.code for item in self.criteria}
+        if unknown:
+            raise ValueError(f"graduation names {sorted(unknown)[0]!r}, which is no criterion")
+        return self
 
-@dataclass(frozen=True, slots=True)
-class BenefitRule:
-    """A component ready to evaluate; `unit` is the fixed amount or the rule that gives it (minor units)."""
-
-    spec: Component
-    when: Rule
-    unit: int | Rule
-
-
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """A programme ready to decide. `version` = SHA-256 of its exact text."""
-
-    document: Programme
-    version: str
-    criteria: tuple[tuple[str, Rule], ...]
-    benefit: tuple[BenefitRule, ...]
-
-
-def compile_programme(text: str) -> Compiled:
-    """Parse and type-check. Raises ProgrammeInvalid."""
-    if len(json.dumps(text, ensure_ascii=False).encode()) > MAX_RULES_SIZE:
-        raise ProgrammeInvalid(f"the rules take more than {MAX_RULES_SIZE} bytes: shorten texts or split the programme")
-    try:
-        plain, lines = read_document(text)
-        document = Programme.model_validate(plain)
-    except DocumentInvalid as error:
-        raise ProgrammeInvalid(str(error)) from None
-    except ValidationError as error:
-        raise ProgrammeInvalid("; ".join(_form_error(item, lines) for item in error.errors()[:5])) from None
-    checker = _Checker(lines)
-    checker.names(document)
-    household = document.inputs.household
-    everything = household | document.inputs.member
-    criteria = tuple(
-        (item.code, checker.rule(("criteria", number, "when"), item.code, item.when, household, "bool"))
-        for number, item in enumerate(document.criteria)
-    )
-    benefit = tuple(
-        checker.component(number, item, everything if item.per == "member" else household)
-        for number, item in enumerate(document.benefit)
-    )
-    return Compiled(document, hashlib.sha256(text.encode()).hexdigest(), criteria, benefit)
-
-
-@dataclass(frozen=True, slots=True)
-class _Checker:
-    """Compiles what the document says and knows on which line it says it."""
-
-    lines: Lines
-
-    def names(self, document: Programme) -> None:
-        inputs = document.inputs
-        if clash := sorted(inputs.household.keys() & inputs.member.keys()):
-            self._refuse(("inputs", "member", clash[0]), f"input {clash[0]!r} is a household input too: rename one")
-        for group, names in (("household", inputs.household), ("member", inputs.member)):
-            for name, kind in names.items():
-                try:
-                    check_names({name: kind})
-                except ExpressionInvalid as error:
-                    self._refuse(("inputs", group, name), f"input {error}")
-        seen: set[str] = set()
-        parts = [("criteria", n, c.code) for n, c in enumerate(document.criteria)]
-        parts += [("benefit", n, c.code) for n, c in enumerate(document.benefit)]
-        for part, number, code in parts:
-            if code in seen:
-                self._refuse((part, number, "code"), f"code {code!r} is used twice: give each its own")
-            seen.add(code)
-
-    def component(self, number: int, item: Component, inputs: Mapping[str, Kind]) -> BenefitRule:
-        place: Path = ("benefit", number)
-        when = self.rule((*place, "when"), item.code, item.when, inputs, "bool")
-        if isinstance(item.unit_minor, int):
-            return BenefitRule(item, when, item.unit_minor)
-        unit = self.rule((*place, "unit_minor"), item.code, item.unit_minor, inputs, "int")
-        return BenefitRule(item, when, unit)
-
-    def rule(
-        self, path: Path, code: str, source: str, inputs: Mapping[str, Kind], answer: Literal["bool", "int"]
-    ) -> Rule:
-        try:
-            return compile_rule(source, inputs, answer)
-        except ExpressionInvalid as error:
-            line = _line_of(path, self.lines) + error.line - 1
-            shown = " ".join(source.split())
-            raise ProgrammeInvalid(f"line {line}, {code}, {path[-1]}: `{shown[:200]}` {error}") from None
-
-    def _refuse(self, path: Path, message: str) -> None:
-        raise ProgrammeInvalid(f"line {_line_of(path, self.lines)}: {message}")
-
-
-def _line_of(path: Path, lines: Lines) -> int:
-    """The line of the value at `path`, or of the nearest thing around it (a missing key has no line of its own)."""
-    while path and path not in lines:
-        path = path[:-1]
-    return lines.get(path, 1)
-
-
-def _form_error(item: Any, lines: Lines) -> str:
-    path: Path = tuple(item["loc"])
-    place = ".".join(str(part) for part in path) or "document"
-    return f"line {_line_of(path, lines)}, {place}: {item['msg']}"
+    @property
+    def selects(self) -> bool:
+        """Whether a cycle must choose among those who qualify; otherwise everyone who does is paid."""
+        return bool(self.quota or self.conditions or self.graduation or self.exclusions or self.recertify_months) or (
+            self.once
+        )

@@ -6,7 +6,7 @@ CEL is the Common Expression Language (cel.dev), run by its authors' C++ library
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from cel_expr_python import cel
@@ -17,8 +17,11 @@ Present = Mapping[str, bool | int | float | str]
 """Inputs by name; what is not reported has no key."""
 
 CEL_TYPES = {"int": cel.Type.INT, "float": cel.Type.DOUBLE, "bool": cel.Type.BOOL, "string": cel.Type.STRING}
+ANSWERS: dict[str, type] = {"int": int, "float": float, "bool": bool}
 INT64_MAX = 2**63 - 1
 FLOAT_MAX = sys.float_info.max
+MEMO_MAX = 10_000
+"""Answers a rule remembers. Families share most of what rules read (a decile, an age, a level of school)."""
 
 _SPOKEN = {"int": "a whole number", "double": "a decimal number", "string": "text", "bool": "true/false"}
 _PLACE = re.compile(r"<input>:(\d+):(\d+): (.*)")
@@ -44,12 +47,23 @@ class Rule:
     reads: tuple[str, ...]
     answer: type
     compiled: Any
+    memo: dict[tuple[Any, ...], Any] = field(default_factory=dict, repr=False, compare=False)
 
     def value(self, facts: Present) -> Any:
         """The answer, or None when the facts do not allow one (an input it needs is missing, a division by zero).
 
-        CEL's own rule holds: `a || b` is true when `b` is, even if `a` is not reported.
+        CEL's own rule holds: `a || b` is true when `b` is, even if `a` is not reported. Each input has its declared
+        type, so equal inputs are the same inputs and the answer is remembered by them.
         """
+        key = tuple(map(facts.get, self.reads))
+        if key in self.memo:
+            return self.memo[key]
+        if len(self.memo) >= MEMO_MAX:
+            self.memo.clear()
+        self.memo[key] = answer = self._evaluated(facts)
+        return answer
+
+    def _evaluated(self, facts: Present) -> Any:
         try:
             answer = self.compiled.eval(data=facts).plain_value()
         except Exception:  # whatever the C++ side refuses about these values, a decision never fails on data
@@ -57,18 +71,19 @@ class Rule:
         return answer if type(answer) is self.answer else None
 
 
-def compile_rule(source: str, inputs: Mapping[str, Kind], answer: Literal["bool", "int"]) -> Rule:
+def compile_rule(source: str, inputs: Mapping[str, Kind], answer: Literal["bool", "int", "float"]) -> Rule:
     """Compile and type-check against the declared inputs. Raises ExpressionInvalid."""
     try:
         compiled = _environment(inputs).compile(source)
     except RuntimeError as error:
         raise _explained(str(error)) from None
     if compiled.return_type() != CEL_TYPES[answer]:
-        is_type, wanted = _spoken(compiled.return_type().name().lower()), _SPOKEN[answer]
+        is_type = _spoken(compiled.return_type().name().lower())
+        wanted = _SPOKEN["double" if answer == "float" else answer]
         raise ExpressionInvalid(f"must give {wanted}, but gives {is_type}")
     if _DYNAMIC.search(compiled.serialize()):
         raise ExpressionInvalid("mixes types so that they cannot be checked (dyn(), or a list or map of several types)")
-    return Rule(source, _reads(source, inputs), bool if answer == "bool" else int, compiled)
+    return Rule(source, _reads(source, inputs), ANSWERS[answer], compiled)
 
 
 def check_names(inputs: Mapping[str, Kind]) -> None:

@@ -2,11 +2,13 @@
 SELECT count(*) AS partitions, max(households) AS households FROM cut_mark WHERE cut_id = :cut_id;
 
 -- name: standing_at_cut^
-SELECT count(*) AS known, count(d.household_id) AS decided, count(*) FILTER (WHERE d.enrolled) AS enrolled
+SELECT count(*) AS known, count(d.household_id) AS decided,
+       coalesce(sum(greatest(cardinality(d.enrolled_members), 1)) FILTER (WHERE d.enrolled), 0)::bigint AS enrolled
 FROM household h
 JOIN cut_mark c ON c.cut_id = :cut_id AND c.partition = h.partition
     AND h.sequence < c.sequence AND (h.replaced_by IS NULL OR h.replaced_by > c.sequence)
-LEFT JOIN decision d ON d.programme = :programme AND d.household_id = h.household_id AND d.household_version = h.version;
+LEFT JOIN decision d ON d.programme = :programme AND d.household_id = h.household_id AND d.household_version = h.version
+    AND d.overturned_by IS NULL;
 
 -- name: is_decided$
 SELECT decided FROM programme WHERE number = :programme;
@@ -28,16 +30,19 @@ WITH page AS MATERIALIZED (
     WHERE (household_id, version) > (:after_id::text, :after_version::int)
     ORDER BY household_id, version LIMIT :most
 )
-SELECT p.household_id, p.version, p.region, d.decision_id, d.amount_minor, d.components, d.not_due
+SELECT p.household_id, p.version, p.region, d.decision_id, d.amount_minor, d.components, d.not_due,
+       d.enrolled_members
 FROM page p
 LEFT JOIN LATERAL (
-    SELECT d.decision_id, d.amount_minor, d.components, d.not_due
+    SELECT d.decision_id, d.amount_minor, d.components, d.not_due, d.enrolled_members
     FROM decision d JOIN cut_mark c ON c.cut_id = :cut_id AND c.partition = p.partition
         AND p.sequence < c.sequence AND (p.replaced_by IS NULL OR p.replaced_by > c.sequence)
     WHERE d.programme = :programme AND d.household_id = p.household_id AND d.household_version = p.version AND d.enrolled
+      AND d.overturned_by IS NULL
       AND NOT EXISTS (
           SELECT 1 FROM entitlement e
-          WHERE e.cycle_id = :cycle_id AND e.beneficiary_id = p.household_id AND e.kind = :kind)
+          WHERE e.cycle_id = :cycle_id AND e.kind = :kind
+            AND e.beneficiary_id = coalesce(d.enrolled_members[1], p.household_id))
     LIMIT 1
 ) d ON true
 ORDER BY p.household_id, p.version;

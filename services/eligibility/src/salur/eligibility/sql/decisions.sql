@@ -13,7 +13,7 @@ ON CONFLICT DO NOTHING;
 
 -- name: undecided
 -- Households without a decision by this programme: as they stand now, and as they stood at the latest cut.
-SELECT h.household_id, h.version, h.attributes, h.members FROM household h
+SELECT h.household_id, h.version, h.region, h.attributes, h.members FROM household h
 WHERE (h.household_id, h.version) > (:after_id::text, :after_version::int)
   AND (h.replaced_by IS NULL OR EXISTS (
        SELECT 1 FROM (SELECT max(c.sequence) AS sequence FROM cut_mark c WHERE c.partition = h.partition) latest
@@ -27,26 +27,39 @@ ORDER BY h.household_id, h.version LIMIT :most;
 SELECT count(*) AS known, count(d.household_id) AS decided, count(*) FILTER (WHERE d.enrolled) AS enrolled
 FROM household h
 LEFT JOIN decision d ON d.programme = :programme AND d.household_id = h.household_id AND d.household_version = h.version
+    AND d.overturned_by IS NULL
 WHERE h.replaced_by IS NULL;
 
 -- name: unmet_counts
 SELECT code, count(*) AS unmet FROM decision d
 JOIN household h ON h.household_id = d.household_id AND h.version = d.household_version AND h.replaced_by IS NULL
 CROSS JOIN LATERAL unnest(d.unmet) AS code
-WHERE d.programme = :programme AND NOT d.enrolled GROUP BY code;
+WHERE d.programme = :programme AND NOT d.enrolled AND d.overturned_by IS NULL GROUP BY code;
 
 -- name: decisions_page
 SELECT d.household_id, d.household_version, d.decision_id, d.enrolled, d.unmet, d.criteria, d.amount_minor
 FROM decision d
 JOIN household h ON h.household_id = d.household_id AND h.version = d.household_version AND h.replaced_by IS NULL
-WHERE d.programme = :programme AND d.household_id > :after
+WHERE d.programme = :programme AND d.household_id > :after AND d.overturned_by IS NULL
   AND (:regions::text[] = '{}' OR EXISTS (
        SELECT 1 FROM unnest(:regions::text[]) AS r WHERE h.region = r OR h.region LIKE r || '.%'))
 ORDER BY d.household_id LIMIT :most;
 
 -- name: decision_of^
-SELECT d.household_id, d.household_version, d.decision_id, d.enrolled, d.unmet, d.criteria, d.components, d.not_due,
-       d.amount_minor, d.input_hash, d.decided_at, h.region, h.attributes, h.members
+SELECT d.household_id, d.household_version AS version, d.decision_id, d.enrolled, d.unmet, d.criteria, d.components,
+       d.not_due, d.amount_minor, d.input_hash, d.given, d.decided_at, h.region, h.attributes, h.members
 FROM decision d
 JOIN household h ON h.household_id = d.household_id AND h.version = d.household_version AND h.replaced_by IS NULL
-WHERE d.programme = :programme AND d.household_id = :household_id;
+WHERE d.programme = :programme AND d.household_id = :household_id AND d.overturned_by IS NULL;
+
+-- name: replay_page
+SELECT d.programme, d.household_id, d.household_version AS version, d.occasion, d.decision_id, d.unmet, d.criteria,
+       d.components, d.not_due, d.amount_minor, d.input_hash, d.enrolled_members, d.given, h.region, h.attributes,
+       h.members
+FROM decision d
+JOIN household h ON h.household_id = d.household_id AND h.version = d.household_version
+WHERE (d.programme, d.household_id, d.household_version, d.occasion)
+    > (:after_programme::int, :after_id::text, :after_version::int, :after_occasion::text)
+  AND (:programme_id::text IS NULL
+       OR d.programme IN (SELECT number FROM programme WHERE programme_id = :programme_id::text))
+ORDER BY d.programme, d.household_id, d.household_version, d.occasion LIMIT :most;

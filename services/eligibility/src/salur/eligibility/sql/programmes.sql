@@ -12,15 +12,27 @@ SELECT number, in_force FROM programme WHERE programme_id = :programme_id AND ve
 UPDATE programme SET in_force = false WHERE programme_id = :programme_id AND in_force;
 
 -- name: insert_programme!
-INSERT INTO programme (programme_id, version, rules, name, currency, in_force, decided, published_by, cause)
-VALUES (:programme_id, :version, :rules, :name::jsonb, :currency, true, false, :actor, :cause);
+INSERT INTO programme
+    (programme_id, version, rules, name, currency, on_call, in_force, decided, proposed_by, published_by, cause)
+VALUES (:programme_id, :version, :rules, :name::jsonb, :currency, :on_call, true, :on_call, :proposed_by, :actor, :cause);
 
 -- name: revive_programme!
-UPDATE programme SET in_force = true, decided = false, published_by = :actor, cause = :cause, published_at = now()
+UPDATE programme SET in_force = true, decided = on_call, proposed_by = :proposed_by, published_by = :actor,
+    cause = :cause, published_at = now()
 WHERE number = :number;
 
+-- name: insert_proposal^
+INSERT INTO proposal (programme_id, version, rules, name, proposed_by)
+VALUES (:programme_id, :version, :rules, :name::jsonb, :actor) ON CONFLICT DO NOTHING RETURNING version;
+
+-- name: take_proposal^
+DELETE FROM proposal WHERE programme_id = :programme_id AND version = :version RETURNING rules, proposed_by;
+
+-- name: proposals
+SELECT programme_id, version, name, proposed_by, proposed_at FROM proposal ORDER BY programme_id, proposed_at;
+
 -- name: programmes_in_force
-SELECT number, programme_id, version FROM programme WHERE in_force ORDER BY programme_id;
+SELECT number, programme_id, version FROM programme WHERE in_force AND NOT on_call ORDER BY programme_id;
 
 -- name: rules_of
 SELECT number, rules FROM programme WHERE number = ANY(:numbers::int[]);

@@ -3,7 +3,7 @@
 Who is enrolled, and with what, is what stood at the cut, however much changed since: rows keep every version.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,35 +121,61 @@ async def _grant(conn: Connection, cycle: Mapping[str, Any], rows: list[Mapping[
     granted: list[EntitlementRow] = []
     drafts: list[Draft] = []
     for row in rows:
-        household_id, amount_minor = row["household_id"], row["amount_minor"]
-        place = {
-            "programme_id": cycle["programme_id"], "cycle_id": cycle["cycle_id"], "beneficiary_id": household_id,
-            "decision_id": row["decision_id"], "not_due": [NotDue(**item) for item in row["not_due"]],
-        }  # fmt: skip
-        entitlement_id: str | None = None
-        fact: EntitlementGranted | EntitlementNotDue
-        if amount_minor > 0:
-            entitlement_id = derived_id(cycle["programme_id"], cycle["cycle_id"], household_id, REGULAR)
-            fact = EntitlementGranted(
-                **place, entitlement_id=entitlement_id, kind=REGULAR, amount_minor=amount_minor,
-                currency=cycle["currency"], components=[Component(**item) for item in row["components"]],
-                region=row["region"],
-            )  # fmt: skip
-        else:
-            fact = EntitlementNotDue(**place)
-        granted.append(
-            EntitlementRow(
-                cycle["programme_id"], cycle["cycle_id"], household_id, REGULAR, entitlement_id, row["decision_id"],
-                amount_minor,
-            )
-        )  # fmt: skip
-        drafts.append(Draft(fact, household_id, ACTOR, cycle["cause"]))
+        for beneficiary_id, components, not_due in _beneficiaries(row):
+            written, fact = _entitlement(cycle, row, beneficiary_id, components, not_due)
+            granted.append(written)
+            drafts.append(Draft(fact, beneficiary_id, ACTOR, cycle["cause"]))
     await copy_entitlements(conn, granted)
     due = [row.amount_minor for row in granted if row.amount_minor > 0]
     await queries.add_to_cycle(
         conn, cycle_id=cycle["cycle_id"], entitlements=len(due), not_due=len(granted) - len(due), amount_minor=sum(due)
     )
     return drafts
+
+
+def _beneficiaries(row: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]]:
+    """Who of a household is owed what: the household, or each of its members who qualifies."""
+    if not row["enrolled_members"]:
+        yield row["household_id"], row["components"], row["not_due"]
+    for member_id in row["enrolled_members"]:
+        yield member_id, _of(member_id, row["components"]), _of(member_id, row["not_due"])
+
+
+def _of(member_id: str, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [line for line in lines if line["member_id"] == member_id]
+
+
+def _entitlement(
+    cycle: Mapping[str, Any],
+    row: Mapping[str, Any],
+    beneficiary_id: str,
+    components: list[dict[str, Any]],
+    not_due: list[dict[str, Any]],
+) -> tuple[EntitlementRow, EntitlementGranted | EntitlementNotDue]:
+    amount_minor = sum(line["amount_minor"] for line in components)
+    place = {
+        "programme_id": cycle["programme_id"], "cycle_id": cycle["cycle_id"], "beneficiary_id": beneficiary_id,
+        "decision_id": row["decision_id"], "not_due": [NotDue(**_plain(item)) for item in not_due],
+    }  # fmt: skip
+    entitlement_id: str | None = None
+    fact: EntitlementGranted | EntitlementNotDue = EntitlementNotDue(**place)
+    if amount_minor > 0:
+        entitlement_id = derived_id(cycle["programme_id"], cycle["cycle_id"], beneficiary_id, REGULAR)
+        fact = EntitlementGranted(
+            **place, entitlement_id=entitlement_id, kind=REGULAR, amount_minor=amount_minor,
+            currency=cycle["currency"], components=[Component(**_plain(item)) for item in components],
+            region=row["region"], payee_id=None if beneficiary_id == row["household_id"] else row["household_id"],
+        )  # fmt: skip
+    written = EntitlementRow(
+        cycle["programme_id"], cycle["cycle_id"], beneficiary_id, REGULAR, entitlement_id, row["decision_id"],
+        amount_minor,
+    )  # fmt: skip
+    return written, fact
+
+
+def _plain(line: Mapping[str, Any]) -> dict[str, Any]:
+    """A line without whose it is: the entitlement says that."""
+    return {name: value for name, value in line.items() if name != "member_id"}
 
 
 async def _close(conn: Connection, cycle: Mapping[str, Any]) -> list[Draft]:

@@ -1,15 +1,15 @@
 """Decide: the same function for households as they arrive and for those known before a programme came in force."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from salur.common.contracts.eligibility import CriterionResult, DecisionMade
 from salur.common.database import Connection
 from salur.common.events import Draft
 from salur.common.values import derived_id
+from salur.eligibility.domain.compiling import Compiled
 from salur.eligibility.domain.decide import Attributes, Decision, HouseholdFacts, decide
-from salur.eligibility.domain.programme import Compiled
 from salur.eligibility.store import DecisionRow, copy_decisions, queries
 from salur.eligibility.usecases.programmes import Rules, Ruling
 
@@ -22,6 +22,7 @@ class Case:
 
     household: HouseholdFacts
     cause: str
+    given: Attributes = field(default_factory=dict)
 
 
 async def decide_cases(conn: Connection, ruling: Ruling, cases: Sequence[Case]) -> list[Draft]:
@@ -29,13 +30,14 @@ async def decide_cases(conn: Connection, ruling: Ruling, cases: Sequence[Case]) 
     rows: list[DecisionRow] = []
     drafts: list[Draft] = []
     for case in cases:
-        household, decision = case.household, decide(ruling.compiled, case.household)
+        household, decision = case.household, decide(ruling.compiled, case.household, case.given)
         fact = _fact(ruling.compiled, household, decision)
         rows.append(
             DecisionRow(
                 ruling.number, household.household_id, household.version, fact.decision_id,
                 decision.outcome == "enrolled", decision.unmet, decision.criteria, decision.components,
-                decision.not_due, decision.amount_minor, decision.input_hash,
+                decision.not_due, decision.amount_minor, decision.input_hash, case.given, decision.enrolled_members,
+                decision.score, decision.vulnerability,
             )
         )  # fmt: skip
         drafts.append(Draft(fact, household.household_id, ACTOR, case.cause))
@@ -49,8 +51,11 @@ def _fact(compiled: Compiled, household: HouseholdFacts, decision: Decision) -> 
         decision_id=derived_id(programme_id, version, household.household_id, str(household.version)),
         programme_id=programme_id, programme_version=version, household_id=household.household_id,
         household_version=household.version, outcome=decision.outcome, unmet=decision.unmet,
-        criteria=[CriterionResult(code=c.code, outcome=c.outcome, values=c.values) for c in decision.criteria],
-        input_hash=decision.input_hash,
+        criteria=[
+            CriterionResult(code=c.code, outcome=c.outcome, values=c.values, member_id=c.member_id)
+            for c in decision.criteria
+        ],
+        input_hash=decision.input_hash, enrolled_members=decision.enrolled_members,
     )  # fmt: skip
 
 
@@ -65,9 +70,13 @@ class Place(NamedTuple):
 START = Place(0)
 
 
-def member_attributes(members: Sequence[dict[str, Attributes]]) -> list[Attributes]:
-    """The attributes of stored members, in order."""
-    return [member["attributes"] for member in members]
+def facts_of(row: Mapping[str, Any]) -> HouseholdFacts:
+    """A stored household version as rules see it."""
+    members = row["members"]
+    return HouseholdFacts(
+        row["household_id"], row["version"], row["attributes"], [member["attributes"] for member in members],
+        row["region"], [member["member_id"] for member in members],
+    )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -100,13 +109,7 @@ class Backfill:
                 await queries.set_decided(conn, number=number)
             return True, []
         self._reached = Place(number, households[-1]["household_id"], households[-1]["version"])
-        cases = [
-            Case(
-                HouseholdFacts(h["household_id"], h["version"], h["attributes"], member_attributes(h["members"])),
-                row["cause"],
-            )
-            for h in households
-        ]
+        cases = [Case(facts_of(household), row["cause"]) for household in households]
         return True, await decide_cases(conn, await self.rules.numbered(conn, number), cases)
 
     def committed(self) -> None:

@@ -27,7 +27,10 @@ async def take_households(conn: Connection, batch: Sequence[Received], rules: Ru
                 row = _row(event, household)
                 rows.append(row)
                 members = [member.attributes for member in household.members]
-                facts = HouseholdFacts(row.household_id, row.version, household.attributes, members)
+                member_ids = [member.member_id for member in household.members]
+                facts = HouseholdFacts(
+                    row.household_id, row.version, household.attributes, members, household.region, member_ids
+                )
                 cases.append(Case(facts, event.id))
             case RegistryCut() as cut:
                 cuts.append((cut.cut_id, event.partition, event.sequence, cut.households))

@@ -1,12 +1,12 @@
-"""Publish a programme; keep the compiled rules in force at hand."""
+"""Propose and approve a programme, two different people; keep the compiled rules in force at hand."""
 
 from dataclasses import dataclass
 
-from salur.common.contracts.eligibility import ProgrammePublished
+from salur.common.contracts.eligibility import ProgrammeProposed, ProgrammePublished
 from salur.common.database import Connection
 from salur.common.events import Draft
-from salur.eligibility.domain.programme import Compiled, ProgrammeInvalid, compile_programme
-from salur.eligibility.errors import programme_invalid
+from salur.eligibility import errors
+from salur.eligibility.domain.compiling import Compiled, ProgrammeInvalid, compile_programme
 from salur.eligibility.store import queries
 
 
@@ -41,30 +41,62 @@ class Rules:
                 self._known[row["number"]] = Ruling(row["number"], compile_programme(row["rules"]))
 
 
-async def publish(conn: Connection, text: str, *, actor: str, cause: str) -> tuple[Compiled, bool, list[Draft]]:
-    """Put a version in force: (compiled, whether anything changed, events). The same text again changes nothing.
-
-    Raises Invalid for rules that do not check. Households known already are decided by the worker.
-    """
+def compiled_or_refused(text: str) -> Compiled:
+    """Raises Invalid for rules that do not check."""
     try:
-        compiled = compile_programme(text)
+        return compile_programme(text)
     except ProgrammeInvalid as error:
-        raise programme_invalid(str(error)) from None
+        raise errors.programme_invalid(str(error)) from None
+
+
+async def propose(conn: Connection, text: str, *, actor: str, cause: str) -> tuple[Compiled, str, list[Draft]]:
+    """Check a version and keep it until another person approves: (compiled, `proposed` or `in-force`, events).
+
+    The same text again changes nothing. Raises Invalid for rules that do not check.
+    """
+    compiled = compiled_or_refused(text)
     document = compiled.document
-    await queries.lock_publishing(conn)
     known = await queries.programme_version(conn, programme_id=document.id, version=compiled.version)
     if known is not None and known["in_force"]:
-        return compiled, False, []
-    await queries.retire_programme(conn, programme_id=document.id)
+        return compiled, "in-force", []
+    inserted = await queries.insert_proposal(
+        conn, programme_id=document.id, version=compiled.version, rules=text, name=document.name.model_dump(),
+        actor=actor,
+    )  # fmt: skip
+    if inserted is None:
+        return compiled, "proposed", []
+    fact = ProgrammeProposed(programme_id=document.id, version=compiled.version, name=document.name.model_dump())
+    return compiled, "proposed", [Draft(fact, document.id, actor, cause)]
+
+
+async def approve(conn: Connection, programme_id: str, version: str, *, actor: str, cause: str) -> list[Draft]:
+    """Put a proposed version in force. Raises NotFound; Forbidden to who proposed it.
+
+    Households known already are decided by the worker.
+    """
+    await queries.lock_publishing(conn)
+    known = await queries.programme_version(conn, programme_id=programme_id, version=version)
+    if known is not None and known["in_force"]:
+        return []
+    proposal = await queries.take_proposal(conn, programme_id=programme_id, version=version)
+    if proposal is None:
+        raise errors.proposal_unknown()
+    if proposal["proposed_by"] == actor:
+        raise errors.same_person("proposed this programme")
+    document = compile_programme(proposal["rules"]).document
+    await queries.retire_programme(conn, programme_id=programme_id)
+    people = {"proposed_by": proposal["proposed_by"], "actor": actor, "cause": cause}
     if known is not None:
-        await queries.revive_programme(conn, number=known["number"], actor=actor, cause=cause)
+        await queries.revive_programme(conn, number=known["number"], **people)
     else:
         await queries.insert_programme(
-            conn, programme_id=document.id, version=compiled.version, rules=text, name=document.name.model_dump(),
-            currency=document.currency, actor=actor, cause=cause,
+            conn, programme_id=programme_id, version=version, rules=proposal["rules"],
+            name=document.name.model_dump(), currency=document.currency, on_call=document.approach == "emergency",
+            **people,
         )  # fmt: skip
     fact = ProgrammePublished(
-        programme_id=document.id, version=compiled.version, name=document.name.model_dump(), kind=document.kind,
-        function=document.function, rules=text,
+        programme_id=programme_id, version=version, name=document.name.model_dump(), kind=document.kind,
+        function=document.function, rules=proposal["rules"], approach=document.approach,
+        proposed_by=proposal["proposed_by"],
     )  # fmt: skip
-    return compiled, True, [Draft(fact, document.id, actor, cause)]
+    return [Draft(fact, programme_id, actor, cause)]

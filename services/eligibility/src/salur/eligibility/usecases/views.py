@@ -6,16 +6,20 @@ from typing import Any
 from salur.common.auth import Caller
 from salur.common.database import Connection
 from salur.eligibility import errors
-from salur.eligibility.domain.decide import HouseholdFacts, decide
-from salur.eligibility.domain.programme import Compiled
+from salur.eligibility.domain.decide import decide
+from salur.eligibility.domain.explain import benefit_told, criteria_told, outcome_told
 from salur.eligibility.store import queries
-from salur.eligibility.usecases.decide import member_attributes
+from salur.eligibility.usecases.decide import facts_of
 from salur.eligibility.usecases.programmes import Rules
+from salur.eligibility.usecases.replay import agrees
 
 
 async def programmes_view(conn: Connection) -> dict[str, Any]:
-    """Every programme in force, without its rules."""
-    return {"programmes": [dict(row) for row in await queries.programmes(conn)]}
+    """Every programme in force and every version that waits for approval, without their rules."""
+    return {
+        "programmes": [dict(row) for row in await queries.programmes(conn)],
+        "proposals": [dict(row) for row in await queries.proposals(conn)],
+    }
 
 
 async def programme_view(conn: Connection, programme_id: str) -> dict[str, Any]:
@@ -30,7 +34,7 @@ async def progress_view(conn: Connection, rules: Rules, programme_id: str) -> di
     counts = dict(await queries.progress(conn, programme=row["number"]))
     unmet = {item["code"]: item["unmet"] for item in await queries.unmet_counts(conn, programme=row["number"])}
     compiled = (await rules.numbered(conn, row["number"])).compiled
-    met = {code: counts["decided"] - unmet.get(code, 0) for code, _ in compiled.criteria}
+    met = {c.code: counts["decided"] - unmet.get(c.code, 0) for c in compiled.document.criteria}
     return {"programme_id": programme_id, "version": row["version"], **counts, "eligible_by_criterion": met}
 
 
@@ -58,41 +62,15 @@ async def decision_view(
     if row is None or not caller.sees(row["region"]):
         raise errors.decision_unknown()
     compiled = (await rules.numbered(conn, programme["number"])).compiled
-    specs = {item.code: item for item in compiled.document.criteria}
-    criteria = [
-        {**item, "text": specs[item["code"]].text.model_dump(), "legal": specs[item["code"]].legal,
-         "expression": specs[item["code"]].when}
-        for item in row["criteria"]
-    ]  # fmt: skip
+    again = decide(compiled, facts_of(row), row["given"])
     return {
         "decision_id": row["decision_id"], "programme_id": programme_id, "programme_version": programme["version"],
         "programme": programme["name"], "legal": compiled.document.legal, "household_id": household_id,
-        "household_version": row["household_version"], "decided_at": row["decided_at"], "outcome": _outcome(row),
-        "unmet": row["unmet"], "criteria": criteria, "benefit": _benefit(compiled, row),
-        "input_hash": row["input_hash"], "reproduced": _reproduced(compiled, row),
+        "household_version": row["version"], "decided_at": row["decided_at"], "outcome": _outcome(row),
+        "summary": outcome_told(compiled, row["enrolled"]), "unmet": row["unmet"],
+        "criteria": criteria_told(compiled, row["criteria"]), "benefit": benefit_told(compiled, row),
+        "input_hash": row["input_hash"], "reproduced": agrees(again, row),
     }  # fmt: skip
-
-
-def _benefit(compiled: Compiled, row: Mapping[str, Any]) -> dict[str, Any]:
-    specs = {item.code: item for item in compiled.document.benefit}
-    reasons = {reason.en: reason for item in specs.values() for reason in (item.not_met, item.not_reported)}
-    return {
-        "amount_minor": row["amount_minor"],
-        "currency": compiled.document.currency,
-        "components": [{**item, "text": specs[item["code"]].text.model_dump()} for item in row["components"]],
-        "not_due": [
-            {**item, "text": specs[item["code"]].text.model_dump(), "reason": reasons[item["reason"]].model_dump()}
-            for item in row["not_due"]
-        ],
-    }
-
-
-def _reproduced(compiled: Compiled, row: Mapping[str, Any]) -> bool:
-    facts = HouseholdFacts(
-        row["household_id"], row["household_version"], row["attributes"], member_attributes(row["members"])
-    )
-    again = decide(compiled, facts)
-    return (again.input_hash, again.unmet, again.amount_minor) == (row["input_hash"], row["unmet"], row["amount_minor"])
 
 
 def _outcome(row: Mapping[str, Any]) -> str:

@@ -1,0 +1,124 @@
+"""What is due to who qualifies: components, at most so many members, at most so much. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from salur.eligibility.domain.compiling import BenefitRule, Compiled
+from salur.eligibility.domain.programme import MAX_UNIT_MINOR, Reasons
+from salur.eligibility.domain.rules import Present
+
+Region = str
+Members = Sequence[tuple[str | None, Present]]
+"""Members with their ids (None: not told); each one's facts hold the household's too."""
+
+BEYOND_MEMBERS = Reasons(
+    en="the programme counts no more members of a family", id="jumlah anggota yang dihitung sudah terpenuhi"
+)
+BEYOND_CAP = Reasons(en="the programme pays no more to one beneficiary", id="batas bantuan per penerima sudah tercapai")
+COMMON_REASONS = (BEYOND_MEMBERS, BEYOND_CAP)
+
+
+@dataclass(frozen=True, slots=True)
+class DueComponent:
+    """quantity x unit_minor = amount_minor, in minor units. `member_id`: whose it is, in a programme for persons."""
+
+    code: str
+    quantity: int
+    unit_minor: int
+    amount_minor: int
+    member_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotDueComponent:
+    """A component not granted, why (in English, as the programme words it), and for how many."""
+
+    code: str
+    reason: str
+    count: int
+    member_id: str | None = None
+
+
+def in_regions(region: Region, regions: Sequence[Region]) -> bool:
+    """Whether a part of the rules that names regions (none: everywhere) holds in this one."""
+    return not regions or any(region == code or region.startswith(code + ".") for code in regions)
+
+
+def benefit_of(
+    programme: Compiled, region: Region, facts: Present, members: Members
+) -> tuple[list[DueComponent], list[NotDueComponent]]:
+    """What is due per cycle and what is not, with its reason, in the order of the rules."""
+    rules = [rule for rule in programme.benefit if in_regions(region, rule.spec.regions)]
+    if programme.document.kind == "person":
+        components: list[DueComponent] = []
+        not_due: list[NotDueComponent] = []
+        for member in members:
+            due, refused = _lines(programme, rules, facts, [member], member[0])
+            components += due
+            not_due += refused
+        return components, not_due
+    return _lines(programme, rules, facts, members, None)
+
+
+def _lines(
+    programme: Compiled, rules: Sequence[BenefitRule], facts: Present, members: Members, member_id: str | None
+) -> tuple[list[DueComponent], list[NotDueComponent]]:
+    counted = _counted(programme, rules, members)
+    components: list[DueComponent] = []
+    not_due: list[NotDueComponent] = []
+    for rule in rules:
+        subjects = [facts] if rule.spec.per == "household" else [member for _, member in members]
+        units: dict[int, int] = {}
+        reasons: dict[str, int] = {}
+        for place, subject in enumerate(subjects):
+            unit = _unit(rule, subject)
+            if isinstance(unit, str):
+                reasons[unit] = reasons.get(unit, 0) + 1
+            elif rule.spec.per == "member" and counted is not None and place not in counted:
+                reasons[BEYOND_MEMBERS.en] = reasons.get(BEYOND_MEMBERS.en, 0) + 1
+            else:
+                units[unit] = units.get(unit, 0) + 1
+        code = rule.spec.code
+        components += [DueComponent(code, n, unit, n * unit, member_id) for unit, n in sorted(units.items())]
+        not_due += [NotDueComponent(code, reason, n, member_id) for reason, n in sorted(reasons.items())]
+    if programme.document.cap_minor is not None:
+        return _capped(components, not_due, programme.document.cap_minor)
+    return components, not_due
+
+
+def _unit(rule: BenefitRule, subject: Present) -> int | str:
+    """Minor units due to one subject, or the reason why nothing is."""
+    due = rule.when.value(subject)
+    if due:
+        unit = rule.unit if isinstance(rule.unit, int) else rule.unit.value(subject)
+        if unit is not None and 0 <= unit <= MAX_UNIT_MINOR:
+            return int(unit)
+    return rule.spec.not_met.en if due is False else rule.spec.not_reported.en
+
+
+def _counted(programme: Compiled, rules: Sequence[BenefitRule], members: Members) -> frozenset[int] | None:
+    """Places of the members that count: those to whom most is due; of equals the first. None = all."""
+    most = programme.document.most_members
+    if most is None or len(members) <= most:
+        return None
+    own = [rule for rule in rules if rule.spec.per == "member"]
+    sums = [sum(unit for rule in own if isinstance(unit := _unit(rule, member), int)) for _, member in members]
+    order = sorted(range(len(sums)), key=lambda place: (-sums[place], place))
+    return frozenset(order[:most])
+
+
+def _capped(
+    components: list[DueComponent], not_due: list[NotDueComponent], cap_minor: int
+) -> tuple[list[DueComponent], list[NotDueComponent]]:
+    """Lines up to the cap; the one that passes it is cut, those behind it are not due."""
+    kept: list[DueComponent] = []
+    left = cap_minor
+    for line in components:
+        if line.amount_minor <= left:
+            kept.append(line)
+        else:
+            if left > 0:
+                kept.append(DueComponent(line.code, 1, left, left, line.member_id))
+            not_due = [*not_due, NotDueComponent(line.code, BEYOND_CAP.en, line.quantity, line.member_id)]
+        left = max(0, left - line.amount_minor)
+    return kept, not_due
