@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
+from salur.common.contracts.registry import HouseholdMerged, HouseholdRestored
 from salur.common.contracts.topics import PARTITIONS
 from salur.common.database import Database
 from salur.common.errors import Conflict, NotFound
@@ -378,3 +379,17 @@ async def test_a_programme_for_persons_grants_to_each_who_qualifies_and_names_wh
         (pupil, derived_id("a"), 5_000) for pupil in pupils
     }
     await _check_marks(office, cycle["cycle_id"], 2, 10_000)
+
+
+async def test_a_household_that_became_another_is_owed_nothing_until_it_is_restored(office: Office) -> None:
+    await office.publish()
+    a, b = derived_id("a"), derived_id("b")
+    await office.take(household("a"), household("b"))
+    await office.take(HouseholdMerged(household_id=a, version=2, into=b, merge_id="e" * 32, same=[]))
+    cycle = await office.open(await office.cut("intake", 2))
+    assert (cycle["decided"], cycle["enrolled"]) == (1, 1)
+    await office.grant()
+    assert [row["beneficiary_id"] for row in await office.rows("SELECT * FROM entitlement")] == [b]
+    whole = household("a", version=3).model_dump(exclude={"changed"})
+    await office.take(HouseholdRestored(**whole, merge_id="e" * 32))
+    assert (await office.open(await office.cut("later", 2), "1998-2"))["enrolled"] == 2

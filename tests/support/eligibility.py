@@ -138,7 +138,12 @@ class Office:
             compiled, state, drafts = await propose(conn, text, actor="person:officer", cause="request-2")
             if state == "proposed":
                 drafts += await approve(
-                    conn, compiled.document.id, compiled.version, actor="person:approver", cause="request-2"
+                    conn,
+                    compiled.document.id,
+                    compiled.version,
+                    people=frozenset({"person:approver"}),
+                    actor="person:approver",
+                    cause="request-2",
                 )
             await self.store.append(conn, drafts)
         return state == "proposed"

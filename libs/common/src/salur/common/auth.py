@@ -76,6 +76,11 @@ class Caller:
     device: str = ""
     delegators: frozenset[str] = frozenset()
 
+    @property
+    def people(self) -> frozenset[str]:
+        """Everybody who acts here: a maker among them may not be the checker."""
+        return frozenset({self.actor, *self.delegators})
+
     def may(self, permission: str) -> bool:
         return any(permission in PERMISSIONS.get(role, frozenset()) for role in self.roles)
 

@@ -71,9 +71,11 @@ def _programme_routes(router: APIRouter, runtime: Runtime, rules: Rules) -> None
     ) -> dict[str, str]:
         """Put a proposed version in force: never by the person who proposed it."""
         async with runtime.unit_of_work() as unit:
-            unit.emit(
-                *await approve(unit.conn, programme_id, body.version, actor=caller.actor, cause=caller.request_id)
-            )
+            drafts = await approve(
+                unit.conn, programme_id, body.version, people=caller.people, actor=caller.actor,
+                cause=caller.request_id,
+            )  # fmt: skip
+            unit.emit(*drafts)
         return {"programme_id": programme_id, "version": body.version, "state": "in-force"}
 
     @router.get("/programmes", tags=["programmes"])

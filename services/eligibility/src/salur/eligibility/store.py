@@ -28,6 +28,7 @@ class HouseholdRow(NamedTuple):
     region: str
     attributes: Json
     members: Json
+    merged_into: str | None = None
 
 
 class DecisionRow(NamedTuple):

@@ -26,3 +26,6 @@ ALTER TABLE decision
     ADD COLUMN overturned_by text,
     DROP CONSTRAINT decision_pkey,
     ADD PRIMARY KEY (programme, household_id, household_version, occasion);
+
+-- A household that turned out to be another one ends with a last version that says which.
+ALTER TABLE household ADD COLUMN merged_into text;

@@ -2,7 +2,7 @@
 SELECT count(*) AS partitions, max(households) AS households FROM cut_mark WHERE cut_id = :cut_id;
 
 -- name: standing_at_cut^
-SELECT count(*) AS known, count(d.household_id) AS decided,
+SELECT count(*) AS known, count(*) FILTER (WHERE h.merged_into IS NULL) AS living, count(d.household_id) AS decided,
        coalesce(sum(greatest(cardinality(d.enrolled_members), 1)) FILTER (WHERE d.enrolled), 0)::bigint AS enrolled
 FROM household h
 JOIN cut_mark c ON c.cut_id = :cut_id AND c.partition = h.partition

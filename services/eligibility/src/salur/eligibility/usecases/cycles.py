@@ -76,9 +76,9 @@ async def _standing(conn: Connection, programme: int, cut_id: str) -> dict[str, 
     counts = await queries.standing_at_cut(conn, programme=programme, cut_id=cut_id)
     if counts["known"] != passed["households"]:
         raise errors.cut_incomplete(counts["known"], passed["households"])
-    if counts["decided"] < counts["known"]:
+    if counts["decided"] < counts["living"]:
         refusal = errors.cut_superseded if is_decided else errors.decisions_pending
-        raise refusal(counts["decided"], counts["known"])
+        raise refusal(counts["decided"], counts["living"])
     return {"decided": counts["decided"], "enrolled": counts["enrolled"]}
 
 

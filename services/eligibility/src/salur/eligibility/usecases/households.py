@@ -2,7 +2,14 @@
 
 from collections.abc import Sequence
 
-from salur.common.contracts.registry import HouseholdChanged, HouseholdRegistered, RegistryCut
+from salur.common.contracts.registry import (
+    HouseholdChanged,
+    HouseholdMerged,
+    HouseholdRegistered,
+    HouseholdRestored,
+    HouseholdSplit,
+    RegistryCut,
+)
 from salur.common.database import Connection
 from salur.common.errors import Refused
 from salur.common.events import Draft, Received
@@ -23,7 +30,7 @@ async def take_households(conn: Connection, batch: Sequence[Received], rules: Ru
     cuts: list[tuple[str, int, int, int]] = []
     for event in batch:
         match event.data:
-            case HouseholdRegistered() | HouseholdChanged() as household:
+            case HouseholdRegistered() | HouseholdChanged() | HouseholdRestored() as household:
                 row = _row(event, household)
                 rows.append(row)
                 members = [member.attributes for member in household.members]
@@ -32,6 +39,10 @@ async def take_households(conn: Connection, batch: Sequence[Received], rules: Ru
                     row.household_id, row.version, household.attributes, members, household.region, member_ids
                 )
                 cases.append(Case(facts, event.id))
+            case HouseholdMerged() as merged:
+                rows.append(_end(event, merged))
+            case HouseholdSplit():
+                pass  # both families come with snapshots of their own
             case RegistryCut() as cut:
                 cuts.append((cut.cut_id, event.partition, event.sequence, cut.households))
             case _:
@@ -50,14 +61,26 @@ async def take_households(conn: Connection, batch: Sequence[Received], rules: Ru
     return drafts
 
 
-def _row(event: Received, household: HouseholdRegistered | HouseholdChanged) -> HouseholdRow:
-    if household.household_id != event.key:
-        raise Refused(f"{event.type} speaks of another household than its key: the registry must act")
+def _row(event: Received, household: HouseholdRegistered | HouseholdChanged | HouseholdRestored) -> HouseholdRow:
+    _check_key(event, household.household_id)
     members = [{"member_id": member.member_id, "attributes": member.attributes} for member in household.members]
     return HouseholdRow(
         household.household_id, household.version, event.partition, event.sequence, None, household.region,
         household.attributes, members,
     )  # fmt: skip
+
+
+def _end(event: Received, merged: HouseholdMerged) -> HouseholdRow:
+    """The last version of a household that turned out to be another: nothing in it may be decided."""
+    _check_key(event, merged.household_id)
+    return HouseholdRow(
+        merged.household_id, merged.version, event.partition, event.sequence, None, "", {}, [], merged.into
+    )
+
+
+def _check_key(event: Received, household_id: str) -> None:
+    if household_id != event.key:
+        raise Refused(f"{event.type} speaks of another household than its key: the registry must act")
 
 
 async def _keep(conn: Connection, rows: list[HouseholdRow]) -> None:

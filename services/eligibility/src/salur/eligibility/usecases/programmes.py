@@ -69,8 +69,12 @@ async def propose(conn: Connection, text: str, *, actor: str, cause: str) -> tup
     return compiled, "proposed", [Draft(fact, document.id, actor, cause)]
 
 
-async def approve(conn: Connection, programme_id: str, version: str, *, actor: str, cause: str) -> list[Draft]:
+async def approve(
+    conn: Connection, programme_id: str, version: str, *, people: frozenset[str], actor: str, cause: str
+) -> list[Draft]:
     """Put a proposed version in force. Raises NotFound; Forbidden to who proposed it.
+
+    `people`: the actor and those whose right they use.
 
     Households known already are decided by the worker.
     """
@@ -81,18 +85,18 @@ async def approve(conn: Connection, programme_id: str, version: str, *, actor: s
     proposal = await queries.take_proposal(conn, programme_id=programme_id, version=version)
     if proposal is None:
         raise errors.proposal_unknown()
-    if proposal["proposed_by"] == actor:
+    if proposal["proposed_by"] in people:
         raise errors.same_person("proposed this programme")
     document = compile_programme(proposal["rules"]).document
     await queries.retire_programme(conn, programme_id=programme_id)
-    people = {"proposed_by": proposal["proposed_by"], "actor": actor, "cause": cause}
+    signed = {"proposed_by": proposal["proposed_by"], "actor": actor, "cause": cause}
     if known is not None:
-        await queries.revive_programme(conn, number=known["number"], **people)
+        await queries.revive_programme(conn, number=known["number"], **signed)
     else:
         await queries.insert_programme(
             conn, programme_id=programme_id, version=version, rules=proposal["rules"],
             name=document.name.model_dump(), currency=document.currency, on_call=document.approach == "emergency",
-            **people,
+            **signed,
         )  # fmt: skip
     fact = ProgrammePublished(
         programme_id=programme_id, version=version, name=document.name.model_dump(), kind=document.kind,
