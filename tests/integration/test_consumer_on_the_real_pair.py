@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
+from functools import partial
 
 import psycopg
 import pytest
@@ -181,3 +182,12 @@ async def test_records_of_others_become_letters_and_hold_nothing_up(stage: Stage
             return (found, told) == (32, 32)
 
         await eventually(letters, what="a letter and an event for each of 32 records")
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_a_writer_may_compress_as_it_likes(stage: Stage, codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Banks use clients that compress by default: whatever they choose, the records are read."""
+    monkeypatch.setattr(events_kafka, "AIOKafkaProducer", partial(AIOKafkaProducer, compression_type=codec))
+    async with stage.relaying(), stage.consuming():
+        await stage.append(100)
+        await stage.check()

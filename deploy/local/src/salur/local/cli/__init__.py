@@ -6,6 +6,7 @@ import typer
 
 from salur.local.cli import (
     asyncapi,
+    bank_check,
     cycle,
     decide,
     dedup,
@@ -41,6 +42,7 @@ app.command("cut")(importing.cut)
 app.command("verify")(verify.verify)
 app.command("receipt")(verify.receipt)
 app.command("verify-receipt")(verify.verify_receipt)
+app.command("bank-check")(bank_check.bank_check)
 app.command("keys")(installation.keys)
 app.command("topics")(installation.topics)
 app.command("asyncapi")(asyncapi.asyncapi)

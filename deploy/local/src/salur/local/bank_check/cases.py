@@ -1,0 +1,211 @@
+"""The cases, one rule of docs/partners/README.md each: what is sent, and what must come back."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from salur.local.bank_check.answers import FINAL, Answer, Mailbox, mismatch
+from salur.local.bank_check.letters import Asked, Desk, Record
+
+BURST = 200
+AMOUNT_MINOR = 60_000_000
+
+
+class Failed(AssertionError):
+    """A rule the bank does not keep; the message says what was awaited and what came."""
+
+
+class Line(Protocol):
+    """The way to the bank and back."""
+
+    async def send(self, records: Sequence[Record]) -> None: ...
+
+    async def until(self, holds: Callable[[Mailbox], bool], /) -> Mailbox:
+        """What the bank has said once `holds`, or when the time is over."""
+        ...
+
+    async def crash(self) -> bool:
+        """Kill the bank's process and start it again; False when the kit does not run it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A rule and how it is tried. `check` raises Failed; False = it could not be tried."""
+
+    name: str
+    rule: str
+    check: Callable[[Desk, Line], Awaitable[bool]]
+
+
+async def _answered(line: Line, asked: Asked, beyond: int = 0) -> Answer:
+    """The first final answer about an instruction after `beyond` known ones. Raises Failed."""
+
+    def final(mailbox: Mailbox) -> list[Answer]:
+        return [answer for answer in mailbox.about(asked.instruction_id)[beyond:] if answer.result.status in FINAL]
+
+    answers = final(await line.until(lambda mailbox: bool(final(mailbox))))
+    if not answers:
+        raise Failed("no final answer (ACCC or RJCT) came in time")
+    if wrong := mismatch(asked, answers[0]):
+        raise Failed(wrong)
+    return answers[0]
+
+
+async def _more(line: Line, asked: Asked, known: int) -> list[Answer]:
+    mailbox = await line.until(lambda mailbox: len(mailbox.about(asked.instruction_id)) > known)
+    return mailbox.about(asked.instruction_id)
+
+
+async def _count(line: Line, asked: Asked) -> int:
+    return len((await line.until(lambda _: True)).about(asked.instruction_id))
+
+
+async def _credited(desk: Desk, line: Line, name: str, *, later_field: bool = False) -> tuple[Asked, Answer]:
+    asked = desk.instruct(name, AMOUNT_MINOR, later_field=later_field)
+    await line.send([asked.record])
+    answer = await _answered(line, asked)
+    if answer.result.status != "ACCC":
+        raise Failed(f"awaited ACCC, came RJCT {answer.result.reason or 'without a reason'}")
+    return asked, answer
+
+
+def _refused(answer: Answer, *reasons: str) -> None:
+    result = answer.result
+    if result.status != "RJCT" or result.reason not in reasons:
+        raise Failed(f"awaited RJCT {' or '.join(reasons)}, came {result.status} {result.reason or ''}".rstrip())
+
+
+async def pays(desk: Desk, line: Line) -> bool:
+    await _credited(desk, line, "pays")
+    return True
+
+
+async def ignores_later_fields(desk: Desk, line: Line) -> bool:
+    await _credited(desk, line, "later", later_field=True)
+    return True
+
+
+async def answers_again(desk: Desk, line: Line) -> bool:
+    asked, first = await _credited(desk, line, "again")
+    for known in (1, 2):
+        await line.send([asked.record])
+        answers = await _more(line, asked, known)
+        if len(answers) <= known:
+            raise Failed("the instruction came again and no answer did: the first answer must be sent again")
+        if any(answer.message_id != first.message_id for answer in answers):
+            raise Failed("the instruction came again and was answered under a new id: it is the first answer's id")
+    return True
+
+
+async def refuses_other_content(desk: Desk, line: Line) -> bool:
+    asked, _ = await _credited(desk, line, "content")
+    known = await _count(line, asked)
+    other = desk.instruct("content", AMOUNT_MINOR + 1)
+    await line.send([other.record])
+    _refused(await _answered(line, other, known), "AM05")
+    return True
+
+
+async def refuses_unproven_accounts(desk: Desk, line: Line) -> bool:
+    for name, spoil in (
+        ("other-account", desk.with_other_account),
+        ("other-salt", desk.with_other_salt),
+        ("no-header", desk.without_header),
+    ):
+        asked = spoil(desk.instruct(name, AMOUNT_MINOR))
+        await line.send([asked.record])
+        _refused(await _answered(line, asked), "FF01")
+    return True
+
+
+async def refuses_too_late(desk: Desk, line: Line) -> bool:
+    asked = desk.instruct("late", AMOUNT_MINOR, valid_for=-timedelta(minutes=5))
+    await line.send([asked.record])
+    _refused(await _answered(line, asked), "TM01")
+    return True
+
+
+async def says_what_became_of_it(desk: Desk, line: Line) -> bool:
+    asked, _ = await _credited(desk, line, "asked")
+    known = await _count(line, asked)
+    question = desk.inquire("asked", AMOUNT_MINOR, 1)
+    await line.send([question.record])
+    answer = await _answered(line, question, known)
+    if (answer.result.status, answer.result.inquiry) != ("ACCC", 1):
+        raise Failed("awaited ACCC with inquiry 1: an inquiry is answered with the present state and its number")
+    return True
+
+
+async def closes_what_it_does_not_know(desk: Desk, line: Line) -> bool:
+    question = desk.inquire("closed", AMOUNT_MINOR, 1)
+    await line.send([question.record])
+    answer = await _answered(line, question)
+    _refused(answer, "NOOR")
+    if answer.result.inquiry != 1:
+        raise Failed("the answer does not name inquiry 1")
+    known = await _count(line, question)
+    late = desk.instruct("closed", AMOUNT_MINOR)
+    await line.send([late.record])
+    after = await _answered(line, late, known)
+    if after.result.status != "RJCT":
+        raise Failed("an id answered 'not executed' was paid when its instruction came later: it is closed for ever")
+    return True
+
+
+async def passes_rubbish(desk: Desk, line: Line) -> bool:
+    asked = desk.instruct("beside-rubbish", AMOUNT_MINOR)
+    await line.send([*desk.rubbish(asked), asked.record])
+    answer = await _answered(line, asked)
+    if answer.result.status != "ACCC":
+        raise Failed("a good instruction behind unreadable records was not credited")
+    return True
+
+
+async def keeps_up(desk: Desk, line: Line) -> bool:
+    await _all_credited(line, await _burst(desk, line, "burst"))
+    return True
+
+
+async def survives_a_crash(desk: Desk, line: Line) -> bool:
+    asked = await _burst(desk, line, "crash")
+    await line.until(lambda mailbox: any(mailbox.about(one.instruction_id) for one in asked))
+    if not await line.crash():
+        return False
+    await _all_credited(line, asked)
+    return True
+
+
+async def _burst(desk: Desk, line: Line, name: str) -> list[Asked]:
+    asked = [desk.instruct(f"{name}-{number}", AMOUNT_MINOR + number) for number in range(BURST)]
+    await line.send([one.record for one in asked])
+    return asked
+
+
+async def _all_credited(line: Line, asked: Sequence[Asked]) -> None:
+    def missing(mailbox: Mailbox) -> list[Asked]:
+        return [one for one in asked if not any(a.result.status in FINAL for a in mailbox.about(one.instruction_id))]
+
+    mailbox = await line.until(lambda mailbox: not missing(mailbox))
+    if left := missing(mailbox):
+        raise Failed(f"{len(left)} of {len(asked)} instructions were not answered in time")
+    for one in asked:
+        for answer in mailbox.about(one.instruction_id):
+            if wrong := mismatch(one, answer):
+                raise Failed(wrong)
+
+
+CASES = (
+    Case("pays", "an instruction is credited and answered ACCC, naming the account", pays),
+    Case("later fields", "fields it does not know are ignored", ignores_later_fields),
+    Case("again", "rule 2: the same instruction again gives the first answer again", answers_again),
+    Case("other content", "rule 3: the same id with other content is refused AM05", refuses_other_content),
+    Case("unproven account", "an account the body does not commit to is refused FF01", refuses_unproven_accounts),
+    Case("too late", "rule 4: after execute_until it is refused TM01", refuses_too_late),
+    Case("inquiry", "rule 5: an inquiry is answered with state and number", says_what_became_of_it),
+    Case("not executed", "rule 5: an unknown id is answered NOOR and never paid", closes_what_it_does_not_know),
+    Case("unreadable", "rule 7: what it cannot read stops nothing", passes_rubbish),
+    Case("burst", f"{BURST} instructions at once are all answered", keeps_up),
+    Case("crash", "killed and started again it answers everything", survives_a_crash),
+)

@@ -1,0 +1,154 @@
+// A partner bank in Go: it reads its instructions, writes its book, and sends what the book says is to be answered.
+package main
+
+import (
+	"context"
+	"flag"
+	"hash/crc32"
+	"log"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const (
+	partitions = 8
+	batch      = 500
+	retry      = time.Second
+)
+
+func main() {
+	bank := flag.String("bank", "", "the bank's code, for example bank-a")
+	bootstrap := flag.String("bootstrap", "", "Kafka, host:port")
+	stateDir := flag.String("state-dir", "", "where the bank keeps its book")
+	flag.Parse()
+	if *bank == "" || *bootstrap == "" || *stateDir == "" {
+		flag.Usage()
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := serve(ctx, *bank, *bootstrap, *stateDir); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func serve(ctx context.Context, bank, bootstrap, stateDir string) error {
+	if err := os.MkdirAll(stateDir, 0o700); err != nil {
+		return err
+	}
+	book, err := OpenBook(filepath.Join(stateDir, "book.db"))
+	if err != nil {
+		return err
+	}
+	defer book.db.Close()
+	client, err := connect(book, bank, bootstrap)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	log.Printf("%s is open", bank)
+	for ctx.Err() == nil {
+		fetches := client.PollRecords(ctx, batch)
+		for _, failure := range fetches.Errors() {
+			if ctx.Err() == nil {
+				log.Printf("reading failed, going on: %v", failure.Err)
+			}
+		}
+		records := fetches.Records()
+		if err := take(book, bank, records); err != nil {
+			return err
+		}
+		if len(records) > 0 {
+			log.Printf("took %d records", len(records))
+		}
+		answer(ctx, book, client, bank)
+	}
+	return nil
+}
+
+// connect reads on from where the book stands, not from where the broker thinks the bank is.
+func connect(book *Book, bank, bootstrap string) (*kgo.Client, error) {
+	known, err := book.Offsets()
+	if err != nil {
+		return nil, err
+	}
+	from := map[int32]kgo.Offset{}
+	for partition := range int32(partitions) {
+		from[partition] = kgo.NewOffset().At(known[partition])
+	}
+	return kgo.NewClient(
+		kgo.SeedBrokers(bootstrap),
+		kgo.ClientID(bank),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{"payments.instructions." + bank: from}),
+		kgo.FetchMaxWait(200*time.Millisecond),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+	)
+}
+
+// take handles a batch in one transaction; what cannot be read is told by its place and passed over.
+func take(book *Book, bank string, records []*kgo.Record) error {
+	if len(records) == 0 {
+		return nil
+	}
+	return book.Take(func(page Page) error {
+		clerk := Clerk{bank, time.Now(), page}
+		for _, record := range records {
+			question, err := Read(record.Value, personal(record))
+			if err != nil {
+				log.Printf("partition %d offset %d cannot be read: told to operations", record.Partition, record.Offset)
+			} else if err := clerk.Handle(question); err != nil {
+				return err
+			}
+			if err := page.Reached(record.Partition, record.Offset+1); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// answer sends what waits, in order. After a failure what was not acknowledged waits on and goes first next time.
+func answer(ctx context.Context, book *Book, client *kgo.Client, bank string) {
+	for ctx.Err() == nil {
+		waiting, err := book.Waiting(batch)
+		if err != nil || len(waiting) == 0 {
+			return
+		}
+		records := make([]*kgo.Record, len(waiting))
+		for i, one := range waiting {
+			records[i] = &kgo.Record{
+				Topic: "banks.results." + bank, Key: []byte(one.Key), Value: one.Value,
+				Partition: int32(crc32.ChecksumIEEE([]byte(one.Key)) % partitions),
+				Headers:   []kgo.RecordHeader{{Key: "content-type", Value: []byte("application/cloudevents+json")}},
+			}
+		}
+		sent := 0
+		for _, result := range client.ProduceSync(ctx, records...) {
+			if err = result.Err; err != nil {
+				break
+			}
+			sent++
+		}
+		if failed := book.Sent(waiting[:sent]); failed != nil {
+			log.Fatal(failed)
+		}
+		if err != nil {
+			log.Printf("sending failed, trying again: %v", err)
+			time.Sleep(retry)
+		}
+	}
+}
+
+func personal(record *kgo.Record) []byte {
+	for _, header := range record.Headers {
+		if header.Key == "personal" {
+			return header.Value
+		}
+	}
+	return nil
+}
