@@ -17,6 +17,9 @@ from support.registry import announced, api, open_registry
 
 pytestmark = pytest.mark.integration
 HERE, ELSEWHERE = "31.71", "32"
+COMPLAINT = {
+    "reference": "letter-0001", "category": "service", "region": HERE, "channel": "office", "text": "Nobody came."
+}  # fmt: skip
 COMMON = (
     "/live",
     "/ready",
@@ -42,10 +45,15 @@ class Known:
     other_id: str
     change_id: str
     import_id: str
+    case_id: str
 
 
 Call = Callable[[Known], tuple[dict[str, str], Any]]
 """Path parameters and body of a call that would succeed for somebody of the region."""
+
+
+def _case(known: Known) -> dict[str, str]:
+    return {"case_id": known.case_id}
 
 
 def _household(known: Known) -> dict[str, str]:
@@ -75,8 +83,21 @@ CALLS: dict[str, Call] = {
     "POST /changes/{change_id}/accept": lambda k: ({"change_id": k.change_id}, {}),
     "POST /changes/{change_id}/refuse": lambda k: ({"change_id": k.change_id}, {}),
     "POST /changes/{change_id}/withdraw": lambda k: ({"change_id": k.change_id}, {}),
+    "GET /households/{household_id}/notices": lambda k: (_household(k), None),
+    "GET /notices/counts": lambda _: ({}, None),
+    "POST /cases": lambda _: ({}, COMPLAINT | {"reference": "letter-0002"}),
+    "GET /cases": lambda _: ({}, None),
+    "GET /cases/counts": lambda _: ({}, None),
+    "GET /cases/{case_id}": lambda k: (_case(k), None),
+    "POST /cases/{case_id}/texts": lambda k: (_case(k), {"reason": "handling"}),
+    "POST /cases/{case_id}/assign": lambda k: (_case(k), {"owner": "person:elsewhere"}),
+    "POST /cases/{case_id}/priority": lambda k: (_case(k), {"priority": "urgent"}),
+    "POST /cases/{case_id}/notes": lambda k: (_case(k), {"text": "A note."}),
+    "POST /cases/{case_id}/resolve": lambda k: (_case(k), {"outcome": "upheld", "text": "A word."}),
+    "POST /cases/{case_id}/close": lambda k: (_case(k), None),
+    "POST /cases/{case_id}/reopen": lambda k: (_case(k), {"text": "A word."}),
 }  # fmt: skip
-SHOWS_NOTHING = {"POST /households/find-many", "GET /changes"}
+SHOWS_NOTHING = {"POST /households/find-many", "GET /changes", "GET /cases"}
 """Answers 200 with an empty list: the question itself is allowed everywhere."""
 OPEN = {"GET /counts", "POST /imports"}
 """A total of the country; a file whose rows are judged one by one."""
@@ -91,7 +112,8 @@ async def _prepare(client: httpx.AsyncClient) -> Known:
     proposal = {"kind": "members", "household_id": ids[0], "members": [], "reason": "r"}
     change_id = (await client.post("/changes", json=proposal)).json()["change_id"]
     import_id = (await client.post("/imports", json=announced(b"kk,region\n3171000000000077,31\n"))).json()["import_id"]
-    return Known(ids[0], read["members"][0]["member_id"], ids[1], change_id, import_id)
+    case_id = (await client.post("/cases", json=COMPLAINT)).json()["case_id"]
+    return Known(ids[0], read["members"][0]["member_id"], ids[1], change_id, import_id, case_id)
 
 
 def own_routes(runtime: Runtime, service: Service) -> list[tuple[str, str]]:

@@ -14,11 +14,11 @@ from salur.common.auth import local_issuer
 from salur.common.contracts.topics import ALL_TOPICS
 from salur.common.database import migrate
 from salur.common.service import Process, Runtime
-from salur.common.settings import Settings
 from salur.eligibility.main import build as build_eligibility
 from salur.eligibility.settings import EligibilitySettings
 from salur.local.kafka import create_topics
 from salur.registry.main import build as build_registry
+from salur.registry.settings import RegistrySettings
 from support.pair import Pair
 from support.staff import Staff, staff_of
 from support.waiting import eventually
@@ -26,7 +26,7 @@ from support.waiting import eventually
 pytestmark = pytest.mark.integration
 BOUND_S = 5.0
 """What is promised (docs/adr): the time of one event from registry to service, and FRESH_S."""
-BUILDS = {"registry": (build_registry, Settings), "eligibility": (build_eligibility, EligibilitySettings)}
+BUILDS = {"registry": (build_registry, RegistrySettings), "eligibility": (build_eligibility, EligibilitySettings)}
 
 
 @asynccontextmanager

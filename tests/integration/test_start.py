@@ -11,9 +11,9 @@ import pytest
 from salur.common.auth import local_issuer, mint
 from salur.common.database import Database, migrate
 from salur.common.service import Process, Runtime
-from salur.common.settings import Settings
 from salur.local.ports import free_ports
 from salur.registry.main import build
+from salur.registry.settings import RegistrySettings
 from support.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -25,7 +25,7 @@ async def url(database_url: str, tmp_path: Path) -> AsyncIterator[str]:
     key = tmp_path / "master.key"
     key.write_text(os.urandom(32).hex())
     port, nobody = free_ports(2)
-    settings = Settings(
+    settings = RegistrySettings(
         database_url=database_url, kafka_bootstrap=f"127.0.0.1:{nobody}", jwks_file=local_issuer(tmp_path / "issuer"),
         master_key_file=key, state_dir=tmp_path / "state", http_port=port, banks="bank-a",
     )  # fmt: skip

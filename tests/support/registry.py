@@ -13,8 +13,8 @@ from salur.common.auth import local_issuer, mint
 from salur.common.contracts.topics import topics_written_by
 from salur.common.database import Connection, migrate
 from salur.common.service import Process, Runtime, Service, Worker
-from salur.common.settings import Settings
 from salur.registry.main import build
+from salur.registry.settings import RegistrySettings
 
 BANKS = "bank-a,bank-b,bank-c"
 
@@ -25,9 +25,10 @@ async def open_registry(database_url: str, folder: Path) -> AsyncIterator[tuple[
     key = folder / "master.key"
     if not key.exists():
         key.write_text(os.urandom(32).hex())
-    settings = Settings(
+    settings = RegistrySettings(
         database_url=database_url, kafka_bootstrap="127.0.0.1:1", jwks_file=local_issuer(folder / "issuer"),
         master_key_file=key, state_dir=folder / "state", banks=BANKS,
+        notices=True,
     )  # fmt: skip
     runtime = Runtime("registry", settings)
     service = build(runtime)

@@ -1,6 +1,7 @@
 """Services built without their engines: to list what they declare, not to run."""
 
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from salur.common.settings import Settings
 from salur.eligibility.settings import EligibilitySettings
 from salur.local.keys import secret_file
 from salur.payments.settings import PaymentsSettings
+from salur.registry.settings import RegistrySettings
 
 NOWHERE = "127.0.0.1:1"
 SETTINGS: dict[str, Callable[..., Settings]] = {
-    "registry": Settings,
+    "registry": partial(RegistrySettings, notices=True),
     "eligibility": EligibilitySettings,
     "payments": PaymentsSettings,
     "audit": AuditSettings,

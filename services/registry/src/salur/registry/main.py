@@ -3,23 +3,36 @@
 import gc
 from pathlib import Path
 
+from salur.common.events import Consumer
 from salur.common.service import Runtime, Service, Worker, run
 from salur.registry.http import household_routes
 from salur.registry.http_cases import case_routes
 from salur.registry.http_changes import change_routes
 from salur.registry.http_imports import import_routes
+from salur.registry.http_notices import notice_routes
 from salur.registry.http_principals import principal_routes
+from salur.registry.outbox import LocalOutbox
+from salur.registry.settings import RegistrySettings
 from salur.registry.usecases.cases import mark_overdue
+from salur.registry.usecases.notices import TOPICS as NOTICE_TOPICS
+from salur.registry.usecases.notices import Notices, load_templates
+from salur.registry.usecases.send_notices import send_notices
 from salur.registry.worker import ImportWorker
 
 IMPORT_POLL_S = 0.2
 OVERDUE_POLL_S = 60.0
+NOTICE_POLL_S = 1.0
+NOTICE_RECORDS = 1_000
 COLLECT_AFTER = (20_000, 20, 50)
 """A batch makes tens of thousands of objects without cycles: collecting more often costs a fifth of the import."""
 
 
 def build(runtime: Runtime) -> Service:
-    """The registry: HTTP, the import worker, and the watch over deadlines."""
+    """The registry: HTTP, the import worker, the watch over deadlines, and messages to people where they are wanted."""
+    settings = runtime.settings
+    assert isinstance(settings, RegistrySettings)
+    outbox = LocalOutbox(settings.state_dir)
+    notices = Notices(load_templates(Path(__file__).parent / "notices.toml"), runtime.secrets)
 
     async def overdue() -> bool:
         async with runtime.unit_of_work() as unit:
@@ -27,12 +40,21 @@ def build(runtime: Runtime) -> Service:
             unit.emit(*drafts)
         return more
 
+    async def send() -> bool:
+        async with runtime.unit_of_work() as unit:
+            more, drafts = await send_notices(unit.conn, outbox, runtime.secrets)
+            unit.emit(*drafts)
+        return more
+
+    told = [Consumer("registry.notices", NOTICE_TOPICS, notices.take, NOTICE_RECORDS)] if settings.notices else []
     return Service(
         description="Who people are: households, identifiers, payee accounts, imports.",
         migrations=Path(__file__).parent / "migrations",
+        consumers=told,
         workers=[
             Worker("imports", ImportWorker(runtime).step, IMPORT_POLL_S),
             Worker("overdue-cases", overdue, OVERDUE_POLL_S),
+            Worker("send-notices", send, NOTICE_POLL_S),
         ],
         routers=[
             household_routes(runtime),
@@ -40,6 +62,7 @@ def build(runtime: Runtime) -> Service:
             change_routes(runtime),
             principal_routes(runtime),
             case_routes(runtime),
+            notice_routes(runtime),
         ],
     )
 
@@ -47,4 +70,4 @@ def build(runtime: Runtime) -> Service:
 def main() -> None:
     """`python -m salur.registry`"""
     gc.set_threshold(*COLLECT_AFTER)
-    run(build, name="registry")
+    run(build, name="registry", settings_class=RegistrySettings)

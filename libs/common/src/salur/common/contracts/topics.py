@@ -32,6 +32,7 @@ ALL_TOPICS: tuple[Topic, ...] = (
     Topic("registry.payees", "registry", restricted=True),
     Topic("registry.cases", "registry"),
     Topic("registry.principals", "registry"),
+    Topic("registry.notices", "registry"),
     Topic("registry.activity", "registry"),
     Topic("eligibility.programmes", "eligibility"),
     Topic("eligibility.decisions", "eligibility", restricted=True),
