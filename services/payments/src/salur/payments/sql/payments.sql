@@ -3,18 +3,11 @@ INSERT INTO payment (instruction_id, payment_id, attempt, entitlement_id, part, 
                      fund_id, bank, amount_minor, currency, region, state, execute_until, answer_due_at,
                      account_commitment)
 SELECT i.instruction_id, i.payment_id, i.attempt, i.entitlement_id, i.part, i.beneficiary_id, l.cycle_id, l.list_id,
-<<<<<<< HEAD
-       l.fund_id, i.bank, i.amount_minor, i.currency, i.region, 'instructed', :execute_until::timestamptz,
+       i.fund_id, i.bank, i.amount_minor, i.currency, i.region, 'instructed', :execute_until::timestamptz,
        now() + make_interval(secs => :answer_timeout_s::float8), g.account_commitment
 FROM unnest(:payment_ids::text[], :account_commitments::text[]) AS g (payment_id, account_commitment)
 JOIN payment_list l ON l.list_id = :list_id
 JOIN list_item i ON i.list_id = l.list_id AND i.payment_id = g.payment_id;
-=======
-       i.fund_id, i.bank, i.amount_minor, i.currency, i.region, 'instructed', :execute_until::timestamptz,
-       now() + make_interval(secs => :answer_timeout_s::float8)
-FROM payment_list l JOIN list_item i ON i.list_id = l.list_id
-WHERE l.list_id = :list_id AND i.rank BETWEEN :first AND :last AND i.hold IS NULL;
->>>>>>> 2989e45 (payments: Pay a list from several funds; top up and close them by two people; let reserves expire.)
 
 -- name: overdue_payments
 -- Takes what waits too long for an answer, moves it to unknown, and sets when to ask again.
