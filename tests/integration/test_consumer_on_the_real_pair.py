@@ -123,15 +123,15 @@ async def test_what_retention_took_before_it_was_consumed_is_published_again(sta
         async with stage.consuming() as watch:
 
             async def sees_holes() -> bool:
-                return bool(watch.waiting())
+                return bool(watch.holes.waiting())
 
             await eventually(sees_holes, 30, "the consumer sees the holes")
-            holed = watch.waiting()
+            holed = watch.holes.waiting()
             assert not [effect for effect in await stage.effects() if effect["stream"] in holed]
             await republish(stage)
             await stage.append(50)
             await stage.check()
-            assert watch.waiting() == []
+            assert watch.holes.waiting() == []
 
 
 async def _holds(stage: Stage, place: TopicPartition, records: int) -> bool:
@@ -190,4 +190,25 @@ async def test_a_writer_may_compress_as_it_likes(stage: Stage, codec: str, monke
     monkeypatch.setattr(events_kafka, "AIOKafkaProducer", partial(AIOKafkaProducer, compression_type=codec))
     async with stage.relaying(), stage.consuming():
         await stage.append(100)
+        await stage.check()
+
+
+async def test_a_client_whose_commits_hang_holds_no_event_up_and_its_process_ends(stage: Stage) -> None:
+    """As aiokafka may after a broker was away: its search for the coordinator waits for itself for ever."""
+    ended = asyncio.Event()
+    async with stage.relaying(), stage.consuming() as watch:
+        await stage.append(20)
+        await eventually(stage.arrived, 60, "all is well")
+        watch.acks._timeout_s, watch.acks._stuck_s, watch.acks._end = 0.2, 1.0, ended.set
+        consumer = watch.holes._consumer_of()
+        assert consumer is not None
+        coordinator = consumer._coordinator
+        await coordinator._coordinator_lookup_lock.acquire()
+        coordinator.coordinator_dead()
+        try:
+            await stage.append(200)
+            await eventually(stage.arrived, 30, "events are taken although no commit succeeds")
+            await asyncio.wait_for(ended.wait(), 30)
+        finally:
+            coordinator._coordinator_lookup_lock.release()
         await stage.check()

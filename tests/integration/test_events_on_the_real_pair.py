@@ -46,7 +46,7 @@ async def test_every_event_arrives_once_in_order_with_its_personal_values(
     processor = BatchProcessor(consumer, db, registry_store, keys)
     await processor.declare()
     broker = KafkaBroker(pair.kafka, allow_auto_create_topics=False)
-    subscribe(broker, processor, stop, session_timeout_ms=6000, instance="0")
+    subscribe(broker, processor, stop, session_timeout_ms=6000, instance="0", bootstrap=pair.kafka)
     relay = Relay(database_url, keys, partial(KafkaProducer.start, pair.kafka), partial(read_tails, pair.kafka), 2_000)
     relaying = asyncio.create_task(relay.run(stop))
     await broker.start()

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from salur.common.events.kafka import HoleWatch, read_stream, read_tails
+from salur.common.events.kafka import ConsumerWatch, read_stream, read_tails
 from salur.common.events.relay import LOCK_NAME
 from support.mechanism import TOPIC
 from support.pair import Addresses
@@ -145,8 +145,8 @@ async def in_kafka_partition(stage: Stage) -> int:
         return int(await conn.fetchval("SELECT partition FROM stream WHERE sequence > 0"))
 
 
-async def _sees_hole(watch: HoleWatch) -> bool:
-    return bool(watch.waiting())
+async def _sees_hole(watch: ConsumerWatch) -> bool:
+    return bool(watch.holes.waiting())
 
 
 async def test_the_tail_is_the_highest_event_whatever_stands_behind_it(stage: Stage) -> None:

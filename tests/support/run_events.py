@@ -46,7 +46,8 @@ async def member(told: dict[str, str], keys: Secrets, stop: asyncio.Event) -> No
     processor = BatchProcessor(consumer_named(told["name"], Handler()), db, store, keys)
     broker = KafkaBroker(told["kafka"], allow_auto_create_topics=False)
     watch = subscribe(
-        broker, processor, stop, session_timeout_ms=SESSION_TIMEOUT_MS, instance=told["instance"]
+        broker, processor, stop, session_timeout_ms=SESSION_TIMEOUT_MS, instance=told["instance"],
+        bootstrap=told["kafka"],
     )  # fmt: skip
     await broker.start()
     while not stop.is_set():

@@ -24,7 +24,7 @@ from salur.common.contracts.topics import TOPICS, topics_written_by
 from salur.common.database import Database, migrate
 from salur.common.events import Consumer, EventStore
 from salur.common.events.consumer import BatchProcessor
-from salur.common.events.kafka import HoleWatch, KafkaProducer, read_tails, subscribe
+from salur.common.events.kafka import ConsumerWatch, KafkaProducer, read_tails, subscribe
 from salur.common.events.relay import Relay
 from salur.common.events.stream import queries
 from salur.common.secrets import Secrets
@@ -104,11 +104,13 @@ class Stage:
                 await task
 
     @asynccontextmanager
-    async def consuming(self, instance: str = "0") -> AsyncIterator[HoleWatch]:
+    async def consuming(self, instance: str = "0") -> AsyncIterator[ConsumerWatch]:
         """A member of the consumer in this process for the block; its hole watch is tended."""
         stop = asyncio.Event()
         broker = KafkaBroker(self.kafka, allow_auto_create_topics=False)
-        watch = subscribe(broker, self.processor, stop, session_timeout_ms=SESSION_TIMEOUT_MS, instance=instance)
+        watch = subscribe(
+            broker, self.processor, stop, session_timeout_ms=SESSION_TIMEOUT_MS, instance=instance, bootstrap=self.kafka
+        )
 
         async def tend() -> None:
             while not stop.is_set():

@@ -47,7 +47,7 @@ START_RETRY_S = 0.5
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
 GC_OBJECTS = 50_000
-HOLE_INTERVAL_S = 1.0
+WATCH_INTERVAL_S = 1.0
 WORKER_RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -189,6 +189,7 @@ class Process:
                 self._stop,
                 session_timeout_ms=runtime.settings.consumer_session_timeout_ms,
                 instance=runtime.settings.instance,
+                bootstrap=runtime.settings.kafka_bootstrap,
             )
             for processor in self._processors
         ]
@@ -219,8 +220,8 @@ class Process:
                 tasks += [asyncio.create_task(self._work(w), name=w.name) for w in (*self.service.workers, seals)]
             if "consumers" in self.parts:
                 await self._broker.start()
-                holes = [Worker("holes", watch.tend, HOLE_INTERVAL_S) for watch in self._watches]
-                tasks += [asyncio.create_task(self._work(w), name=w.name) for w in holes]
+                watches = [Worker("watch", watch.tend, WATCH_INTERVAL_S) for watch in self._watches]
+                tasks += [asyncio.create_task(self._work(w), name=w.name) for w in watches]
             _calm_garbage_collector()
             self.ready = True
             log.info("ready", parts=sorted(self.parts), port=settings.http_port)

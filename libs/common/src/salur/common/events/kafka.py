@@ -14,6 +14,7 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 
 from salur.common.contracts.topics import topic_named
+from salur.common.events.acks import Acks, answers
 from salur.common.events.consumer import BatchProcessor, Outcome
 from salur.common.events.envelope import Envelope, Undecodable, parse
 from salur.common.events.relay import Outgoing, Producer, Tail
@@ -202,8 +203,8 @@ class HoleWatch:
         """The streams that wait."""
         return sorted(self._holes)
 
-    async def tend(self) -> bool:
-        """Read again what waits long enough, raise the alarm for what waits too long. Returns False (see Worker)."""
+    async def tend(self) -> None:
+        """Read again what waits long enough, raise the alarm for what waits too long."""
         now = time.monotonic()
         for stream, hole in list(self._holes.items()):
             age = now - hole.since
@@ -215,7 +216,6 @@ class HoleWatch:
                 log.error(
                     "hole", consumer=self._processor.consumer.name, stream=stream, age_s=round(age), remedy="republish"
                 )
-        return False
 
     async def _read_again(self, stream: str, *, from_start: bool) -> None:
         topic, _, partition = stream.rpartition("/")
@@ -228,6 +228,20 @@ class HoleWatch:
         offset = 0 if from_start else mark.offset + 1
         log.warning("hole-read-again", consumer=self._processor.consumer.name, stream=stream, offset=offset)
         consumer.seek(place, offset)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerWatch:
+    """What a running consumer needs beside its batches."""
+
+    holes: HoleWatch
+    acks: Acks
+
+    async def tend(self) -> bool:
+        """Look after holes and commits. Returns False (see Worker)."""
+        await self.holes.tend()
+        await self.acks.tend()
+        return False
 
 
 async def _without_headers(records: Any, original: Any) -> Any:
@@ -250,7 +264,8 @@ def subscribe(
     *,
     session_timeout_ms: int,
     instance: str,
-) -> HoleWatch:
+    bootstrap: str,
+) -> ConsumerWatch:
     """Register a batch subscriber that feeds `processor`. Ack by hand, offset reset, batch size: all explicit.
 
     Whoever runs the broker calls the watch's `tend` every second or so.
@@ -278,6 +293,8 @@ def subscribe(
 
     watch = HoleWatch(processor, lambda: subscriber.consumer)
 
+    acks = Acks(consumer.name, lambda: answers(bootstrap))
+
     async def take(msg: KafkaMessage) -> None:
         records = msg.raw_message
         outcome = await processor.process_until_done(records, stop)
@@ -285,7 +302,7 @@ def subscribe(
             return
         watch.note(outcome)
         TAKEN.labels(consumer.name).inc(outcome.taken)
-        await msg.ack()
+        await acks.commit(msg.consumer)
 
     subscriber(take)
-    return watch
+    return ConsumerWatch(watch, acks)
