@@ -84,6 +84,12 @@ CALLS: dict[str, Call] = {
     "POST /changes/{change_id}/refuse": lambda k: ({"change_id": k.change_id}, {}),
     "POST /changes/{change_id}/withdraw": lambda k: ({"change_id": k.change_id}, {}),
     "GET /households/{household_id}/notices": lambda k: (_household(k), None),
+    "POST /indicators": lambda _: ({}, {"name": "mine"}),
+    "PUT /indicators/references": lambda _: (
+        {}, {"source": "s", "references": [{"dimension": "all", "region": HERE, "band": "all", "persons": 1}]}
+    ),
+    "GET /indicators": lambda _: ({}, None),
+    "GET /indicators/{run_id}": lambda k: ({"run_id": k.case_id}, None),
     "GET /notices/counts": lambda _: ({}, None),
     "POST /cases": lambda _: ({}, COMPLAINT | {"reference": "letter-0002"}),
     "GET /cases": lambda _: ({}, None),
@@ -97,7 +103,7 @@ CALLS: dict[str, Call] = {
     "POST /cases/{case_id}/close": lambda k: (_case(k), None),
     "POST /cases/{case_id}/reopen": lambda k: (_case(k), {"text": "A word."}),
 }  # fmt: skip
-SHOWS_NOTHING = {"POST /households/find-many", "GET /changes", "GET /cases"}
+SHOWS_NOTHING = {"POST /households/find-many", "GET /changes", "GET /cases", "GET /indicators"}
 """Answers 200 with an empty list: the question itself is allowed everywhere."""
 OPEN = {"GET /counts", "POST /imports"}
 """A total of the country; a file whose rows are judged one by one."""

@@ -33,7 +33,7 @@ PUBLIC = {
     "audit": PUBLIC_EVERYWHERE | {"/log/checkpoint", "/proofs/inclusion", "/proofs/consistency"},
 }
 CENTRAL = {
-    "registry": {"/cuts", "/notices/counts"},
+    "registry": {"/cuts", "/notices/counts", "/indicators", "/indicators/references"},
     "eligibility": {"/programmes", "/programmes/{programme_id}/approve", "/cycles", "/decisions/replay"},
     "payments": {"/funds", "/lists", "/lists/{list_id}/submit", "/lists/{list_id}/approve", "/lists/{list_id}/refuse"},
     "audit": set(),

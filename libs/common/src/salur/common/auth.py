@@ -28,10 +28,11 @@ _READ = frozenset({"streams:read", "own-right:read", "own-right:delegate"})
 """What everybody who works here may."""
 PERMISSIONS: dict[str, frozenset[str]] = {
     "registrar": _READ
-    | {"case:open", "case:read", "case:handle"}
+    | {"indicator:read", "case:open", "case:read", "case:handle"}
     | {"household:register", "household:read", "household:change", "import:run", "import:accept", "import:read"}
     | {"cut:make", "change:propose", "change:read", "change:decide"},
     "programme-officer": _READ
+    | {"indicator:make", "indicator:read"}
     | {"programme:publish", "programme:read", "cycle:open", "cycle:read", "decision:read", "decision:replay"}
     | {"household:read"},
     "case-officer": _READ | {"case:open", "case:read", "case:handle", "case:oversee", "household:read"},
@@ -54,7 +55,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "auditor": _READ
     | {"log:read", "log:publish", "ledger:read", "payment:read", "list:read", "fund:read", "programme:read"}
     | {"cycle:read", "decision:read", "decision:replay", "dead-letter:read", "import:read", "proposal:read"}
-    | {"case:read", "case:oversee"},
+    | {"case:read", "case:oversee", "indicator:read"},
     "operator": _READ | {"streams:seal", "dead-letter:read", "dead-letter:replay", "log:read", "log:publish"},
     "administrator": _READ | {"dead-letter:read", "principal:manage", "principal:read"},
     "citizen": frozenset(),

@@ -9,11 +9,13 @@ from salur.registry.http import household_routes
 from salur.registry.http_cases import case_routes
 from salur.registry.http_changes import change_routes
 from salur.registry.http_imports import import_routes
+from salur.registry.http_indicators import indicator_routes
 from salur.registry.http_notices import notice_routes
 from salur.registry.http_principals import principal_routes
 from salur.registry.outbox import LocalOutbox
 from salur.registry.settings import RegistrySettings
 from salur.registry.usecases.cases import mark_overdue
+from salur.registry.usecases.indicators import count_step
 from salur.registry.usecases.notices import TOPICS as NOTICE_TOPICS
 from salur.registry.usecases.notices import Notices, load_templates
 from salur.registry.usecases.send_notices import send_notices
@@ -22,6 +24,7 @@ from salur.registry.worker import ImportWorker
 IMPORT_POLL_S = 0.2
 OVERDUE_POLL_S = 60.0
 NOTICE_POLL_S = 1.0
+COUNT_POLL_S = 1.0
 NOTICE_RECORDS = 1_000
 COLLECT_AFTER = (20_000, 20, 50)
 """A batch makes tens of thousands of objects without cycles: collecting more often costs a fifth of the import."""
@@ -46,6 +49,12 @@ def build(runtime: Runtime) -> Service:
             unit.emit(*drafts)
         return more
 
+    async def count() -> bool:
+        async with runtime.unit_of_work() as unit:
+            more, drafts = await count_step(unit.conn)
+            unit.emit(*drafts)
+        return more
+
     told = [Consumer("registry.notices", NOTICE_TOPICS, notices.take, NOTICE_RECORDS)] if settings.notices else []
     return Service(
         description="Who people are: households, identifiers, payee accounts, imports.",
@@ -55,6 +64,7 @@ def build(runtime: Runtime) -> Service:
             Worker("imports", ImportWorker(runtime).step, IMPORT_POLL_S),
             Worker("overdue-cases", overdue, OVERDUE_POLL_S),
             Worker("send-notices", send, NOTICE_POLL_S),
+            Worker("count-indicators", count, COUNT_POLL_S),
         ],
         routers=[
             household_routes(runtime),
@@ -63,6 +73,7 @@ def build(runtime: Runtime) -> Service:
             principal_routes(runtime),
             case_routes(runtime),
             notice_routes(runtime),
+            indicator_routes(runtime),
         ],
     )
 

@@ -140,3 +140,13 @@ class ChangeDecided(Fact):
     kind: Code
     outcome: Literal["accepted", "refused", "withdrawn"]
     proposed_by: Name
+
+
+@contract("salur.indicators.counted.v1", "registry.activity")
+class IndicatorsCounted(Fact):
+    """Who is registered was counted, by region of a level and by what sets people apart. Key: run_id."""
+
+    run_id: Id
+    name: Name
+    level: Literal["province", "regency", "district"]
+    persons: int = Field(ge=0)
