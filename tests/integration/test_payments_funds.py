@@ -35,7 +35,8 @@ async def test_a_list_is_shared_by_funds_and_each_gives_exactly_what_was_settled
     assert [(fund["fund_id"], fund["items"]) for fund in built["funds"]] == [("central", 7), (PROVINCE, 3)]
     submitted = await house.submit(built["list_id"])
     assert submitted["funded_items"] == 10
-    await house.approve(built["list_id"], built["content_hash"])
+    assert (await house.approve(built["list_id"], built["content_hash"]))["state"] == "submitted"
+    assert (await house.approve(built["list_id"], built["content_hash"], "person:31", ("31",)))["state"] == "approved"
     await house.instruct()
     await house.answers([answer(number) for number in range(10)])
     central, province = await view(house, "central"), await view(house, PROVINCE)
@@ -66,6 +67,7 @@ async def test_each_fund_is_cut_at_the_item_it_cannot_bear(house: House) -> None
     submitted = await house.submit(built["list_id"])
     assert (submitted["funded_items"], submitted["held_items"]) == (6, 4)
     await house.approve(built["list_id"], built["content_hash"])
+    await house.approve(built["list_id"], built["content_hash"], "person:31", ("31",))
     await house.instruct(batch=3)
     assert len(await house.states()) == 6
     province = await view(house, PROVINCE)

@@ -21,7 +21,7 @@ from salur.common.secrets import Secrets
 from salur.common.values import derived_id, instruction_id, payment_id
 from salur.payments import ledger
 from salur.payments import main as payments_main
-from salur.payments.usecases import checks, funds, inputs, lists, proposals, settle, views
+from salur.payments.usecases import checks, decisions, funds, inputs, lists, proposals, settle, views
 from salur.payments.usecases.acts import ACTS
 from salur.payments.usecases.checks import ListCommand
 from salur.payments.usecases.instruct import Patience, inquire_batch, instruct_batch
@@ -65,10 +65,13 @@ def received(topic: str, key: str, fact: Fact, partition: int | None = None) -> 
     )  # fmt: skip
 
 
-def payee(number: int, *, version: int = 1, status: Any = "active", bank: str | None = None) -> Received:
+def payee(
+    number: int, *, version: int = 1, status: Any = "active", bank: str | None = None, **changes: Any
+) -> Received:
     fact = PayeeRegistered(
         beneficiary_id=beneficiary(number), version=version, status=status, bank=bank or bank_of(number),
-        account_number=f"9{number:09d}", account_holder=f"Holder {number}", account_token=f"{number:064x}",
+        account_number=f"9{number:09d}", account_holder=f"Holder {number}",
+        **{"account_token": f"{number:064x}"} | changes,
     )  # fmt: skip
     return received("registry.payees", fact.beneficiary_id, fact)
 
@@ -209,8 +212,27 @@ class House:
     async def submit(self, list_id: str, actor: str = MAKER, within_s: float = 3600) -> dict[str, Any]:
         return dict(await self.run(checks.submit_list, ListCommand(list_id, actor, "request-3"), within_s))
 
-    async def approve(self, list_id: str, content_hash: str, actor: str = CHECKER) -> dict[str, Any]:
-        return dict(await self.run(checks.approve_list, ListCommand(list_id, actor, "request-4"), content_hash))
+    async def approve(
+        self, list_id: str, content_hash: str, actor: str = CHECKER, regions: tuple[str, ...] = (), **more: Any
+    ) -> dict[str, Any]:
+        command = ListCommand(list_id, actor, "request-4", regions=regions, **more)
+        return dict(await self.run(checks.approve_list, command, content_hash))
+
+    async def follow_up(self, actor: str = MAKER) -> dict[str, Any]:
+        command = lists.BuildList(CYCLE, (), frozenset(BANKS), actor, "request-8")
+        return dict(await self.run(lists.build_follow_up, command))
+
+    async def paid_by_follow_up(self) -> dict[str, Any]:
+        """A follow-up list, submitted, approved and instructed."""
+        built = await self.follow_up()
+        await self.submit(built["list_id"])
+        await self.approve(built["list_id"], built["content_hash"])
+        await self.instruct()
+        return built
+
+    async def decide_item(self, number: int, act: Any, regions: tuple[str, ...] = ()) -> dict[str, Any]:
+        command = decisions.DecideItem(payment_id(entitlement(number), 1), act, "as told")
+        return dict(await self.run(decisions.decide_item, command, Person(MAKER, "request-9", regions)))
 
     async def refuse(self, list_id: str, actor: str = CHECKER) -> dict[str, Any]:
         return dict(await self.run(checks.refuse_list, ListCommand(list_id, actor, "request-5"), "wrong cycle"))

@@ -35,7 +35,17 @@ PUBLIC = {
 CENTRAL = {
     "registry": {"/cuts", "/notices/counts", "/indicators", "/indicators/references"},
     "eligibility": {"/programmes", "/programmes/{programme_id}/approve", "/cycles", "/decisions/replay"},
-    "payments": {"/funds", "/lists", "/lists/{list_id}/submit", "/lists/{list_id}/approve", "/lists/{list_id}/refuse"},
+    "payments": {
+        "/funds",
+        "/lists",
+        "/lists/{list_id}/submit",
+        "/cycles/{cycle_id}/follow-up",
+        "/approval-bands",
+        "/programmes/{programme_id}/gate",
+        "/regions/{region}/close",
+        "/regions/{region}/reopen",
+        "/account-reports",
+    },
     "audit": set(),
 }
 """Commands that act on every region: whoever acts for some of them is refused."""

@@ -48,6 +48,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
         "cycle:read",
         "proposal:make",
         "proposal:read",
+        "payment:decide",
+        "account-report:take",
     },
     "approver": _READ
     | {"list:approve", "list:read", "payment:read", "fund:read", "ledger:read", "cycle:read"}

@@ -144,3 +144,51 @@ def already_checked(list_id: str, state: str) -> Conflict:
 
 def payment_unknown() -> NotFound:
     return NotFound("no payment of that id that you may see", code="payment-unknown", who="caller")
+
+
+def act_not_possible(act: str, state: str) -> Conflict:
+    return Conflict(
+        f"a payment that is {state} cannot be given the act {act}: read it again",
+        code="act-not-possible",
+        who="payment-operator",
+    )
+
+
+def roles_combined() -> Forbidden:
+    return Forbidden(
+        "who may build lists or open cycles cannot also approve them: an approver without those roles must",
+        code="roles-not-combined",
+        who="administrator",
+    )
+
+
+def other_funds() -> Forbidden:
+    return Forbidden(
+        "no fund of this list is of your authority: an approver of the authorities that fund it must",
+        code="other-authority",
+        who="an approver of the authorities that fund the list",
+    )
+
+
+def right_used_twice() -> Forbidden:
+    return Forbidden(
+        "the right you act by has approved this list already: another approver must",
+        code="same-person",
+        who="another approver",
+    )
+
+
+def follow_up_waits(cycle_id: str) -> Conflict:
+    return Conflict(
+        f"a list of cycle {cycle_id} is not decided yet: let it be approved or refused first",
+        code="list-exists",
+        who="payment-operator",
+    )
+
+
+def nothing_to_follow_up(cycle_id: str) -> Conflict:
+    return Conflict(
+        f"nothing of cycle {cycle_id} that was held or failed can be paid now: mend or release it first",
+        code="list-empty",
+        who="payment-operator",
+    )

@@ -12,6 +12,7 @@ from salur.common.routes import YAML
 from salur.common.service import Runtime
 from salur.payments import errors
 from salur.payments.http_funds import After, Limit, fund_routes, proposal_routes
+from salur.payments.http_gate import gate_routes
 from salur.payments.settings import PaymentsSettings
 from salur.payments.usecases import checks, lists, views
 from salur.payments.usecases.checks import ListCommand
@@ -59,6 +60,7 @@ def routes(runtime: Runtime) -> APIRouter:
     router = APIRouter()
     fund_routes(router, runtime)
     proposal_routes(router, runtime)
+    gate_routes(router, runtime)
     _list_commands(router, runtime)
     _views(router, runtime)
 
@@ -88,6 +90,17 @@ def _list_commands(router: APIRouter, runtime: Runtime) -> None:
             unit.emit(*drafts)
         return answer
 
+    @router.post("/cycles/{cycle_id}/follow-up", tags=["lists"], status_code=201)
+    async def build_follow_up(
+        cycle_id: Id, caller: Annotated[Caller, permit("list:build", central=True)]
+    ) -> dict[str, Any]:
+        """Lock a list of what earlier lists of the cycle held or could not pay and what can be paid now."""
+        command = lists.BuildList(cycle_id, (), banks, caller.actor, caller.request_id)
+        async with runtime.unit_of_work() as unit:
+            answer, drafts = await lists.build_follow_up(unit.conn, command)
+            unit.emit(*drafts)
+        return answer
+
     @router.post("/lists/{list_id}/submit", tags=["lists"])
     async def submit_list(
         list_id: Id, caller: Annotated[Caller, permit("list:submit", central=True)]
@@ -100,9 +113,12 @@ def _list_commands(router: APIRouter, runtime: Runtime) -> None:
 
     @router.post("/lists/{list_id}/approve", tags=["lists"])
     async def approve_list(
-        list_id: Id, body: ApproveBody, caller: Annotated[Caller, permit("list:approve", central=True)]
+        list_id: Id, body: ApproveBody, caller: Annotated[Caller, permit("list:approve")]
     ) -> dict[str, Any]:
-        """Approve exactly what the content hash covers. Who built or submitted the list cannot."""
+        """Approve exactly what the content hash covers. Who built or submitted the list cannot.
+
+        The list is approved when as many people as its amount asks have, one of each authority that funds it.
+        """
         async with runtime.unit_of_work() as unit:
             answer, drafts = await checks.approve_list(unit.conn, _command(list_id, caller), body.content_hash)
             unit.emit(*drafts)
@@ -110,7 +126,7 @@ def _list_commands(router: APIRouter, runtime: Runtime) -> None:
 
     @router.post("/lists/{list_id}/refuse", tags=["lists"])
     async def refuse_list(
-        list_id: Id, body: RefuseBody, caller: Annotated[Caller, permit("list:approve", central=True)]
+        list_id: Id, body: RefuseBody, caller: Annotated[Caller, permit("list:approve")]
     ) -> dict[str, Any]:
         """Refuse a submitted list; its funds are free again."""
         async with runtime.unit_of_work() as unit:
@@ -120,7 +136,7 @@ def _list_commands(router: APIRouter, runtime: Runtime) -> None:
 
 
 def _command(list_id: str, caller: Caller) -> ListCommand:
-    return ListCommand(list_id, caller.actor, caller.request_id, caller.delegators)
+    return ListCommand(list_id, caller.actor, caller.request_id, caller.delegators, caller.regions, caller.roles)
 
 
 def _views(router: APIRouter, runtime: Runtime) -> None:

@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import astuple
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from salur.common.contracts.eligibility import CycleGranted, EntitlementGranted
 from salur.common.database import Connection, load_queries
-from salur.payments.domain.lists import Candidate, Item, Source
+from salur.payments.domain.lists import NEEDS_DECISION, Candidate, Item, Source
 
 queries = load_queries(Path(__file__).parent / "sql")
 
@@ -28,6 +29,9 @@ class PayeeRow(NamedTuple):
     bank: str
     account_token: str
     sealed: bytes
+    since: datetime
+    identity_token: str | None
+    living: str
 
 
 class MessageId(NamedTuple):
@@ -80,10 +84,11 @@ def columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
 
 async def insert_payees(conn: Connection, rows: Sequence[PayeeRow]) -> list[str]:
     """Keep payee versions. Returns the beneficiaries whose version is known with other content."""
-    ids, versions, statuses, banks, tokens, sealed = columns(rows, 6)
+    ids, versions, statuses, banks, tokens, sealed, since, identities, living = columns(rows, 9)
     differing = await queries.insert_payees(
-        conn, beneficiary_ids=ids, versions=versions, statuses=statuses, banks=banks, tokens=tokens, sealed=sealed
-    )
+        conn, beneficiary_ids=ids, versions=versions, statuses=statuses, banks=banks, tokens=tokens, sealed=sealed,
+        since=since, identities=identities, living=living,
+    )  # fmt: skip
     return [row["beneficiary_id"] for row in differing]
 
 
@@ -129,6 +134,21 @@ async def candidates(conn: Connection, cycle_id: str) -> AsyncIterator[list[Cand
         if not rows:
             return
         yield [Candidate(*row.values()) for row in rows]
+        after = rows[-1]["entitlement_id"]
+
+
+async def follow_up_candidates(
+    conn: Connection, cycle_id: str
+) -> AsyncIterator[list[tuple[Candidate, frozenset[str]]]]:
+    """What earlier lists left and can be paid now, with the checks a person released, page by page."""
+    after = ""
+    while True:
+        rows = await queries.follow_up_candidates(
+            conn, cycle_id=cycle_id, after=after, most=CANDIDATES_PAGE, needs_decision=sorted(NEEDS_DECISION)
+        )
+        if not rows:
+            return
+        yield [(Candidate(*list(row.values())[:10]), frozenset(row["released"])) for row in rows]
         after = rows[-1]["entitlement_id"]
 
 

@@ -96,6 +96,16 @@ class PaymentListApproved(_List):
     approved_by: str
     funded_items: int
     funded_minor: int
+    approvers: list[str] = Field([], description="everybody who approved this content; `approved_by` was the last")
+
+
+@contract("salur.payment-list.endorsed.v1", "payments.lists")
+class PaymentListEndorsed(_List):
+    """One of several approvers the amount asks for approved exactly this content. Key: list_id."""
+
+    endorsed_by: str
+    approvals: int = Field(ge=1)
+    approvers_needed: int = Field(ge=1)
 
 
 @contract("salur.payment-list.refused.v1", "payments.lists")
@@ -202,6 +212,37 @@ class PaymentHeld(Fact):
     amount_minor: AmountMinor
     currency: Currency
     reason: Code
+
+
+class _Item(Fact):
+    payment_id: Id
+    entitlement_id: Id
+    beneficiary_id: Id
+    cycle_id: Id
+    list_id: Id
+
+
+@contract("salur.payment.decided.v1", "payments.payments")
+class PaymentDecided(_Item):
+    """A person held, released, cancelled or asked to retry a payment, and why. Key: payment_id.
+
+    A release or retry pays nothing by itself: a follow-up list, approved by others, does. `checks`: gate checks waived.
+    """
+
+    act: Code
+    checks: list[Code]
+    reason: Name
+    decided_by: str
+
+
+@contract("salur.payment.cancelled.v1", "payments.payments")
+class PaymentCancelled(_Item):
+    """A person ended a payment that no bank was to carry out any more. Key: payment_id."""
+
+    amount_minor: AmountMinor
+    currency: Currency
+    reason: Name
+    cancelled_by: str
 
 
 @contract("salur.bank-result.suspended.v1", "payments.activity")

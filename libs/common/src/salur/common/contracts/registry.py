@@ -83,6 +83,8 @@ class PayeeRegistered(Fact):
     account_number: Personal[str]
     account_holder: Personal[str]
     account_token: Sha256 = Field(description="keyed hash of bank and number: equal for a shared account")
+    identity_token: Sha256 | None = Field(None, description="keyed hash of the identity: equal when registered twice")
+    living: Literal["alive", "deceased"] = Field("alive", description="whether the beneficiary lives")
 
 
 class SamePerson(BaseModel):

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from salur.common.values import instruction_id, payment_id
 from salur.common.values.region import region_within
+from salur.payments.domain.gate import CHECKS, Hit, gravest
 
 FIRST_PART = 1
 FIRST_ATTEMPT = 1
@@ -19,6 +20,10 @@ NOTHING_DUE: Hold = "nothing-due"
 NO_FUNDS: Hold = "no-funds"
 NO_FUND_HERE: Hold = "no-fund-for-region"
 PAYEE_CHANGED: Hold = "payee-changed"
+BY_PERSON: Hold = "held-by-person"
+CANCELLED: Hold = "cancelled"
+NEEDS_DECISION: frozenset[Hold] = frozenset({*CHECKS, BY_PERSON})
+"""Holds that only a person ends; the others end when their cause is gone."""
 
 WHO_MUST_ACT: dict[Hold, str] = {
     NO_ACCOUNT: "registrar: record an active account for the beneficiary",
@@ -28,6 +33,9 @@ WHO_MUST_ACT: dict[Hold, str] = {
     NO_FUNDS: "budget holder: the fund ran out before this item",
     NO_FUND_HERE: "budget holder: no fund of the list pays in this region",
     PAYEE_CHANGED: "payment operator: the account changed after the list was locked; pay by a follow-up list",
+    BY_PERSON: "payment operator: a person held it; release or cancel it",
+    CANCELLED: "nobody: a person cancelled it",
+    **CHECKS,
 }
 """Why an item is held, and whose move it is."""
 
@@ -45,6 +53,7 @@ class Candidate:
     payee_status: str | None
     bank: str | None
     account_token: str | None
+    attempt: int = FIRST_ATTEMPT
 
 
 @dataclass(slots=True)
@@ -113,11 +122,13 @@ class ListBuilder:
         self.amount_minor = 0
         self.held: dict[Hold, int] = {}
 
-    def add(self, candidate: Candidate, *, blocked: bool) -> Item:
-        """Lock one candidate."""
+    def add(self, candidate: Candidate, *, blocked: bool, hits: Sequence[Hit] = ()) -> Item:
+        """Lock one candidate. `hits`: what the gate found."""
         hold = hold_of(candidate, blocked=blocked, banks=self._banks)
+        if hits and hold != INPUT_BLOCKED:
+            hold = gravest(hits)
         payment = payment_id(candidate.entitlement_id, FIRST_PART)
-        instruction = instruction_id(payment, FIRST_ATTEMPT)
+        instruction = instruction_id(payment, candidate.attempt)
         rank = source = None
         if hold is None:
             source = self._source(candidate)
@@ -131,7 +142,7 @@ class ListBuilder:
         elif hold is not None:
             self.held[hold] = self.held.get(hold, 0) + 1
         return Item(
-            payment, rank, hold, candidate.entitlement_id, FIRST_PART, FIRST_ATTEMPT, instruction,
+            payment, rank, hold, candidate.entitlement_id, FIRST_PART, candidate.attempt, instruction,
             candidate.beneficiary_id, candidate.payee_version, candidate.bank,
             candidate.amount_minor, candidate.currency, candidate.region, source.fund_id if source else None,
         )  # fmt: skip

@@ -2,10 +2,10 @@
 -- Returns the versions already known with other content: the writer broke its contract.
 WITH given AS (
     SELECT * FROM unnest(:beneficiary_ids::text[], :versions::int[], :statuses::text[], :banks::text[],
-                         :tokens::text[], :sealed::bytea[])
-        AS g (beneficiary_id, version, status, bank, account_token, sealed)
+                         :tokens::text[], :sealed::bytea[], :since::timestamptz[], :identities::text[], :living::text[])
+        AS g (beneficiary_id, version, status, bank, account_token, sealed, since, identity_token, living)
 ), added AS (
-    INSERT INTO payee (beneficiary_id, version, status, bank, account_token, sealed)
+    INSERT INTO payee (beneficiary_id, version, status, bank, account_token, sealed, since, identity_token, living)
     SELECT * FROM given ON CONFLICT DO NOTHING
 )
 SELECT p.beneficiary_id, p.version

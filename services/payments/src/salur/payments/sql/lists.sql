@@ -2,10 +2,14 @@
 -- name: begin_list$
 INSERT INTO payment_list (list_id, cycle_id, fund_id, programme_id, currency, state, built_by)
 VALUES (:list_id, :cycle_id, :fund_id, :programme_id, :currency, 'building', :built_by)
-ON CONFLICT (cycle_id) WHERE state NOT IN ('refused', 'expired') DO NOTHING RETURNING list_id;
+ON CONFLICT (cycle_id) WHERE kind = 'regular' AND state NOT IN ('refused', 'expired') DO NOTHING RETURNING list_id;
 
 -- name: list_of_cycle$
-SELECT list_id FROM payment_list WHERE cycle_id = :cycle_id AND state NOT IN ('refused', 'expired');
+SELECT list_id FROM payment_list WHERE cycle_id = :cycle_id AND kind = 'regular' AND state NOT IN ('refused', 'expired');
+
+-- name: begin_follow_up!
+INSERT INTO payment_list (list_id, cycle_id, fund_id, programme_id, currency, state, built_by, kind)
+VALUES (:list_id, :cycle_id, :fund_id, :programme_id, :currency, 'building', :built_by, 'follow-up');
 
 -- name: lock_list!
 UPDATE payment_list
@@ -19,7 +23,7 @@ SELECT * FROM payment_list WHERE list_id = :list_id FOR UPDATE;
 SELECT * FROM payment_list WHERE list_id = :list_id;
 
 -- name: lists
-SELECT list_id, cycle_id, fund_id, programme_id, state, items, amount_minor, currency, content_hash, built_at
+SELECT list_id, cycle_id, kind, fund_id, programme_id, state, items, amount_minor, currency, content_hash, built_at
 FROM payment_list WHERE list_id > :after ORDER BY list_id LIMIT :most;
 
 -- name: insert_list_funds!

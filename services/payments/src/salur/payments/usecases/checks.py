@@ -9,12 +9,14 @@ from salur.common.contracts.payments import (
     FundPart,
     PaymentHeld,
     PaymentListApproved,
+    PaymentListEndorsed,
     PaymentListExpired,
     PaymentListRefused,
     PaymentListSubmitted,
 )
 from salur.common.database import Connection
 from salur.common.events import Draft
+from salur.common.values.region import region_within
 from salur.payments import errors, ledger
 from salur.payments.domain.lists import NO_FUNDS
 from salur.payments.ledger import Move
@@ -23,6 +25,8 @@ from salur.payments.store import queries
 
 PAGE = 5_000
 SERVICE = "service:payments"
+INCOMPATIBLE = frozenset({"payment-operator", "programme-officer"})
+"""Roles an approver may not hold at the same time: they make what is approved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class ListCommand:
     actor: str
     cause: str
     delegators: frozenset[str] = frozenset()
+    regions: tuple[str, ...] = ()
+    roles: frozenset[str] = frozenset()
 
 
 async def _locked(conn: Connection, list_id: str) -> Any:
@@ -144,30 +150,73 @@ async def _reserve(conn: Connection, row: Any, until: datetime) -> Reserved:
 
 
 async def approve_list(conn: Connection, command: ListCommand, content_hash: str) -> tuple[dict[str, Any], list[Draft]]:
-    """Approve exactly the list with this hash. Raises Forbidden for its maker, Conflict for another hash or state."""
+    """Approve exactly the list with this hash.
+
+    It is approved when as many different people as its amount asks have, among them one of each authority that funds
+    it. Raises Forbidden for its maker, combined roles, a right used twice or another authority; Conflict for another
+    hash or state.
+    """
     row = await _locked(conn, command.list_id)
     _refuse_maker(row, command, "approve")
+    if command.roles & INCOMPATIBLE:
+        raise errors.roles_combined()
     facts = await _facts(conn, row)
     if row["content_hash"] != content_hash:
         raise errors.content_differs()
-    if row["state"] == "approved":
-        if row["checked_by"] != command.actor:
-            raise errors.already_checked(command.list_id, "approved")
-        return _approved(facts, row), []
-    if row["state"] != "submitted":
+    before = await queries.list_approvals(conn, list_id=command.list_id)
+    mine = any(approval["approver"] == command.actor for approval in before)
+    if row["state"] not in ("submitted", "approved"):
         raise errors.wrong_state(command.list_id, row["state"], "submitted")
+    if row["state"] == "approved" and not mine:
+        raise errors.already_checked(command.list_id, "approved")
+    needed = await queries.approvers_needed(conn, currency=row["currency"], amount_minor=row["funded_minor"])
+    if mine:
+        return _approved(facts, row, len(before), needed), []
+    used = {person for approval in before for person in (approval["approver"], *approval["delegators"])}
+    if used & {command.actor, *command.delegators}:
+        raise errors.right_used_twice()
+    heard = await _heard(conn, command, [tuple(approval["regions"]) for approval in before])
+    await queries.insert_approval(
+        conn, list_id=command.list_id, approver=command.actor, content_hash=content_hash,
+        regions=list(command.regions), delegators=sorted(command.delegators),
+    )  # fmt: skip
+    approvers = [*(approval["approver"] for approval in before), command.actor]
+    answer = _approved(facts, row, len(approvers), needed)
+    if len(approvers) < needed or not heard:
+        endorsed = PaymentListEndorsed(
+            **facts, endorsed_by=command.actor, approvals=len(approvers), approvers_needed=needed
+        )
+        return answer, [Draft(endorsed, command.list_id, command.actor, command.cause)]
     await queries.check_list(
         conn, list_id=command.list_id, state="approved", actor=command.actor, cause=command.cause, refusal=None
     )
     fact = PaymentListApproved(
-        **facts, approved_by=command.actor, funded_items=row["funded_items"], funded_minor=row["funded_minor"]
-    )
-    return _approved(facts, row), [Draft(fact, command.list_id, command.actor, command.cause)]
+        **facts, approved_by=command.actor, funded_items=row["funded_items"], funded_minor=row["funded_minor"],
+        approvers=approvers,
+    )  # fmt: skip
+    return {**answer, "state": "approved"}, [Draft(fact, command.list_id, command.actor, command.cause)]
 
 
-def _approved(facts: dict[str, Any], row: Any) -> dict[str, Any]:
+async def _heard(conn: Connection, command: ListCommand, before: list[tuple[str, ...]]) -> bool:
+    """Whether with this approver every authority that funds the list has approved. Raises Forbidden for a stranger."""
+    funds = await queries.list_funds(conn, list_id=command.list_id)
+    authorities = {fund["region"] for fund in funds if fund["funded_items"]}
+    if not any(speaks_for(command.regions, authority) for authority in authorities):
+        raise errors.other_funds()
+    scopes = [*before, command.regions]
+    return all(any(speaks_for(scope, authority) for scope in scopes) for authority in authorities)
+
+
+def speaks_for(regions: tuple[str, ...], authority: str) -> bool:
+    """Whether a person of these regions (none: central) speaks for the authority of a fund ('' central)."""
+    if not authority or not regions:
+        return not authority and not regions
+    return any(region_within(authority, own) for own in regions)
+
+
+def _approved(facts: dict[str, Any], row: Any, approvals: int, needed: int) -> dict[str, Any]:
     funded = {"funded_items": row["funded_items"], "funded_minor": row["funded_minor"]}
-    return {**facts, **funded, "state": "approved"}
+    return {**facts, **funded, "state": row["state"], "approvals": approvals, "approvers_needed": needed}
 
 
 def _refuse_maker(row: Any, command: ListCommand, act: str) -> None:
@@ -179,6 +228,7 @@ async def refuse_list(conn: Connection, command: ListCommand, reason: str) -> tu
     """Refuse a submitted list and free its funds; the cycle may be listed again. Raises as `approve_list` does."""
     row = await _locked(conn, command.list_id)
     _refuse_maker(row, command, "refuse")
+    await _heard(conn, command, [])
     facts = await _facts(conn, row)
     answer = {**facts, "state": "refused"}
     if row["state"] == "refused" and row["checked_by"] == command.actor:

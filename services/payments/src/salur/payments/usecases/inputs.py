@@ -1,6 +1,7 @@
 """Take what registry and eligibility say: payees with their cuts, entitlements with their cycles."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import orjson
 
@@ -29,10 +30,10 @@ def open_account(secrets: Secrets, beneficiary_id: str, sealed: bytes) -> tuple[
 
 async def take_payees(conn: Connection, batch: Sequence[Received], secrets: Secrets) -> Sequence[Draft]:
     """Keep payee versions and the partitions that passed a cut. Raises Refused when a version changes its content."""
-    payees = [event.data for event in batch if isinstance(event.data, PayeeRegistered)]
+    payees = [(event.data, event.time) for event in batch if isinstance(event.data, PayeeRegistered)]
     cuts = [(event.data.cut_id, event.partition) for event in batch if isinstance(event.data, RegistryCut)]
     if payees:
-        rows = [_payee_row(payee, secrets) for payee in payees]
+        rows = [_payee_row(payee, since, secrets) for payee, since in payees]
         if differing := await store.insert_payees(conn, rows):
             raise Refused(f"payee of {differing[0]} came again under the same version with other content: registry")
     if cuts:
@@ -41,11 +42,12 @@ async def take_payees(conn: Connection, batch: Sequence[Received], secrets: Secr
     return ()
 
 
-def _payee_row(payee: PayeeRegistered, secrets: Secrets) -> PayeeRow:
+def _payee_row(payee: PayeeRegistered, since: datetime, secrets: Secrets) -> PayeeRow:
     account = orjson.dumps([payee.account_number, payee.account_holder])
     sealed = secrets.seal(account, _context(payee.beneficiary_id))
     return PayeeRow(
-        payee.beneficiary_id, payee.version, payee.status, payee.bank, payee.account_token, sealed
+        payee.beneficiary_id, payee.version, payee.status, payee.bank, payee.account_token, sealed, since,
+        payee.identity_token, payee.living,
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
-"""Build a payment list from a complete cycle and lock it."""
+"""Build a payment list from a complete cycle, or a follow-up list of what earlier ones left, and lock it."""
 
 import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,10 @@ from salur.common.database import Connection
 from salur.common.events import PARTITIONS, Draft, blocked_keys
 from salur.common.values import new_id
 from salur.payments import errors, store
-from salur.payments.domain.lists import Item, ListBuilder, Source
+from salur.payments.domain.gate import Hit
+from salur.payments.domain.lists import Candidate, Item, ListBuilder, Source, hold_of
 from salur.payments.store import queries
+from salur.payments.usecases.gate import gate_hits, keep_hits
 from salur.payments.usecases.inputs import ENTITLEMENTS_CONSUMER, PAYEES_CONSUMER
 
 
@@ -42,19 +45,26 @@ async def build_list(conn: Connection, command: BuildList) -> tuple[dict[str, An
     if begun is None:
         known = await queries.list_of_cycle(conn, cycle_id=command.cycle_id)
         raise errors.list_exists(command.cycle_id, known)
-    sources = [
-        Source(fund["fund_id"], fund["region"], share) for fund, (_, share) in zip(funds, command.funds, strict=True)
-    ]
-    builder = ListBuilder(command.banks, sources)
-    held = await _lock_items(conn, list_id, command.cycle_id, builder)
+    builder = ListBuilder(command.banks, _sources(funds, command.funds))
+    hits = await gate_hits(conn, command.cycle_id, cycle["programme_id"])
+    held = await _lock_items(conn, list_id, store.candidates(conn, command.cycle_id), builder, hits)
+    await keep_hits(
+        conn, list_id, {item.payment_id: hits[item.entitlement_id] for item in held if item.entitlement_id in hits}
+    )
     if builder.items == 0:
         raise errors.list_empty(command.cycle_id)
+    summary = await _lock(conn, list_id, cycle, builder)
+    drafts = [held_draft(item, item.hold or "", list_id, command.cycle_id, command) for item in held]
+    return summary, drafts
+
+
+async def _lock(conn: Connection, list_id: str, cycle: Any, builder: ListBuilder) -> dict[str, Any]:
     await queries.lock_list(
         conn, list_id=list_id, items=builder.items, amount_minor=builder.amount_minor,
         content_hash=builder.content_hash,
     )  # fmt: skip
-    await store.insert_list_funds(conn, list_id, sources)
-    summary = {
+    await store.insert_list_funds(conn, list_id, builder.sources)
+    return {
         "list_id": list_id,
         "items": builder.items,
         "amount_minor": builder.amount_minor,
@@ -67,12 +77,10 @@ async def build_list(conn: Connection, command: BuildList) -> tuple[dict[str, An
                 "items": source.items,
                 "amount_minor": source.amount_minor,
             }
-            for source in sources
+            for source in builder.sources
         ],
         "held": builder.held,
     }
-    drafts = [held_draft(item, item.hold or "", list_id, command.cycle_id, command) for item in held]
-    return summary, drafts
 
 
 async def _fund(conn: Connection, fund_id: str) -> Any:
@@ -105,12 +113,75 @@ async def _complete_cycle(conn: Connection, cycle_id: str) -> Any:
     return cycle
 
 
-async def _lock_items(conn: Connection, list_id: str, cycle_id: str, builder: ListBuilder) -> list[Item]:
+async def build_follow_up(conn: Connection, command: BuildList) -> tuple[dict[str, Any], list[Draft]]:
+    """Lock a list of what earlier lists of the cycle held or could not pay and what can be paid now.
+
+    Released by a person, its cause of hold gone, or failed and its account corrected (then the next attempt). The gate
+    checks again all that no person released. `funds` empty: the funds of the regular list. Raises Conflict when
+    another list of the cycle is undecided or there is nothing to pay.
+    """
+    if await queries.lock_cycle(conn, cycle_id=command.cycle_id) is None:
+        raise errors.cycle_not_complete(f"no mark of cycle {command.cycle_id} has arrived")
+    cycle = await queries.cycle_standing(conn, cycle_id=command.cycle_id)
+    if await queries.cycle_has_open_list(conn, cycle_id=command.cycle_id):
+        raise errors.follow_up_waits(command.cycle_id)
+    shares = command.funds or tuple(
+        (row["fund_id"], row["share"]) for row in await queries.funds_of_cycle(conn, cycle_id=command.cycle_id)
+    )
+    if not shares:
+        raise errors.nothing_to_follow_up(command.cycle_id)
+    funds = [await _fund(conn, fund_id) for fund_id, _ in shares]
+    for fund in funds:
+        _check_fund(fund, cycle)
+    builder = ListBuilder(command.banks, _sources(funds, shares))
+    items = await _payable_now(conn, command, cycle, builder)
+    if builder.items == 0:
+        raise errors.nothing_to_follow_up(command.cycle_id)
+    list_id = new_id()
+    await queries.begin_follow_up(
+        conn, list_id=list_id, cycle_id=command.cycle_id, fund_id=funds[0]["fund_id"],
+        programme_id=cycle["programme_id"], currency=cycle["currency"], built_by=command.actor,
+    )  # fmt: skip
+    await store.insert_items(conn, list_id, items)
+    return await _lock(conn, list_id, cycle, builder), []
+
+
+async def _payable_now(conn: Connection, command: BuildList, cycle: Any, builder: ListBuilder) -> list[Item]:
+    """Ranked items only: what would be held again stays where it is held."""
+    hits = await gate_hits(conn, command.cycle_id, cycle["programme_id"])
+    items: list[Item] = []
+    async for page in store.follow_up_candidates(conn, command.cycle_id):
+        keys = [candidate.beneficiary_id for candidate, _ in page]
+        blocked = await blocked_keys(conn, [PAYEES_CONSUMER, ENTITLEMENTS_CONSUMER], keys)
+        for candidate, released in page:
+            found = [hit for hit in hits.get(candidate.entitlement_id, ()) if hit.code not in released]
+            held = hold_of(candidate, blocked=candidate.beneficiary_id in blocked, banks=command.banks)
+            if not found and held is None:
+                items.append(builder.add(candidate, blocked=False))
+    return [item for item in items if item.rank is not None]
+
+
+def _sources(funds: Sequence[Any], shares: Sequence[tuple[str, int]]) -> list[Source]:
+    return [Source(fund["fund_id"], fund["region"], share) for fund, (_, share) in zip(funds, shares, strict=True)]
+
+
+async def _lock_items(
+    conn: Connection,
+    list_id: str,
+    pages: AsyncIterator[list[Candidate]],
+    builder: ListBuilder,
+    hits: Mapping[str, Sequence[Hit]],
+) -> list[Item]:
     held: list[Item] = []
-    async for page in store.candidates(conn, cycle_id):
+    async for page in pages:
         keys = [candidate.beneficiary_id for candidate in page]
         blocked = await blocked_keys(conn, [PAYEES_CONSUMER, ENTITLEMENTS_CONSUMER], keys)
-        items = [builder.add(candidate, blocked=candidate.beneficiary_id in blocked) for candidate in page]
+        items = [
+            builder.add(
+                candidate, blocked=candidate.beneficiary_id in blocked, hits=hits.get(candidate.entitlement_id, ())
+            )
+            for candidate in page
+        ]
         held += [item for item in items if item.hold is not None]
         await store.insert_items(conn, list_id, items)
         # A large list takes seconds: other work of the process goes on between pages.

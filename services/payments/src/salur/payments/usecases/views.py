@@ -77,7 +77,9 @@ async def list_view(conn: Connection, list_id: str) -> dict[str, Any]:
     complete = row["state"] == "approved" and not waiting and set(states) <= FINAL
     return {
         **{name: row[name] for name in names},
+        "kind": row["kind"],
         "funds": [dict(fund) for fund in funds],
+        "approvals": [dict(approval) for approval in await queries.list_approvals(conn, list_id=list_id)],
         "held": {hold: item["count"] for hold, item in holds.items()},
         "states": states,
         "complete": complete,
@@ -87,6 +89,13 @@ async def list_view(conn: Connection, list_id: str) -> dict[str, Any]:
 async def lists_page(conn: Connection, after: str, most: int) -> dict[str, Any]:
     """Lists in order of id."""
     return {"lists": [dict(row) for row in await queries.lists(conn, after=after, most=most)]}
+
+
+async def gate_page(conn: Connection, caller: Caller, list_id: str, after: str, most: int) -> dict[str, Any]:
+    """What the gate found in a list, by payment; only what the caller may see. `next` goes on after the last row."""
+    rows = await queries.gate_hits_page(conn, list_id=list_id, after=after, most=most)
+    seen = [dict(row) for row in rows if caller.sees(row["region"])]
+    return {"hits": seen, "next": rows[-1]["payment_id"] if len(rows) == most else None}
 
 
 async def payments_page(
@@ -136,6 +145,7 @@ async def payment_view(conn: Connection, caller: Caller, payment_id: str) -> dic
         "reason": reason,
         "why": why,
         "who_must_act": who,
+        "gate": [dict(row) for row in await queries.hits_of_payment(conn, payment_id=payment_id)],
         "attempts": attempts,
     }
 
