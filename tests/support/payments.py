@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from salur.common.secrets import Secrets
 from salur.common.values import derived_id, instruction_id, payment_id
 from salur.payments import ledger
 from salur.payments import main as payments_main
-from salur.payments.usecases import checks, decisions, funds, inputs, lists, proposals, settle, views
+from salur.payments.domain.reconcile import Line, Statement
+from salur.payments.usecases import checks, decisions, funds, inputs, lists, proposals, reconcile, settle, views
 from salur.payments.usecases.acts import ACTS
 from salur.payments.usecases.checks import ListCommand
 from salur.payments.usecases.instruct import Patience, inquire_batch, instruct_batch
@@ -134,6 +135,7 @@ class House:
     keys: Secrets
     offsets: dict[str, int] = field(default_factory=dict)
     processor: BatchProcessor = field(init=False)
+    statements: int = 0
 
     def __post_init__(self) -> None:
         async def handler(conn: Any, records: Any) -> Any:
@@ -180,7 +182,7 @@ class House:
 
     async def take_entitlements(self, events: Sequence[Received]) -> None:
         async with self.db.transaction() as conn:
-            await inputs.take_entitlements(conn, events)
+            await self.store.append(conn, await inputs.take_entitlements(conn, events))
 
     async def open_fund(
         self, budget_minor: int, fund_id: str = FUND, region: str = "", programme_id: str | None = None
@@ -313,11 +315,45 @@ class House:
         assert view["differing_accounts"] == []
         clearing = [row for row in view["accounts"] if row["kind"] == "clearing"]
         assert all(row["posted_minor"] == 0 for row in clearing)
-        assert fund["budget_minor"] == fund["available_minor"] + fund["reserved_minor"] + fund["settled_minor"]
+        gone = fund["settled_minor"] + fund["disputed_minor"] + fund["to_treasury_minor"]
+        assert fund["budget_minor"] == fund["available_minor"] + fund["reserved_minor"] + gone
         assert fund["reserved_minor"] == fund["in_flight_minor"] + waiting
         in_flight = fund["in_flight_minor"] + waiting
-        assert debits == fund["settled_minor"] + in_flight + fund["returned_minor"]
+        back = await self.returned_ever()
+        assert debits == fund["settled_minor"] + fund["disputed_minor"] + in_flight + back
         return fund
+
+    async def returned_ever(self) -> int:
+        """Minor units that came back to the fund after they were settled."""
+        async with self.db.connection() as conn:
+            return int(
+                await conn.fetchval(
+                    "SELECT coalesce(sum(amount_minor), 0) FROM transfer WHERE credit = $1 AND id LIKE 'refund/%'",
+                    ledger.fund(FUND, CURRENCY).id,
+                )
+            )
+
+    async def statement(self, bank: str, lines: Sequence[Line], until: datetime | None = None) -> dict[str, Any]:
+        """A bank's statement of these lines; each call is another one."""
+        self.statements += 1
+        moment = until or datetime.now(UTC) + timedelta(hours=1)
+        taken = Statement(bank, f"statement-{self.statements}", moment, tuple(lines))
+        return dict(await self.run(reconcile.take_statement, taken))
+
+    async def standing(self) -> dict[str, Any]:
+        async with self.db.connection() as conn:
+            return await views.cycle_standing(conn, CYCLE)
+
+    async def fetch(self, sql: str, *values: Any) -> list[Any]:
+        async with self.db.connection() as conn:
+            return list(await conn.fetch(sql, *values))
+
+
+def line(number: int, kind: Any = "credit", *, line_id: str | None = None, attempt: int = 1, **changes: Any) -> Line:
+    """A statement's line about a payment of its bank."""
+    told: dict[str, Any] = {"instruction_id": f"{instruction(number)[:-3]}{attempt:03d}", "amount_minor": AMOUNT_MINOR,
+            "currency": CURRENCY} | changes  # fmt: skip
+    return Line(line_id or f"{kind}-{number}-{attempt}", kind, **told)
 
 
 __all__ = [

@@ -15,7 +15,7 @@ from salur.payments.domain.lists import WHO_MUST_ACT, Candidate, ListBuilder, So
 from salur.payments.domain.machine import MOVES, MoveRefused, moved
 from salur.payments.domain.results import BankResult, Decision, Standing, Unusable, decide, read_result
 
-MIGRATION = Path(payments_main.__file__).parent / "migrations" / "0002.payments.sql"
+MIGRATION = Path(payments_main.__file__).parent / "migrations" / "0013.after-settlement.sql"
 
 
 def test_only_declared_moves_are_possible() -> None:

@@ -50,6 +50,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
         "proposal:read",
         "payment:decide",
         "account-report:take",
+        "statement:take",
     },
     "approver": _READ
     | {"list:approve", "list:read", "payment:read", "fund:read", "ledger:read", "cycle:read"}

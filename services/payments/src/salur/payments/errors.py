@@ -192,3 +192,52 @@ def nothing_to_follow_up(cycle_id: str) -> Conflict:
         code="list-empty",
         who="payment-operator",
     )
+
+
+def case_unknown(case_id: str) -> NotFound:
+    return NotFound(f"no money case {case_id[:40]} that you may see", code="case-unknown", who="caller")
+
+
+def case_ended(case_id: str, state: str) -> Conflict:
+    return Conflict(f"money case {case_id} ended already: {state}", code="case-ended", who="nobody")
+
+
+def statement_differs(statement_id: str) -> Conflict:
+    return Conflict(
+        f"statement {statement_id[:60]} came again with other lines: the bank must send it under a new id",
+        code="statement-differs",
+        who="bank",
+    )
+
+
+def break_unknown(break_id: str) -> NotFound:
+    return NotFound(f"no break {break_id[:40]}: read the id again", code="break-unknown", who="caller")
+
+
+def break_ended(break_id: str, resolution: str) -> Conflict:
+    return Conflict(f"break {break_id} ended already: {resolution}", code="break-ended", who="nobody")
+
+
+def break_resolution(kind: str) -> Conflict:
+    return Conflict(
+        f"a break of kind {kind} cannot end like that: a missing one ends paid or not-paid, others explained",
+        code="break-resolution",
+        who="payment-operator",
+    )
+
+
+def not_reconciled(breaks: int, payments: int, difference_minor: int) -> Conflict:
+    return Conflict(
+        f"{breaks} breaks and {payments} payments are open and the totals differ by {difference_minor}: "
+        "end them before signing",
+        code="not-reconciled",
+        who="payment-operator",
+    )
+
+
+def cycle_in_use(count: int) -> Conflict:
+    return Conflict(
+        f"{count} lists or payments of the cycle are not ended yet: let them end first",
+        code="cycle-in-use",
+        who="payment-operator",
+    )

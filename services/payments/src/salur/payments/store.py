@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from salur.common.contracts.eligibility import CycleGranted, EntitlementGranted
 from salur.common.database import Connection, load_queries
 from salur.payments.domain.lists import NEEDS_DECISION, Candidate, Item, Source
+from salur.payments.domain.reconcile import Statement
 
 queries = load_queries(Path(__file__).parent / "sql")
 
@@ -165,6 +166,17 @@ async def insert_list_funds(conn: Connection, list_id: str, sources: Sequence[So
         conn, list_id=list_id, fund_ids=[source.fund_id for source in sources],
         shares=[source.share for source in sources], items=[source.items for source in sources],
         amounts=[source.amount_minor for source in sources],
+    )  # fmt: skip
+
+
+async def insert_lines(conn: Connection, statement: Statement) -> None:
+    """Keep a statement's lines. A line id known from an earlier statement is a repeat."""
+    await queries.insert_lines(
+        conn, bank=statement.bank, statement_id=statement.statement_id,
+        line_ids=[line.line_id for line in statement.lines], kinds=[line.kind for line in statement.lines],
+        instruction_ids=[line.instruction_id for line in statement.lines],
+        amounts=[line.amount_minor for line in statement.lines],
+        currencies=[line.currency for line in statement.lines], accounts=[line.account for line in statement.lines],
     )  # fmt: skip
 
 

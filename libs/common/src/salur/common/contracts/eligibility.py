@@ -152,3 +152,24 @@ class CycleGranted(Fact):
     entitlements: int = Field(description="of all partitions together")
     amount_minor: int = Field(description="of all partitions together")
     currency: Currency
+
+
+class _EntitlementChange(Fact):
+    change_id: Id
+    entitlement_id: Id
+    cycle_id: Id
+    beneficiary_id: Id
+    reason: Code
+
+
+@contract("salur.entitlement.amended.v1", "eligibility.entitlements")
+class EntitlementAmended(_EntitlementChange):
+    """An entitlement is worth another amount from now on. Key: beneficiary_id."""
+
+    amount_minor: AmountMinor
+    currency: Currency
+
+
+@contract("salur.entitlement.cancelled.v1", "eligibility.entitlements")
+class EntitlementCancelled(_EntitlementChange):
+    """Nothing of an entitlement is due any more. Key: beneficiary_id."""

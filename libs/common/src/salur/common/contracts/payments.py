@@ -214,6 +214,69 @@ class PaymentHeld(Fact):
     reason: Code
 
 
+@contract("salur.payment.disputed.v1", "payments.payments")
+class PaymentDisputed(_PaymentState):
+    """The bank said it settled and its statement does not show it: it is no longer settled. Key: payment_id."""
+
+
+@contract("salur.payment.sent-to-treasury.v1", "payments.payments")
+class PaymentSentToTreasury(_PaymentState):
+    """Two people sent the money of a failed payment back to the treasury. Key: payment_id."""
+
+    proposal_id: Id
+    reason: Name
+
+
+@contract("salur.money-case.opened.v1", "payments.payments")
+class MoneyCaseOpened(Fact):
+    """A late change met money already paid: more than due (overpayment) or less (supplement). Key: case_id."""
+
+    case_id: Id
+    kind: Code
+    payment_id: Id
+    entitlement_id: Id
+    beneficiary_id: Id
+    amount_minor: AmountMinor
+    currency: Currency
+    reason: Name
+
+
+@contract("salur.break.raised.v1", "payments.activity")
+class BreakRaised(Fact):
+    """What is due, what was instructed and what the bank booked differ. Key: break_id."""
+
+    break_id: Id
+    bank: BankCode
+    statement_id: str
+    kind: Code
+    instruction_id: str
+    cycle_id: str | None
+    expected_minor: int | None
+    found_minor: int | None
+
+
+@contract("salur.break.resolved.v1", "payments.activity")
+class BreakResolved(Fact):
+    """A break ended: paid, not-paid or explained. Key: break_id."""
+
+    break_id: Id
+    kind: Code
+    resolution: Code
+    resolved_by: str
+
+
+@contract("salur.reconciliation.signed.v1", "payments.activity")
+class ReconciliationSigned(Fact):
+    """A person signed a cycle at a bank: nothing open, what settled equals the bank's statements. Key: cycle_id."""
+
+    cycle_id: Id
+    bank: BankCode
+    payments: int
+    settled_minor: int
+    statement_minor: int
+    signed_by: str
+
+
 class _Item(Fact):
     payment_id: Id
     entitlement_id: Id

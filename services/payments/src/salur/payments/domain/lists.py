@@ -20,6 +20,7 @@ NOTHING_DUE: Hold = "nothing-due"
 NO_FUNDS: Hold = "no-funds"
 NO_FUND_HERE: Hold = "no-fund-for-region"
 PAYEE_CHANGED: Hold = "payee-changed"
+ENTITLEMENT_CHANGED: Hold = "entitlement-changed"
 BY_PERSON: Hold = "held-by-person"
 CANCELLED: Hold = "cancelled"
 NEEDS_DECISION: frozenset[Hold] = frozenset({*CHECKS, BY_PERSON})
@@ -33,6 +34,7 @@ WHO_MUST_ACT: dict[Hold, str] = {
     NO_FUNDS: "budget holder: the fund ran out before this item",
     NO_FUND_HERE: "budget holder: no fund of the list pays in this region",
     PAYEE_CHANGED: "payment operator: the account changed after the list was locked; pay by a follow-up list",
+    ENTITLEMENT_CHANGED: "payment operator: what is due changed after the list was locked; pay by a follow-up list",
     BY_PERSON: "payment operator: a person held it; release or cancel it",
     CANCELLED: "nobody: a person cancelled it",
     **CHECKS,

@@ -6,20 +6,25 @@ moves the database checks against the same table.
 
 from typing import Literal
 
-PaymentState = Literal["approved", "instructed", "unknown", "settled", "rejected", "returned"]
+PaymentState = Literal[
+    "approved", "instructed", "unknown", "settled", "disputed", "rejected", "returned", "treasury", "cancelled"
+]  # fmt: skip
 
 MOVES: dict[PaymentState, frozenset[PaymentState]] = {
     "approved": frozenset({"instructed"}),
     "instructed": frozenset({"settled", "rejected", "unknown"}),
     "unknown": frozenset({"settled", "rejected"}),
-    "settled": frozenset({"returned"}),
-    "rejected": frozenset(),
-    "returned": frozenset(),
+    "settled": frozenset({"returned", "disputed"}),
+    "disputed": frozenset({"settled", "returned"}),
+    "rejected": frozenset({"cancelled", "treasury"}),
+    "returned": frozenset({"cancelled", "treasury"}),
+    "treasury": frozenset(),
+    "cancelled": frozenset(),
 }
 
 IN_FLIGHT: frozenset[PaymentState] = frozenset({"instructed", "unknown"})
-FINAL: frozenset[PaymentState] = frozenset({"settled", "rejected", "returned"})
-"""States that answer what became of the money. `settled` may still be followed by a return."""
+FINAL: frozenset[PaymentState] = frozenset({"settled", "rejected", "returned", "treasury", "cancelled"})
+"""States that answer what became of the money. `settled` may still be followed by a return or a dispute."""
 
 
 class MoveRefused(ValueError):

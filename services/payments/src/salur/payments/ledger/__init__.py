@@ -1,6 +1,6 @@
 """The double-entry ledger: append-only, two-phase, one set-based statement per batch."""
 
-from salur.payments.ledger.accounts import beneficiaries, clearing, fund, treasury
+from salur.payments.ledger.accounts import beneficiaries, clearing, disputed, fund, treasury
 from salur.payments.ledger.book import (
     Move,
     Result,
@@ -23,6 +23,7 @@ __all__ = [
     "apply_pages",
     "beneficiaries",
     "clearing",
+    "disputed",
     "fund",
     "ledger_hash",
     "open_accounts",

@@ -31,3 +31,8 @@ def clearing(bank: str, currency: str) -> Account:
 def beneficiaries(fund_id: str, currency: str) -> Account:
     """What a fund has paid to people and has not got back."""
     return Account(f"beneficiaries:{fund_id}", "beneficiaries", currency, floored=True)
+
+
+def disputed(bank: str, currency: str) -> Account:
+    """Money a bank says it credited and its statement does not show."""
+    return Account(f"disputed:{bank}:{currency}", "disputed", currency, floored=True)

@@ -21,7 +21,8 @@ SET standing = excluded.standing, bank = excluded.bank, last_used_on = excluded.
 -- name: gate_hits
 -- Every check over a whole cycle in one statement; only hits come back.
 WITH subject AS MATERIALIZED (
-    SELECT e.entitlement_id, e.beneficiary_id, e.amount_minor, e.region, p.version, p.status, p.living, p.since,
+    SELECT e.entitlement_id, e.beneficiary_id, coalesce(e.due_minor, e.amount_minor) AS amount_minor, e.region,
+           p.version, p.status, p.living, p.since,
            p.account_token, p.identity_token
     FROM entitlement e
     LEFT JOIN LATERAL (
@@ -122,7 +123,7 @@ WITH newest AS MATERIALIZED (
     WHERE l.cycle_id = :cycle_id AND l.state = 'approved'
     ORDER BY i.payment_id, l.built_at DESC
 )
-SELECT e.entitlement_id, e.beneficiary_id, e.amount_minor, e.currency, e.region,
+SELECT e.entitlement_id, e.beneficiary_id, coalesce(e.due_minor, e.amount_minor) AS amount_minor, e.currency, e.region,
        p.version AS payee_version, p.status AS payee_status, p.bank, p.account_token,
        CASE WHEN f.instruction_id IS NULL THEN n.attempt ELSE f.attempt + 1 END AS attempt,
        n.hold, d.act AS decided_act, coalesce(d.checks, '{}') AS released
@@ -137,13 +138,13 @@ LEFT JOIN LATERAL (
     ORDER BY decided_at DESC LIMIT 1
 ) d ON true
 LEFT JOIN LATERAL (
-    SELECT instruction_id, attempt, state FROM payment y WHERE y.payment_id = n.payment_id ORDER BY attempt DESC LIMIT 1
+    SELECT instruction_id, attempt, state, cancel_reason IS NOT NULL AS cancelled FROM payment y WHERE y.payment_id = n.payment_id ORDER BY attempt DESC LIMIT 1
 ) f ON true
 WHERE e.entitlement_id > :after AND d.act IS DISTINCT FROM 'cancel' AND d.act IS DISTINCT FROM 'hold'
   AND CASE
       WHEN n.hold IS NOT NULL THEN
           n.hold <> 'cancelled' AND (d.act IN ('release', 'retry') OR n.hold <> ALL (:needs_decision::text[]))
-      ELSE f.state IN ('rejected', 'returned') AND (d.act = 'retry' OR p.version > n.payee_version)
+      ELSE f.state IN ('rejected', 'returned') AND (d.act = 'retry' OR p.version > n.payee_version OR f.cancelled)
   END
 ORDER BY e.entitlement_id LIMIT :most;
 

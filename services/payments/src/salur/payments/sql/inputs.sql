@@ -61,7 +61,7 @@ CROSS JOIN LATERAL (
 WHERE c.cycle_id = :cycle_id;
 
 -- name: candidates
-SELECT e.entitlement_id, e.beneficiary_id, e.amount_minor, e.currency, e.region,
+SELECT e.entitlement_id, e.beneficiary_id, coalesce(e.due_minor, e.amount_minor) AS amount_minor, e.currency, e.region,
        p.version AS payee_version, p.status AS payee_status, p.bank, p.account_token
 FROM entitlement e
 LEFT JOIN LATERAL (

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from salur.payments.usecases import funds, gate
+from salur.payments.usecases import endings, funds, gate, late, reconcile
 from salur.payments.usecases.proposals import Execute
 
 ACTS: Mapping[str, Execute] = {
@@ -12,4 +12,9 @@ ACTS: Mapping[str, Execute] = {
     gate.CLOSE_REGION: gate.close_region,
     gate.REOPEN_REGION: gate.reopen_region,
     gate.SET_BAND: gate.set_band,
+    endings.TO_TREASURY: endings.to_treasury,
+    endings.CANCEL_FAILED: endings.cancel_failed,
+    endings.END_CYCLE: endings.end_cycle,
+    late.CASE_RESOLVE: late.resolve_case,
+    reconcile.BREAK_RESOLVE: reconcile.resolve_break,
 }

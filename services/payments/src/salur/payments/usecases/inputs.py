@@ -5,7 +5,12 @@ from datetime import datetime
 
 import orjson
 
-from salur.common.contracts.eligibility import CycleGranted, EntitlementGranted
+from salur.common.contracts.eligibility import (
+    CycleGranted,
+    EntitlementAmended,
+    EntitlementCancelled,
+    EntitlementGranted,
+)
 from salur.common.contracts.registry import PayeeRegistered, RegistryCut
 from salur.common.database import Connection
 from salur.common.errors import Refused
@@ -13,6 +18,7 @@ from salur.common.events import Draft, Received
 from salur.common.secrets import Secrets
 from salur.payments import store
 from salur.payments.store import PayeeRow
+from salur.payments.usecases.late import Change, payees_changed, take_changes
 
 PAYEES_CONSUMER = "payments.payees"
 ENTITLEMENTS_CONSUMER = "payments.entitlements"
@@ -36,6 +42,8 @@ async def take_payees(conn: Connection, batch: Sequence[Received], secrets: Secr
         rows = [_payee_row(payee, since, secrets) for payee, since in payees]
         if differing := await store.insert_payees(conn, rows):
             raise Refused(f"payee of {differing[0]} came again under the same version with other content: registry")
+        if changed := [payee.beneficiary_id for payee, _ in payees if payee.version > 1]:
+            await payees_changed(conn, changed)
     if cuts:
         ids, partitions = store.columns(cuts, 2)
         await store.queries.insert_passed_cuts(conn, cut_ids=ids, partitions=partitions)
@@ -52,11 +60,22 @@ def _payee_row(payee: PayeeRegistered, since: datetime, secrets: Secrets) -> Pay
 
 
 async def take_entitlements(conn: Connection, batch: Sequence[Received]) -> Sequence[Draft]:
-    """Keep entitlements and grant marks. Raises Refused when a known id comes with other content."""
+    """Keep entitlements, their later changes and grant marks. Raises Refused when a known id has other content."""
     granted = [event.data for event in batch if isinstance(event.data, EntitlementGranted)]
     marks = [(event.partition, event.data) for event in batch if isinstance(event.data, CycleGranted)]
     if granted and (differing := await store.insert_entitlements(conn, granted)):
         raise Refused(f"entitlement {differing[0]} came again with other content: eligibility must act")
     if marks and (differing := await store.insert_granted(conn, marks)):
         raise Refused(f"cycle {differing[0]} came again with other totals: eligibility must act")
-    return ()
+    changes = [
+        _change(event.data) for event in batch if isinstance(event.data, (EntitlementAmended, EntitlementCancelled))
+    ]
+    return await take_changes(conn, changes) if changes else ()
+
+
+CHANGES = (EntitlementAmended, EntitlementCancelled)
+
+
+def _change(fact: EntitlementAmended | EntitlementCancelled) -> Change:
+    due = fact.amount_minor if isinstance(fact, EntitlementAmended) else 0
+    return Change(fact.change_id, fact.entitlement_id, due, fact.reason)

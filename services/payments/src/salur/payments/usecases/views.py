@@ -8,6 +8,7 @@ from salur.common.database import Connection
 from salur.payments import errors, ledger
 from salur.payments.domain.lists import WHO_MUST_ACT
 from salur.payments.domain.machine import FINAL
+from salur.payments.domain.reconcile import BREAKS
 from salur.payments.store import queries
 
 
@@ -34,6 +35,8 @@ async def fund_view(conn: Connection, fund_id: str) -> dict[str, Any]:
         "settled_minor": people,
         "in_flight_minor": minor("instructed", "unknown"),
         "returned_minor": minor("returned"),
+        "disputed_minor": minor("disputed"),
+        "to_treasury_minor": minor("treasury"),
         "rejected_minor": minor("rejected"),
     }
 
@@ -113,6 +116,11 @@ WHY = {
     "settled": ("the account was credited", "nobody"),
     "rejected": ("the bank refused the instruction for good", "registrar, by the reason code"),
     "returned": ("the money came back after the account was credited", "registrar, by the reason code"),
+    "disputed": ("the bank said it settled and its statement does not show it", "bank"),
+    "treasury": ("it failed, and two people sent its money back to the treasury", "nobody"),
+    "cancelled": ("people ended it", "nobody"),
+    "not-listed": ("no payment list holds it yet", "payment operator"),
+    "building": ("its list is being built", "payments"),
     "locked": ("its list is not submitted yet", "payment operator"),
     "submitted": ("its list waits for approval", "approver"),
     "approved": ("its list is approved; the bank is about to be told", "payments"),
@@ -148,6 +156,56 @@ async def payment_view(conn: Connection, caller: Caller, payment_id: str) -> dic
         "gate": [dict(row) for row in await queries.hits_of_payment(conn, payment_id=payment_id)],
         "attempts": attempts,
     }
+
+
+async def cycle_standing(conn: Connection, cycle_id: str) -> dict[str, Any]:
+    """Every payment of a cycle in exactly one state; `paid + in_flight + returned + held + cancelled` = `payments`.
+
+    `returned`: the money is back with fund or treasury, or disputed with the bank; `in_flight` includes what waits for
+    approval or instruction.
+    """
+    states = _amounts(await queries.cycle_standing_counts(conn, cycle_id=cycle_id), "state")
+    groups = dict.fromkeys(("paid", "in_flight", "returned", "held", "cancelled"), 0)
+    for state, amount in states.items():
+        groups[GROUPS.get(state, "in_flight")] += amount["count"]
+    return {"cycle_id": cycle_id, "payments": sum(groups.values()), **groups, "states": states}
+
+
+GROUPS = {
+    "settled": "paid", "rejected": "returned", "returned": "returned", "treasury": "returned", "disputed": "returned",
+    "held": "held", "cancelled": "cancelled",
+}  # fmt: skip
+
+
+async def beneficiary_view(conn: Connection, caller: Caller, beneficiary_id: str) -> dict[str, Any]:
+    """Why (not) paid: every entitlement in exactly one state, its age, why, and who must act, in one query."""
+    rows = await queries.beneficiary_standing(conn, beneficiary_id=beneficiary_id)
+    seen = []
+    for row in rows:
+        if caller.sees(row["region"]):
+            who, _, why = WHO_MUST_ACT.get(row["hold"] or "", "").partition(": ")
+            if row["state"] != "held":
+                why, who = WHY[row["state"]]
+            seen.append({**dict(row), "why": why, "who_must_act": who})
+    return {"beneficiary_id": beneficiary_id, "entitlements": seen}
+
+
+async def breaks_page(conn: Connection, state: str | None, after: str, most: int) -> dict[str, Any]:
+    """Breaks by id, with their age and who must act."""
+    rows = await queries.breaks_page(conn, state=state, after=after, most=most)
+    return {"breaks": [{**dict(row), "who_must_act": BREAKS[row["kind"]]} for row in rows]}
+
+
+async def cases_page(conn: Connection, caller: Caller, state: str | None, after: str, most: int) -> dict[str, Any]:
+    """Money cases by id, within the caller's regions."""
+    rows = await queries.cases_page(conn, state=state, after=after, most=most)
+    seen = [dict(row) for row in rows if caller.sees(row["region"])]
+    return {"cases": seen, "next": rows[-1]["case_id"] if len(rows) == most else None}
+
+
+async def unclaimed(conn: Connection) -> dict[str, Any]:
+    """Money settled on accounts nobody uses, by bank and age in days."""
+    return {"unclaimed": [dict(row) for row in await queries.unclaimed(conn)]}
 
 
 async def ledger_view(conn: Connection, *, with_hash: bool) -> dict[str, Any]:

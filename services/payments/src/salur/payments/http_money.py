@@ -1,0 +1,181 @@
+"""HTTP: statements and breaks, sign-off, money cases, ends of failed payments, standing of cycles and beneficiaries."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from salur.common.contracts.base import AmountMinor, BankCode, Code, Currency, Id, Name
+from salur.common.http import Caller, permit
+from salur.common.service import Runtime
+from salur.payments.domain.reconcile import Line, Statement
+from salur.payments.http_funds import After, Limit, Reason, ReasonBody, person_of
+from salur.payments.usecases import endings, late, proposals, reconcile, views
+from salur.payments.usecases.proposals import Proposal
+
+LINES_MAX = 5_000
+BankText = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:/-]{1,64}$")]
+
+
+class LineBody(BaseModel):
+    """One booking."""
+
+    line_id: BankText
+    kind: Literal["credit", "return"]
+    instruction_id: BankText
+    amount_minor: Annotated[AmountMinor, Field(ge=1)]
+    currency: Currency
+
+
+class StatementBody(BaseModel):
+    """A statement's lines. What the bank booked before `until` stands in it or in an earlier one."""
+
+    statement_id: BankText
+    until: datetime
+    lines: list[LineBody] = Field(max_length=LINES_MAX)
+
+
+class BreakBody(BaseModel):
+    """How a break ends, and why."""
+
+    resolution: Literal["paid", "not-paid", "explained"]
+    reason: Reason
+
+
+class CaseBody(BaseModel):
+    """How a money case ends, and why."""
+
+    resolution: Literal["offset", "recovery", "written-off", "paid"]
+    reason: Reason
+
+
+class OwnerBody(BaseModel):
+    """Who looks into it."""
+
+    owner: Name
+
+
+def money_routes(router: APIRouter, runtime: Runtime) -> None:
+    """Reconciliation and what it finds."""
+
+    async def propose(caller: Caller, proposal: Proposal) -> dict[str, Any]:
+        async with runtime.unit_of_work() as unit:
+            answer, drafts = await proposals.propose(unit.conn, proposal, person_of(caller))
+            unit.emit(*drafts)
+        return answer
+
+    @router.post("/banks/{bank}/statements", tags=["reconciliation"])
+    async def statement(
+        bank: BankCode, body: StatementBody, _caller: Annotated[Caller, permit("statement:take", central=True)]
+    ) -> dict[str, Any]:
+        """Hold a bank's statement against what we say. What settled and is missing in it is no longer settled."""
+        lines = tuple(Line(**line.model_dump()) for line in body.lines)
+        async with runtime.unit_of_work() as unit:
+            taken = Statement(bank, body.statement_id, body.until, lines)
+            answer, drafts = await reconcile.take_statement(unit.conn, taken)
+            unit.emit(*drafts)
+        return answer
+
+    @router.get("/breaks", tags=["reconciliation"])
+    async def breaks(
+        _caller: Annotated[Caller, permit("payment:read", central=True)],
+        state: Code | None = "open",
+        after: After = "",
+        limit: Limit = 100,
+    ) -> dict[str, Any]:
+        """Differences between what is due, instructed and booked, with age and who must act."""
+        async with runtime.db.connection() as conn:
+            return await views.breaks_page(conn, state, after, limit)
+
+    @router.post("/breaks/{break_id}/owner", tags=["reconciliation"])
+    async def own(
+        break_id: Id, body: OwnerBody, _caller: Annotated[Caller, permit("statement:take", central=True)]
+    ) -> dict[str, Any]:
+        """Name who looks into a break."""
+        async with runtime.db.transaction() as conn:
+            return await reconcile.own_break(conn, break_id, body.owner)
+
+    @router.post("/breaks/{break_id}/resolve", tags=["reconciliation"], status_code=202)
+    async def resolve(
+        break_id: Id, body: BreakBody, caller: Annotated[Caller, permit("proposal:make", central=True)]
+    ) -> dict[str, Any]:
+        """Propose how a break ends; another person accepts."""
+        content = {"resolution": body.resolution}
+        return await propose(caller, Proposal(reconcile.BREAK_RESOLVE, break_id, body.reason, content))
+
+    @router.get("/cycles/{cycle_id}/banks/{bank}", tags=["reconciliation"])
+    async def totals(
+        cycle_id: Id, bank: BankCode, _caller: Annotated[Caller, permit("payment:read", central=True)]
+    ) -> dict[str, Any]:
+        """Control totals of a cycle at a bank."""
+        async with runtime.db.connection() as conn:
+            return await reconcile.totals(conn, cycle_id, bank)
+
+    @router.post("/cycles/{cycle_id}/banks/{bank}/sign-off", tags=["reconciliation"])
+    async def sign(
+        cycle_id: Id, bank: BankCode, caller: Annotated[Caller, permit("list:approve", central=True)]
+    ) -> dict[str, Any]:
+        """Sign a cycle at a bank: nothing open, and what settled equals the statements."""
+        async with runtime.unit_of_work() as unit:
+            answer, drafts = await reconcile.sign_off(unit.conn, cycle_id, bank, person_of(caller))
+            unit.emit(*drafts)
+        return answer
+
+    @router.get("/money-cases", tags=["payments"])
+    async def cases(
+        caller: Annotated[Caller, permit("payment:read")],
+        state: Code | None = "open",
+        after: After = "",
+        limit: Limit = 100,
+    ) -> dict[str, Any]:
+        """Overpayments and supplements that late changes led to, within the caller's regions."""
+        async with runtime.db.connection() as conn:
+            return await views.cases_page(conn, caller, state, after, limit)
+
+    @router.post("/money-cases/{case_id}/resolve", tags=["payments"], status_code=202)
+    async def resolve_case(
+        case_id: Id, body: CaseBody, caller: Annotated[Caller, permit("proposal:make")]
+    ) -> dict[str, Any]:
+        """Propose how a money case ends; another person accepts."""
+        content = {"resolution": body.resolution}
+        return await propose(caller, Proposal(late.CASE_RESOLVE, case_id, body.reason, content))
+
+    @router.post("/payments/{payment_id}/to-treasury", tags=["payments"], status_code=202)
+    async def to_treasury(
+        payment_id: Id, body: ReasonBody, caller: Annotated[Caller, permit("proposal:make")]
+    ) -> dict[str, Any]:
+        """Propose to send a failed payment's money to the treasury; another person accepts."""
+        return await propose(caller, Proposal(endings.TO_TREASURY, payment_id, body.reason))
+
+    @router.post("/payments/{payment_id}/cancel", tags=["payments"], status_code=202)
+    async def cancel(
+        payment_id: Id, body: ReasonBody, caller: Annotated[Caller, permit("proposal:make")]
+    ) -> dict[str, Any]:
+        """Propose to end a failed payment for good; its money stays with its fund."""
+        return await propose(caller, Proposal(endings.CANCEL_FAILED, payment_id, body.reason))
+
+    @router.post("/cycles/{cycle_id}/end-failed", tags=["payments"], status_code=202)
+    async def end_cycle(
+        cycle_id: Id, body: ReasonBody, caller: Annotated[Caller, permit("proposal:make", central=True)]
+    ) -> dict[str, Any]:
+        """Propose to end every failed payment of a cycle: what came back to the treasury, the rest cancelled."""
+        return await propose(caller, Proposal(endings.END_CYCLE, cycle_id, body.reason))
+
+    @router.get("/cycles/{cycle_id}/standing", tags=["payments"])
+    async def standing(cycle_id: Id, _caller: Annotated[Caller, permit("list:read")]) -> dict[str, Any]:
+        """Every payment of a cycle in exactly one state: list = paid + in flight + returned + held + cancelled."""
+        async with runtime.db.connection() as conn:
+            return await views.cycle_standing(conn, cycle_id)
+
+    @router.get("/beneficiaries/{beneficiary_id}/standing", tags=["payments"])
+    async def beneficiary(beneficiary_id: Id, caller: Annotated[Caller, permit("payment:read")]) -> dict[str, Any]:
+        """Why (not) paid: each entitlement in exactly one state, its age, and who must act."""
+        async with runtime.db.connection() as conn:
+            return await views.beneficiary_view(conn, caller, beneficiary_id)
+
+    @router.get("/unclaimed", tags=["payments"])
+    async def unclaimed(_caller: Annotated[Caller, permit("payment:read", central=True)]) -> dict[str, Any]:
+        """Money on accounts nobody uses, by bank and age."""
+        async with runtime.db.connection() as conn:
+            return await views.unclaimed(conn)

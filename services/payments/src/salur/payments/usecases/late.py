@@ -1,0 +1,142 @@
+"""Changes that come late: entitlements amended or cancelled, payees changed, beneficiaries deceased.
+
+By the state of the payment: not listed yet, the change simply counts; on a list that no bank has been told about, the
+item is held and its money free; instructed or unknown, the bank is asked at once and its word decides; settled, a
+money case is opened: two people decide on an overpayment, a supplement is granted by eligibility.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from salur.common.contracts.payments import MoneyCaseOpened, PaymentHeld
+from salur.common.database import Connection
+from salur.common.events import Draft
+from salur.common.values import derived_id, payment_id
+from salur.payments import errors, ledger
+from salur.payments.domain.lists import ENTITLEMENT_CHANGED, FIRST_PART
+from salur.payments.ledger import Move
+from salur.payments.store import queries
+from salur.payments.usecases.checks import SERVICE, release
+from salur.payments.usecases.proposals import Person, Proposal
+
+CASE_RESOLVE = "money-case-resolve"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an entitlement is worth from now on (0: cancelled), and why."""
+
+    change_id: str
+    entitlement_id: str
+    due_minor: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Work:
+    """What a batch of changes leads to."""
+
+    held: list[Any] = field(default_factory=list)
+    freed: list[Move] = field(default_factory=list)
+    asked: dict[str, str] = field(default_factory=dict)
+    cases: list[dict[str, Any]] = field(default_factory=list)
+
+
+async def take_changes(conn: Connection, changes: Sequence[Change]) -> list[Draft]:
+    """Take new changes of entitlements; known ones are repeats."""
+    rows = await queries.take_changes(
+        conn, change_ids=[change.change_id for change in changes],
+        entitlement_ids=[change.entitlement_id for change in changes],
+        dues=[change.due_minor for change in changes], reasons=[change.reason for change in changes],
+    )  # fmt: skip
+    changed = {payment_id(row["entitlement_id"], FIRST_PART): row for row in rows}
+    if not changed:
+        return []
+    work = Work()
+    for item in await queries.late_items(conn, payment_ids=sorted(changed)):
+        _judge(work, item, changed[item["payment_id"]])
+    if work.held:
+        for list_id in {item["list_id"] for item in work.held}:
+            ids = [item["payment_id"] for item in work.held if item["list_id"] == list_id]
+            await queries.hold_items(conn, list_id=list_id, payment_ids=ids, holds=[ENTITLEMENT_CHANGED] * len(ids))
+    await ledger.apply_pages(conn, work.freed)
+    if work.asked:
+        await queries.ask_to_cancel(conn, instruction_ids=list(work.asked), reasons=list(work.asked.values()))
+    return [_held(item) for item in work.held] + await open_cases(conn, work.cases)
+
+
+def _judge(work: Work, item: Any, change: Any) -> None:
+    match item["attempt_state"]:
+        case "instructed" | "unknown":
+            work.asked[item["attempt_id"]] = change["reason"]
+        case "settled" | "disputed":
+            difference = item["amount_minor"] - change["due_minor"]
+            if difference:
+                work.cases.append(case_of(item, difference, change["reason"]))
+        case None if item["hold"] is None:
+            work.held.append(item)
+            if item["list_state"] != "locked" and item["rank"] <= item["last_rank"]:
+                work.freed.append(release(item["list_id"], item["payment_id"]))
+        case _:
+            pass  # held, or failed: the next list pays what is due then
+
+
+def case_of(item: Any, difference_minor: int, reason: str) -> dict[str, Any]:
+    """An overpayment (paid more than due) or a supplement (less)."""
+    kind = "overpayment" if difference_minor > 0 else "supplement"
+    names = ("payment_id", "entitlement_id", "beneficiary_id", "region", "currency")
+    return {
+        "case_id": derived_id("money-case", item["payment_id"], kind, str(abs(difference_minor)), reason),
+        "kind": kind,
+        **{name: item[name] for name in names},
+        "amount_minor": abs(difference_minor),
+        "reason": reason,
+    }
+
+
+async def open_cases(conn: Connection, cases: Sequence[dict[str, Any]]) -> list[Draft]:
+    """Open cases that are not open yet."""
+    if not cases:
+        return []
+    columns = {
+        "case_ids": "case_id", "kinds": "kind", "payment_ids": "payment_id", "entitlement_ids": "entitlement_id",
+        "beneficiary_ids": "beneficiary_id", "regions": "region", "amounts": "amount_minor", "currencies": "currency",
+        "reasons": "reason",
+    }  # fmt: skip
+    added = await queries.insert_cases(conn, **{name: [case[key] for case in cases] for name, key in columns.items()})
+    new = {row["case_id"] for row in added}
+    facts = [
+        MoneyCaseOpened(**{key: value for key, value in case.items() if key != "region"})
+        for case in cases
+        if case["case_id"] in new
+    ]
+    return [Draft(fact, fact.case_id, SERVICE, fact.payment_id) for fact in facts]
+
+
+def _held(item: Any) -> Draft:
+    names = ("payment_id", "entitlement_id", "beneficiary_id", "cycle_id", "list_id", "amount_minor", "currency")
+    fact = PaymentHeld(**{name: item[name] for name in names}, reason=ENTITLEMENT_CHANGED)
+    return Draft(fact, fact.payment_id, SERVICE, item["list_id"])
+
+
+async def payees_changed(conn: Connection, beneficiaries: Sequence[str]) -> None:
+    """A new payee version while a bank has been told: ask at once. Items not instructed yet are held at that time."""
+    rows = await queries.in_flight_of(conn, beneficiary_ids=list(beneficiaries))
+    if rows:
+        ids = sorted(row["instruction_id"] for row in rows)
+        await queries.ask_to_cancel(conn, instruction_ids=ids, reasons=["payee-changed"] * len(ids))
+
+
+async def resolve_case(
+    conn: Connection, proposal_id: str, proposal: Proposal, person: Person
+) -> tuple[dict[str, Any], list[Draft]]:
+    """End a money case as proposed: offset, recovery, written-off or paid. Raises NotFound, Conflict when it ended."""
+    row = await queries.case_for_update(conn, case_id=proposal.subject)
+    if row is None or not person.sees(row["region"]):
+        raise errors.case_unknown(proposal.subject)
+    if row["state"] != "open":
+        raise errors.case_ended(proposal.subject, row["state"])
+    state = proposal.content["resolution"]
+    await queries.close_case(conn, case_id=proposal.subject, state=state, proposal_id=proposal_id)
+    return {"case_id": proposal.subject, "resolution": state}, []

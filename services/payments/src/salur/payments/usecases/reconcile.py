@@ -1,0 +1,195 @@
+"""Hold banks' statements against what we say: take lines, find breaks, dispute what is missing, sign off a cycle.
+
+The one port for statements: whatever file a line came in, `take_statement` gets it as a `Line`.
+"""
+
+import hashlib
+from typing import Any
+
+import orjson
+
+from salur.common.contracts.payments import (
+    BreakRaised,
+    BreakResolved,
+    PaymentDisputed,
+    PaymentReturned,
+    PaymentSettled,
+    ReconciliationSigned,
+)
+from salur.common.database import Connection
+from salur.common.events import Draft
+from salur.payments import errors, ledger, store
+from salur.payments.domain.reconcile import MISSING, Line, Statement
+from salur.payments.ledger import Move
+from salur.payments.store import Moved, queries
+from salur.payments.usecases.checks import SERVICE
+from salur.payments.usecases.proposals import Person, Proposal
+
+BREAK_RESOLVE = "break-resolve"
+PAID, NOT_PAID, EXPLAINED = "paid", "not-paid", "explained"
+NOT_CREDITED_REASON = "FOCR"  # following cancellation request: the bank never credited it
+FACTS = (
+    "payment_id", "instruction_id", "entitlement_id", "beneficiary_id", "cycle_id", "bank", "amount_minor", "currency",
+)  # fmt: skip
+
+
+async def take_statement(conn: Connection, statement: Statement) -> tuple[dict[str, Any], list[Draft]]:
+    """Keep a statement's lines, find breaks, dispute what settled and does not stand in it, close what is explained.
+
+    The same statement again changes nothing. Raises Conflict when its id comes with other content.
+    """
+    lines = statement.lines
+    content_hash = hashlib.sha256(orjson.dumps([_key(line) for line in lines])).digest()
+    added = await queries.insert_statement(
+        conn, bank=statement.bank, statement_id=statement.statement_id, until=statement.until, lines=len(lines),
+        content_hash=content_hash,
+    )  # fmt: skip
+    answer = {"statement_id": statement.statement_id, "lines": len(lines)}
+    if added is None:
+        known = await queries.statement_hash(conn, bank=statement.bank, statement_id=statement.statement_id)
+        if known != content_hash:
+            raise errors.statement_differs(statement.statement_id)
+        return {**answer, "breaks": 0, "explained": 0}, []
+    await store.insert_lines(conn, statement)
+    found = await queries.find_breaks(
+        conn, bank=statement.bank, statement_id=statement.statement_id, until=statement.until
+    )
+    drafts = [_raised(row, statement) for row in found]
+    drafts += await _dispute(conn, [row["instruction_id"] for row in found if row["kind"] == MISSING])
+    explained = await queries.explained_breaks(conn, bank=statement.bank)
+    back = [row for row in explained if row["kind"] == MISSING]
+    drafts += await _settle_again(conn, back)
+    drafts += [_resolved(row["break_id"], row["kind"], EXPLAINED, SERVICE) for row in explained]
+    return {**answer, "breaks": len(found), "explained": len(explained)}, drafts
+
+
+def _key(line: Line) -> list[Any]:
+    return [line.line_id, line.kind, line.instruction_id, line.amount_minor, line.currency, line.account]
+
+
+def _raised(row: Any, statement: Statement) -> Draft:
+    fact = BreakRaised(**dict(row), bank=statement.bank, statement_id=statement.statement_id)
+    return Draft(fact, fact.break_id, SERVICE, statement.statement_id)
+
+
+def _resolved(break_id: str, kind: str, resolution: str, actor: str) -> Draft:
+    return Draft(
+        BreakResolved(break_id=break_id, kind=kind, resolution=resolution, resolved_by=actor), break_id, actor, break_id
+    )
+
+
+async def _dispute(conn: Connection, instruction_ids: list[str]) -> list[Draft]:
+    """What the statement does not show leaves `settled`; its money waits in the bank's disputed account."""
+    rows = await queries.lock_payments(conn, instruction_ids=sorted(instruction_ids))
+    rows = [row for row in rows if row["state"] == "settled"]
+    if not rows:
+        return []
+    await ledger.open_accounts(conn, list({ledger.disputed(row["bank"], row["currency"]) for row in rows}))
+    await store.move_payments(conn, [Moved(row["instruction_id"], "disputed", None, None, None) for row in rows])
+    await ledger.apply_pages(conn, [_move("dispute", row, to_disputed=True) for row in rows])
+    facts = [PaymentDisputed(**{name: row[name] for name in FACTS}) for row in rows]
+    return [Draft(fact, fact.payment_id, SERVICE, fact.instruction_id) for fact in facts]
+
+
+def _move(what: str, row: Any, *, to_disputed: bool) -> Move:
+    people = ledger.beneficiaries(row["fund_id"], row["currency"]).id
+    waiting = ledger.disputed(row["bank"], row["currency"]).id
+    debit, credit = (people, waiting) if to_disputed else (waiting, people)
+    return Move(
+        f"{what}/{row['instruction_id']}", "transfer", None, debit, credit, row["amount_minor"], row["currency"]
+    )
+
+
+async def _settle_again(conn: Connection, breaks: list[Any]) -> list[Draft]:
+    """The statement of a later day shows the credit: what was disputed is settled."""
+    ids = sorted(row["instruction_id"] for row in breaks)
+    rows = [row for row in await queries.lock_payments(conn, instruction_ids=ids) if row["state"] == "disputed"]
+    await store.move_payments(conn, [Moved(row["instruction_id"], "settled", None, None, None) for row in rows])
+    await ledger.apply_pages(conn, [_move("undispute", row, to_disputed=False) for row in rows])
+    drafts = []
+    for row in rows:
+        fact = PaymentSettled(
+            **{name: row[name] for name in FACTS}, bank_reference=row["bank_reference"], bank_message_id="statement"
+        )
+        drafts.append(Draft(fact, fact.payment_id, SERVICE, fact.instruction_id))
+    return drafts
+
+
+async def own_break(conn: Connection, break_id: str, owner: str) -> dict[str, Any]:
+    """Who looks into a break. Raises NotFound."""
+    if await queries.break_for_update(conn, break_id=break_id) is None:
+        raise errors.break_unknown(break_id)
+    await queries.own_break(conn, break_id=break_id, owner=owner)
+    return {"break_id": break_id, "owner": owner}
+
+
+async def resolve_break(
+    conn: Connection, proposal_id: str, proposal: Proposal, person: Person
+) -> tuple[dict[str, Any], list[Draft]]:
+    """End a break as two people decided. A disputed payment is settled after all, or was never paid: its money goes
+    back to its fund and it may be issued again. Raises NotFound, Conflict when it ended or the state differs.
+    """
+    row = await queries.break_for_update(conn, break_id=proposal.subject)
+    if row is None:
+        raise errors.break_unknown(proposal.subject)
+    if row["state"] != "open":
+        raise errors.break_ended(proposal.subject, row["resolution"])
+    resolution = proposal.content["resolution"]
+    drafts: list[Draft] = []
+    if row["kind"] == MISSING:
+        drafts = await _end_dispute(conn, row, resolution, person)
+    elif resolution != EXPLAINED:
+        raise errors.break_resolution(row["kind"])
+    await queries.resolve_break(conn, break_id=proposal.subject, resolution=resolution, proposal_id=proposal_id)
+    drafts.append(_resolved(proposal.subject, row["kind"], resolution, person.actor))
+    return {"break_id": proposal.subject, "resolution": resolution}, drafts
+
+
+async def _end_dispute(conn: Connection, row: Any, resolution: str, person: Person) -> list[Draft]:
+    if resolution == PAID:
+        return await _settle_again(conn, [row])
+    if resolution != NOT_PAID:
+        raise errors.break_resolution(row["kind"])
+    (payment,) = await queries.lock_payments(conn, instruction_ids=[row["instruction_id"]])
+    if payment["state"] != "disputed":
+        raise errors.act_not_possible("resolve", payment["state"])
+    fund = ledger.fund(payment["fund_id"], payment["currency"]).id
+    waiting = ledger.disputed(payment["bank"], payment["currency"]).id
+    instruction = payment["instruction_id"]
+    back = Move(f"refund/{instruction}", "transfer", None, waiting, fund, payment["amount_minor"], payment["currency"])
+    await ledger.apply_all(conn, [back])
+    await store.move_payments(conn, [Moved(instruction, "returned", NOT_CREDITED_REASON, None, row["break_id"])])
+    fact = PaymentReturned(
+        **{name: payment[name] for name in FACTS}, reason=NOT_CREDITED_REASON, bank_reference=row["break_id"],
+        bank_message_id="statement",
+    )  # fmt: skip
+    return [Draft(fact, fact.payment_id, person.actor, person.cause)]
+
+
+async def totals(conn: Connection, cycle_id: str, bank: str) -> dict[str, Any]:
+    """Control totals of a cycle at a bank: the difference must be zero, nothing may be open."""
+    row = await queries.control_totals(conn, cycle_id=cycle_id, bank=bank)
+    signed = await queries.sign_off_of(conn, cycle_id=cycle_id, bank=bank)
+    return {
+        "cycle_id": cycle_id, "bank": bank, **dict(row),
+        "difference_minor": row["settled_minor"] - row["statement_minor"],
+        "signed_by": signed["signed_by"] if signed else None,
+    }  # fmt: skip
+
+
+async def sign_off(conn: Connection, cycle_id: str, bank: str, person: Person) -> tuple[dict[str, Any], list[Draft]]:
+    """Sign a cycle at a bank. Raises Conflict while a break or payment is open or the control totals differ."""
+    view = await totals(conn, cycle_id, bank)
+    if view["signed_by"]:
+        return view, []
+    if view["open_breaks"] or view["open_payments"] or view["difference_minor"] or not view["payments"]:
+        raise errors.not_reconciled(view["open_breaks"], view["open_payments"], view["difference_minor"])
+    await queries.insert_sign_off(
+        conn, cycle_id=cycle_id, bank=bank, settled_minor=view["settled_minor"],
+        statement_minor=view["statement_minor"], signed_by=person.actor,
+    )  # fmt: skip
+    fact = ReconciliationSigned(
+        cycle_id=cycle_id, bank=bank, payments=view["payments"], settled_minor=view["settled_minor"],
+        statement_minor=view["statement_minor"], signed_by=person.actor,
+    )  # fmt: skip
+    return {**view, "signed_by": person.actor}, [Draft(fact, cycle_id, person.actor, person.cause)]

@@ -1,0 +1,202 @@
+"""Late changes by the state of the payment: not listed, on a list, told to the bank, settled; and their endings."""
+
+from typing import Any
+
+import pytest
+
+from salur.common.contracts.eligibility import EntitlementAmended, EntitlementCancelled
+from salur.common.database import Database
+from salur.common.errors import Conflict
+from salur.common.events import Received
+from salur.common.secrets import Secrets
+from salur.common.values import derived_id, payment_id
+from salur.payments import ledger
+from salur.payments.usecases import endings, gate, late
+from support.payments import (
+    AMOUNT_MINOR,
+    CURRENCY,
+    CYCLE,
+    IMPATIENT,
+    House,
+    answer,
+    beneficiary,
+    entitlement,
+    instruction,
+    payee,
+    received,
+)
+
+pytestmark = pytest.mark.integration
+HALF = AMOUNT_MINOR // 2
+
+
+@pytest.fixture
+async def house(db: Database, database_url: str, keys: Secrets) -> House:
+    house = await House.build(db, database_url, keys)
+    await house.open_fund(10**9)
+    return house
+
+
+def amended(number: int, amount_minor: int) -> Received:
+    common: dict[str, Any] = {
+        "change_id": derived_id("change", str(number), str(amount_minor)), "entitlement_id": entitlement(number),
+        "cycle_id": CYCLE, "beneficiary_id": beneficiary(number), "reason": "recalculated",
+    }  # fmt: skip
+    fact = (
+        EntitlementAmended(**common, amount_minor=amount_minor, currency=CURRENCY)
+        if amount_minor
+        else EntitlementCancelled(**common)
+    )
+    return received("eligibility.entitlements", beneficiary(number), fact)
+
+
+async def approved(house: House, count: int, *, instruct: bool = True) -> dict[str, Any]:
+    await house.grant([AMOUNT_MINOR] * count)
+    built = await house.build_list()
+    await house.submit(built["list_id"])
+    await house.approve(built["list_id"], built["content_hash"])
+    if instruct:
+        await house.instruct()
+    return built
+
+
+async def test_not_listed_yet_the_change_simply_counts(house: House) -> None:
+    """One amended, one cancelled; the granted totals still prove that nobody was forgotten."""
+    await house.grant([AMOUNT_MINOR] * 3)
+    await house.take_entitlements([amended(0, HALF), amended(1, 0)])
+    built = await house.build_list()
+    assert (built["items"], built["amount_minor"]) == (2, HALF + AMOUNT_MINOR)
+    assert built["held"] == {"nothing-due": 1}
+
+
+@pytest.mark.parametrize("state", ["locked", "submitted", "approved"])
+async def test_on_a_list_the_item_is_held_its_money_free_and_the_rest_keeps_its_approval(
+    house: House, state: str
+) -> None:
+    await house.grant([AMOUNT_MINOR] * 3)
+    built = await house.build_list()
+    if state != "locked":
+        await house.submit(built["list_id"])
+    if state == "approved":
+        await house.approve(built["list_id"], built["content_hash"])
+    await house.take_entitlements([amended(0, HALF), amended(1, 0)])
+    await house.take_entitlements([amended(0, HALF)])
+    if state == "locked":
+        await house.submit(built["list_id"])
+    if state != "approved":
+        await house.approve(built["list_id"], built["content_hash"])
+    assert (await house.check_books())["reserved_minor"] == AMOUNT_MINOR
+    await house.instruct()
+    assert set(await house.states()) == {instruction(2)}
+    assert (await house.standing())["held"] == 2
+    follow_up = await house.paid_by_follow_up()
+    assert (follow_up["items"], follow_up["amount_minor"]) == (1, HALF), "the cancelled one is not due"
+    await house.answers([answer(2), answer(0, amount_minor=HALF)])
+    assert (await house.check_books())["settled_minor"] == AMOUNT_MINOR + HALF
+
+
+async def test_told_to_the_bank_its_word_decides(house: House) -> None:
+    """0 was not executed: closed for ever, and paid anew with what is due. 1 was: an overpayment of the difference."""
+    await approved(house, 3)
+    await house.take_entitlements([amended(0, HALF), amended(1, HALF)])
+    await house.inquire(IMPATIENT)
+    asked = {fact["instruction_id"] for fact in await house.events("salur.payment.inquired.v1")}
+    assert asked == {instruction(0), instruction(1)}, "only what changed is asked about, and at once"
+    await house.answers([
+        answer(0, "RJCT", reason="NOOR", inquiry=1, bank_reference=None), answer(1, inquiry=1), answer(2),
+    ])  # fmt: skip
+    assert await house.states() == {instruction(0): "rejected", instruction(1): "settled", instruction(2): "settled"}
+    assert (await house.paid_by_follow_up())["amount_minor"] == HALF
+    await house.take_entitlements([amended(1, 0)])
+    cases = await house.fetch("SELECT kind, amount_minor FROM money_case")
+    assert [tuple(row) for row in cases] == [("overpayment", AMOUNT_MINOR)]
+    await house.check_books()
+
+
+async def test_settled_money_becomes_a_case_that_two_people_end(house: House) -> None:
+    await approved(house, 2)
+    await house.answers([answer(0), answer(1)])
+    await house.take_entitlements([amended(0, HALF), amended(1, 3 * HALF)])
+    await house.take_entitlements([amended(0, HALF), amended(1, 3 * HALF)])
+    cases = await house.fetch("SELECT case_id, kind, amount_minor FROM money_case ORDER BY kind")
+    assert [(row["kind"], row["amount_minor"]) for row in cases] == [("overpayment", HALF), ("supplement", HALF)]
+    assert len(await house.events("salur.money-case.opened.v1")) == 2
+    await house.act(late.CASE_RESOLVE, cases[0]["case_id"], resolution="offset")
+    with pytest.raises(Conflict) as ended:
+        await house.act(late.CASE_RESOLVE, cases[0]["case_id"], resolution="written-off")
+    assert ended.value.code == "case-ended"
+    assert set((await house.states()).values()) == {"settled"}
+
+
+async def test_a_payee_changed_while_the_bank_was_told_is_asked_about_at_once(house: House) -> None:
+    """The bank has not executed it: the next attempt goes to the new account."""
+    await house.act(gate.SET_RULE, "test-programme", cool_off_s=0)
+    await approved(house, 2)
+    await house.take_payees([payee(0, version=2, account_token="e" * 64)])
+    await house.inquire(IMPATIENT)
+    assert [fact["instruction_id"] for fact in await house.events("salur.payment.inquired.v1")] == [instruction(0)]
+    await house.answers([answer(0, "RJCT", reason="NOOR", inquiry=1, bank_reference=None)])
+    await house.paid_by_follow_up()
+    assert (await house.states())[f"{instruction(0)[:-3]}002"] == "instructed"
+    assert (await house.fetch("SELECT payee_version FROM list_item WHERE attempt = 2"))[0][0] == 2
+
+
+async def test_somebody_who_died_is_not_paid_without_a_person(house: House) -> None:
+    """Between lock and instruction: held. On the follow-up the gate holds it still, until it is cancelled."""
+    built = await approved(house, 2, instruct=False)
+    await house.take_payees([payee(0, version=2, living="deceased")])
+    await house.instruct()
+    assert set(await house.states()) == {instruction(1)}
+    with pytest.raises(Conflict):
+        await house.follow_up()
+    await house.decide_item(0, "cancel")
+    await house.answers([answer(1)])
+    standing = await house.standing()
+    assert (standing["payments"], standing["paid"], standing["cancelled"]) == (2, 1, 1)
+    assert built["items"] == 2
+
+
+async def test_a_failed_payment_ends_in_the_treasury_or_cancelled_by_two_people(house: House) -> None:
+    """Its money leaves the fund only for the treasury; the counts still add up, and neither is ever paid again."""
+    await approved(house, 3)
+    await house.answers([answer(0), answer(1, "RJCT", reason="AC04", bank_reference=None), answer(2)])
+    await house.answers([answer(0, "RTRN", reason="AC06", bank_reference="RET-0")])
+    before = await house.check_books()
+    await house.act(endings.TO_TREASURY, payment_id(entitlement(0), 1))
+    await house.act(endings.CANCEL_FAILED, payment_id(entitlement(1), 1))
+    fund = await house.check_books()
+    assert (fund["to_treasury_minor"], before["available_minor"] - fund["available_minor"]) == (AMOUNT_MINOR,) * 2
+    async with house.db.connection() as conn:
+        treasury, _ = await ledger.account_of(conn, ledger.treasury(CURRENCY).id)
+    assert treasury == -(10**9) + AMOUNT_MINOR
+    await house.take_payees([payee(number, version=2, account_token="f" * 64) for number in (0, 1)])
+    with pytest.raises(Conflict):
+        await house.follow_up()
+    with pytest.raises(Conflict):
+        await house.act(endings.TO_TREASURY, payment_id(entitlement(2), 1))
+    standing = await house.standing()
+    assert standing["states"].keys() == {"settled", "treasury", "cancelled"}
+    assert standing["payments"] == 3
+
+
+async def test_two_people_end_every_failed_payment_of_a_cycle_at_once(house: House) -> None:
+    """Only the newest attempts; not while one is in flight. A payment that was issued again keeps its settlement."""
+    await approved(house, 5)
+    await house.answers([answer(number, "RJCT", reason="AM04", bank_reference=None) for number in (0, 1)])
+    await house.answers([answer(number) for number in (2, 3)])
+    await house.answers([answer(2, "RTRN", reason="AC06", bank_reference="RET-2")])
+    with pytest.raises(Conflict) as raised:
+        await house.act(endings.END_CYCLE, CYCLE)
+    assert raised.value.code == "cycle-in-use"
+    await house.fetch("UPDATE proposal SET state = 'refused', decided_by = 'person:other' RETURNING 1")
+    await house.answers([answer(4)])
+    await house.decide_item(0, "retry")
+    await house.paid_by_follow_up()
+    await house.answers([answer(0, message="again", instruction_id=f"{instruction(0)[:-3]}002")])
+    ended = await house.act(endings.END_CYCLE, CYCLE)
+    assert (ended["to_treasury"], ended["cancelled"]) == (1, 1)
+    states = {state: amount["count"] for state, amount in (await house.standing())["states"].items()}
+    assert states == {"settled": 3, "treasury": 1, "cancelled": 1}
+    fund = await house.check_books()
+    assert fund["to_treasury_minor"] == AMOUNT_MINOR
+    assert len(await house.events("salur.payment.sent-to-treasury.v1")) == 1
