@@ -12,6 +12,7 @@ from salur.audit import main as audit_main
 from salur.audit import store
 from salur.audit.announcer import Announcer
 from salur.audit.log.errors import LogBroken
+from salur.audit.log.keys import LogKeys
 from salur.audit.log.note import Checkpoint, Signer, open_checkpoint
 from salur.audit.log.tiles import TileReader
 from salur.audit.log.tree import consistency_proof, verify_consistency
@@ -40,7 +41,7 @@ class Log:
         opened = partial(open_checkpoint, key=self.signer.verifier)
         self.announcer = Announcer(self.db, kafka or self.kafka, self.signer.name, opened)
         publisher = Publisher(
-            self.db, self.folder, self.signer, 10.0, self.announcer.keep, self.announcer.heads
+            self.db, self.folder, LogKeys((self.signer,)), 10.0, self.announcer.keep, self.announcer.heads
         )  # fmt: skip
         if hasattr(self, "publisher"):
             self.publisher.close()

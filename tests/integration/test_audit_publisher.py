@@ -11,6 +11,7 @@ import pytest
 import salur.audit.main
 from salur.audit import store
 from salur.audit.announcer import Announcer
+from salur.audit.log.keys import LogKeys
 from salur.audit.log.note import Signer, open_checkpoint
 from salur.audit.log.verify import verify_log
 from salur.audit.publisher import OWNER_FILE, Publisher
@@ -51,7 +52,7 @@ async def test_only_the_owner_writes_and_a_successor_goes_on_once_the_files_are_
 ) -> None:
     signer = Signer("audit.salur.example", bytes(range(32)))
     announcer = Announcer(db, pair.kafka, signer.name, partial(open_checkpoint, key=signer.verifier))
-    publisher = Publisher(db, tmp_path, signer, 0, announcer.keep, announcer.heads)
+    publisher = Publisher(db, tmp_path, LogKeys((signer,)), 0, announcer.keep, announcer.heads)
     assert not await publisher.step()
     with pytest.raises(Unavailable):
         await publisher.publish_all()

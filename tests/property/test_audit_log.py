@@ -1,6 +1,5 @@
 """The log's files: proofs of every size, appends in any cut, and every tampered byte named."""
 
-import hashlib
 import shutil
 from pathlib import Path
 
@@ -13,55 +12,13 @@ from salur.audit.log.note import Checkpoint, Signer, VerifierKey, open_checkpoin
 from salur.audit.log.proof import Receipt
 from salur.audit.log.tiles import LogWriter, TileReader, tile_path
 from salur.audit.log.tree import (
-    consistency_proof,
     inclusion_proof,
     leaf_hash,
-    range_root,
-    verify_consistency,
-    verify_inclusion,
 )
 from salur.audit.log.verify import verify_log
+from support.reference_tree import Tree
 
 SIGNER = Signer("audit.salur.example", bytes(range(32)))
-
-
-def mth(hashes: list[bytes]) -> bytes:
-    """MTH by its definition in RFC 6962 §2.1."""
-    if len(hashes) == 1:
-        return hashes[0]
-    k = 1
-    while k * 2 < len(hashes):
-        k *= 2
-    return hashlib.sha256(b"\x01" + mth(hashes[:k]) + mth(hashes[k:])).digest()
-
-
-LEAVES = [leaf_hash(str(n).encode()) for n in range(301)]
-
-
-def read(level: int, number: int) -> bytes:
-    return mth(LEAVES[number << level : (number + 1) << level])
-
-
-def test_roots_and_proofs_of_every_size_to_300() -> None:
-    roots = [hashlib.sha256(b"").digest(), *(mth(LEAVES[:size]) for size in range(1, 301))]
-    for size in range(1, 301):
-        assert range_root(0, size, read) == roots[size]
-        for index in {0, 1, size // 3, size // 2, size - 2, size - 1} & set(range(size)):
-            proof = inclusion_proof(index, size, read)
-            verify_inclusion(index, size, LEAVES[index], proof, roots[size])
-            with pytest.raises(ProofBroken):
-                verify_inclusion(index, size, LEAVES[index + 1], proof, roots[size])
-        for first in {1, 2, size // 2, size - 1, size} & set(range(1, size + 1)):
-            proof = consistency_proof(first, size, read)
-            verify_consistency(first, size, proof, roots[first], roots[size])
-            if first < size:
-                with pytest.raises(ProofBroken):
-                    verify_consistency(first, size, proof, roots[first - 1], roots[size])
-
-
-def test_known_vectors_of_rfc_6962() -> None:
-    assert leaf_hash(b"").hex() == "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
-    assert hashlib.sha256(b"").hexdigest() == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
 def event(stream: str, sequence: int) -> bytes:
@@ -91,7 +48,7 @@ def test_a_log_appended_in_any_cut_is_the_same_and_verifies(tmp_path: Path, size
     report = verify_log(folder, SIGNER.verifier)
     assert report.problems == []
     assert (report.size, report.entries_read, report.proofs_checked, report.proofs_failed) == (size, size, size, 0)
-    assert report.root == mth([leaf_hash(leaf) for leaf in leaves]).hex()
+    assert report.root == Tree([leaf_hash(data) for data in leaves]).root(size).hex()
 
 
 @pytest.fixture(scope="module")

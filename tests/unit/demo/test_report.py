@@ -19,6 +19,7 @@ GOOD: dict[str, Any] = {
     "held_minor": 100, "ledger_sum_minor": 0, "fund_budget_minor": 600, "fund_available_minor": 300,
     "double_payments": 0, "banks_kept_minor": 300, "audit_size": 40, "events": 40, "audit_gaps": 0,
     "proofs_checked": 40, "proofs_failed": 0, "log_problems": [], "dead_letters": 0,
+    "witnesses": 2, "witness_quorum": True,
 }  # fmt: skip
 
 
@@ -48,6 +49,8 @@ def test_a_good_run_keeps_every_promise() -> None:
         ({"proofs_failed": 1}, "proof"),
         ({"proofs_checked": 39}, "proof"),
         ({"log_problems": ["entry 3"]}, "proof"),
+        ({"witness_quorum": False}, "witnesses"),
+        ({"witness_quorum": None}, "witnesses"),
         ({"dead_letters": 1}, "dead letter"),
     ],
 )

@@ -15,6 +15,9 @@ from typing import IO, Any
 import httpx
 import orjson
 
+from salur.audit.log.keys import load_keys
+from salur.audit.settings import AuditSettings
+from salur.audit.witness import witness_key
 from salur.common.auth import local_issuer, mint
 from salur.common.contracts.topics import ALL_TOPICS, CHECKPOINTS_TOPIC, SERVICES, Topic, bank_topics
 from salur.local.kafka import Kafka, create_topics, run_blocking
@@ -24,6 +27,7 @@ from salur.local.postgres import Postgres
 from salur.local.supervisor import Child, ProcessDied, Supervisor
 
 DEFAULT_BANKS = ("bank-a", "bank-b", "bank-c")
+DEFAULT_WITNESSES = ("bank-a", "audit-board")
 READY_TIMEOUT_S = 90.0
 MIGRATE_TIMEOUT_S = 90.0
 POLL_S = 0.1
@@ -33,6 +37,11 @@ def environment_file(state_dir: Path, service: str) -> Path:
     """Where a running platform keeps the environment of a service, for commands on its database; only the owner may
     read it."""
     return state_dir / "secrets" / f"{service}.env.json"
+
+
+def witness_name(owner: str) -> str:
+    """Name of a witness's process and of its key."""
+    return f"witness-{owner}"
 
 
 def declared_topics(banks: Sequence[str]) -> list[Topic]:
@@ -45,12 +54,14 @@ class Options:
     """How to run. `services` may be a subset in tests.
 
     `env` adds variables per service, bank or process (`registry-relay`); the process's own win.
+    `witnesses` follow the audit log, each with its own key; the all-in-one asks for the signatures of all.
     `separate_relays` gives each service's relay a process of its own, so that it can be killed alone.
     `bank_profile` and `seed` choose how the example banks behave.
     """
 
     banks: Sequence[str] = DEFAULT_BANKS
     services: Sequence[str] = SERVICES
+    witnesses: Sequence[str] = DEFAULT_WITNESSES
     separate_relays: bool = False
     echo: bool = False
     seed: int = 7
@@ -90,7 +101,7 @@ class Platform:
 
     def _choose_ports(self) -> dict[str, int]:
         """The ports of the last run where they are still free, so that addresses stay; else new ones."""
-        names = ["postgres", "kafka", "kafka-controller", *self.options.services]
+        names = ["postgres", "kafka", "kafka-controller", *self.options.services, *map(witness_name, self._witnesses())]
         try:
             last: dict[str, int] = orjson.loads((self.state_dir / "ports.json").read_bytes())
         except (OSError, orjson.JSONDecodeError):
@@ -99,6 +110,9 @@ class Platform:
         missing = [name for name in names if name not in ports]
         return ports | dict(zip(missing, free_ports(len(missing)), strict=True))
 
+    def _witnesses(self) -> Sequence[str]:
+        return self.options.witnesses if "audit" in self.options.services else ()
+
     @property
     def issuer_dir(self) -> Path:
         return self.state_dir / "issuer"
@@ -106,6 +120,11 @@ class Platform:
     @property
     def audit_log_dir(self) -> Path:
         return self.state_dir / "audit-log"
+
+    @property
+    def policy_file(self) -> Path:
+        """Whom an auditor trusts: the log's keys, the witnesses' keys, and how many of them must have signed."""
+        return self.state_dir / "trust" / "policy"
 
     def url(self, service: str) -> str:
         """Base URL of a service's HTTP API."""
@@ -183,6 +202,8 @@ class Platform:
         run_blocking(create_topics(self.kafka.bootstrap, declared_topics(self.options.banks)))
         for child in self._migrations:
             self._finish_migration(child)
+        if self._witnesses():
+            self._write_trust()
         for child in self._children():
             self.supervisor.add(child).start()
         self._wait_ready()
@@ -248,6 +269,8 @@ class Platform:
         }
         if service == "audit":
             own["SALUR_AUDIT_LOG_DIR"] = str(self.audit_log_dir)
+            if self._witnesses():
+                own["SALUR_WITNESS_POLICY"] = str(self.policy_file)
         return inherited | own | dict(self.options.env.get(service, {}))
 
     def _start_migration(self, service: str) -> Child:
@@ -271,7 +294,8 @@ class Platform:
                 children.append(self._child(f"{service}-relay", [*base, "--parts", "relay"], service))
             else:
                 children.append(self._child(service, base, service))
-        return [*children, *(self._bank(bank) for bank in self.options.banks)]
+        witnesses = [self._witness(name) for name in self._witnesses()]
+        return [*witnesses, *children, *(self._bank(bank) for bank in self.options.banks)]
 
     def stand_in(self, name: str) -> Child:
         """A second instance of `payments` or `payments-relay`, as an orchestrator starts one for a process that no
@@ -292,6 +316,32 @@ class Platform:
     def _child(self, name: str, command: list[str], service: str) -> Child:
         env = self.service_env(service) | dict(self.options.env.get(name, {}))
         return Child(name, command, env, self.state_dir / "logs" / f"{name}.log", echo=self.options.echo)
+
+    def _witness(self, owner: str) -> Child:
+        name = witness_name(owner)
+        command = [
+            sys.executable, "-m", "salur.audit.witness", "--name", name, "--log", str(self._log_keys_file),
+            "--state-dir", str(self.state_dir / "witnesses" / owner), "--port", str(self._ports[name]),
+        ]  # fmt: skip
+        env = {"PATH": os.environ.get("PATH", "")}
+        return Child(name, command, env, self.state_dir / "logs" / f"{name}.log", echo=self.options.echo)
+
+    @property
+    def _log_keys_file(self) -> Path:
+        return self.state_dir / "trust" / "log.pub"
+
+    def _write_trust(self) -> None:
+        """The keys of log and witnesses, made before they start, and the policy between them."""
+        keys = load_keys(self.state_dir / "services" / "audit", AuditSettings.model_fields["log_origin"].default)
+        lines = [f"log {key} {self.url('audit')}/log" for key in keys.verifiers]
+        for owner in self._witnesses():
+            name = witness_name(owner)
+            key = witness_key(self.state_dir / "witnesses" / owner, name).verifier
+            lines.append(f"witness {owner} {key} {self.url(name)}")
+        lines += [f"group everyone all {' '.join(self._witnesses())}", "quorum everyone"]
+        self.policy_file.parent.mkdir(parents=True, exist_ok=True)
+        self.policy_file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        self._log_keys_file.write_text("".join(f"{key}\n" for key in keys.verifiers), encoding="utf-8")
 
     def _bank(self, bank: str) -> Child:
         command = [
@@ -336,6 +386,8 @@ class Platform:
     def _write_endpoints(self) -> None:
         urls = {name: self.url(name) for name in self.options.services}
         document = {"urls": urls, "kafka": self.kafka.bootstrap, "audit_log_dir": str(self.audit_log_dir)}
+        if self._witnesses():
+            document["policy"] = str(self.policy_file)
         (self.state_dir / "endpoints.json").write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
         for service in self.options.services:
             file = environment_file(self.state_dir, service)

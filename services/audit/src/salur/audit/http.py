@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 
 from salur.audit import store
-from salur.audit.log.note import Checkpoint
+from salur.audit.log.note import Checkpoint, Note
+from salur.audit.log.policy import Policy
 from salur.audit.log.proof import Receipt
 from salur.audit.log.tiles import TileReader
 from salur.audit.log.tree import consistency_proof, inclusion_proof
@@ -19,10 +20,11 @@ TilePath = Annotated[str, Path(pattern=r"^tile/[0-9a-z]{1,7}(/x?[0-9]{3}){1,6}(\
 IMMUTABLE = {"cache-control": "public, max-age=31536000, immutable"}
 
 
-def routes(runtime: Runtime, publisher: Publisher) -> APIRouter:
+def routes(runtime: Runtime, publisher: Publisher, policy: Policy | None) -> APIRouter:
     """Size, proofs, receipts, completeness, and the log's files."""
     router = APIRouter()
     _proof_routes(router, runtime, publisher)
+    _witness_routes(router, runtime, publisher, policy)
     _file_routes(router, publisher)
     return router
 
@@ -63,7 +65,7 @@ def _proof_routes(router: APIRouter, runtime: Runtime, publisher: Publisher) -> 
             raise Conflict("the entry is not published yet: try again", code="not-published", retry_after_s=10)
         reader = TileReader(publisher.folder, head.size)
         hashes = tuple(inclusion_proof(row["leaf_index"], head.size, reader.hash_at))
-        note = (publisher.folder / "checkpoint").read_text(encoding="utf-8")
+        note = publisher.note()
         return Response(Receipt(row["leaf"], row["leaf_index"], hashes, note).text(), media_type="text/plain")
 
     @router.get("/proofs/inclusion", tags=["proofs"])
@@ -122,13 +124,55 @@ def _reader(publisher: Publisher, size: int) -> TileReader:
     return TileReader(publisher.folder, head.size)
 
 
+def _witness_routes(router: APIRouter, runtime: Runtime, publisher: Publisher, policy: Policy | None) -> None:
+    @router.get("/log/witnesses", tags=["witnesses"])
+    async def witnesses(_caller: Annotated[Caller, permit("log:read")]) -> dict[str, Any]:
+        """Whether enough witnesses have cosigned the published head, and how far each has followed the log."""
+        head = _head(publisher)
+        if policy is None:
+            return {"published": head.size, "quorum": None, "rule": None, "witnesses": []}
+        async with runtime.db.connection() as conn:
+            rows = {row["witness"]: row for row in await store.queries.cosigned_sizes(conn)}
+        note = Note.parse(publisher.note())
+        signed = policy.cosigners(note)
+        return {
+            "published": head.size,
+            "quorum": policy.is_met(note),
+            "rule": policy.quorum,
+            "witnesses": [
+                {
+                    "name": witness.name,
+                    "key": str(witness.key),
+                    "cosigned_published": witness.name in signed,
+                    "last_size": rows[witness.name]["size"] if witness.name in rows else 0,
+                    "last_at": rows[witness.name]["taken_at"] if witness.name in rows else None,
+                }
+                for witness in policy.witnesses
+            ],
+        }
+
+    @router.get("/log/policy", tags=["witnesses"])
+    async def policy_text(_caller: Annotated[Caller, public()]) -> Response:
+        """The policy this log works by (C2SP tlog-policy). Take the one you verify with from the witnesses, not from
+        here."""
+        if policy is None:
+            raise NotFound("this log has no witnesses", code="policy-none", who="caller")
+        return Response(policy.text, media_type="text/plain")
+
+
 def _file_routes(router: APIRouter, publisher: Publisher) -> None:
     @router.get("/log/checkpoint", tags=["files"])
     async def checkpoint(_caller: Annotated[Caller, public()]) -> Response:
         """The newest signed tree head (C2SP tlog-checkpoint)."""
         _head(publisher)
-        text = (publisher.folder / "checkpoint").read_text(encoding="utf-8")
+        text = publisher.note()
         return Response(text, media_type="text/plain", headers={"cache-control": "no-cache"})
+
+    @router.get("/log/keys", tags=["files"])
+    async def keys(_caller: Annotated[Caller, public()]) -> Response:
+        """Every verifier key of the log, the newest first, one a line; behind an empty line the handovers."""
+        lines = "".join(f"{key}\n" for key in publisher.keys.verifiers)
+        return Response(f"{lines}\n{publisher.keys.handovers}", media_type="text/plain")
 
     @router.get("/log/{path:path}", tags=["files"])
     async def tile(path: TilePath, _caller: Annotated[Caller, permit("log:read")]) -> Response:

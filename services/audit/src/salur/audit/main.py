@@ -1,5 +1,6 @@
 """Wiring of the audit."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -7,10 +8,13 @@ from typing import cast
 from salur.audit import store
 from salur.audit.announcer import Announcer
 from salur.audit.http import routes
-from salur.audit.log.note import open_checkpoint
-from salur.audit.publisher import Publisher, load_signer
+from salur.audit.log.keys import load_keys
+from salur.audit.log.note import Checkpoint, open_checkpoint
+from salur.audit.log.policy import Policy
+from salur.audit.publisher import Publisher
 from salur.audit.settings import AuditSettings
 from salur.audit.usecases.record import record_events, record_outside
+from salur.audit.witnesses import Witnesses
 from salur.common.contracts.topics import ALL_TOPICS, instructions_topic, results_topic
 from salur.common.events import OutsideConsumer, RawConsumer
 from salur.common.logs import get_logger
@@ -27,13 +31,22 @@ ANNOUNCE_INTERVAL_S = 1.0
 def build(runtime: Runtime) -> Service:
     """The audit: takes every topic, writes the log, answers auditors."""
     settings = cast(AuditSettings, runtime.settings)
-    signer = load_signer(settings.state_dir, settings.log_origin)
-    announcer = Announcer(
-        runtime.db, settings.kafka_bootstrap, settings.log_origin, partial(open_checkpoint, key=signer.verifier)
-    )
+    keys = load_keys(settings.state_dir, settings.log_origin)
+
+    def opened(note: str) -> Checkpoint:
+        return open_checkpoint(note, *keys.verifiers)
+
+    announcer = Announcer(runtime.db, settings.kafka_bootstrap, settings.log_origin, opened)
+    policy = Policy.parse(settings.witness_policy.read_text("utf-8")) if settings.witness_policy else None
+    witnesses = Witnesses(runtime.db, policy, keys.verifiers) if policy else None
+
+    async def outside_heads() -> Sequence[Checkpoint]:
+        return [*await announcer.heads(), *(await witnesses.heads() if witnesses else ())]
+
     publisher = Publisher(
-        runtime.db, settings.audit_log_dir, signer, settings.publish_interval_s, announcer.keep, announcer.heads
-    )
+        runtime.db, settings.audit_log_dir, keys, settings.publish_interval_s, announcer.keep, outside_heads,
+        witnesses.cosign if witnesses else None,
+    )  # fmt: skip
 
     async def announce() -> bool:
         return await announcer.announce(publisher.published())
@@ -63,7 +76,7 @@ def build(runtime: Runtime) -> Service:
             Worker("announce", announce, ANNOUNCE_INTERVAL_S),
             Worker("seal-claims", check_claims, CLAIM_INTERVAL_S),
         ],
-        routers=[routes(runtime, publisher)],
+        routers=[routes(runtime, publisher, policy)],
     )
 
 

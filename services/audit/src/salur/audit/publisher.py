@@ -13,7 +13,8 @@ from pathlib import Path
 
 from salur.audit import store
 from salur.audit.log.errors import LogBroken
-from salur.audit.log.note import Checkpoint, Signer, open_checkpoint
+from salur.audit.log.keys import LogKeys
+from salur.audit.log.note import Checkpoint, open_checkpoint
 from salur.audit.log.tiles import LogWriter, TileReader, sync_folder, write_durably
 from salur.audit.log.tree import range_root
 from salur.common.database import Database
@@ -28,14 +29,8 @@ OWNER_FILE = ".owner"
 """Locked by the one process that writes the log's files."""
 
 
-def load_signer(folder: Path, origin: str) -> Signer:
-    """The log's key: made once, 0600, beside nothing public."""
-    path = folder / "log.key"
-    if not path.exists():
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(os.urandom(32).hex(), encoding="ascii")
-    return Signer(origin, bytes.fromhex(path.read_text(encoding="ascii").strip()))
+Cosign = Callable[[Checkpoint, str, TileReader], Awaitable[Sequence[str]]]
+"""Asks the witnesses about a head and its note; returns their signature lines, kept."""
 
 
 class Publisher:
@@ -49,18 +44,21 @@ class Publisher:
         self,
         db: Database,
         folder: Path,
-        signer: Signer,
+        keys: LogKeys,
         publish_interval_s: float,
         keep: Callable[[Checkpoint, bytes], Awaitable[None]],
         outside_heads: Callable[[], Awaitable[Sequence[Checkpoint]]],
+        cosign: Cosign | None = None,
     ) -> None:
-        """`keep`: write a head down before it is seen. `outside_heads`: what others may have from us, asked once."""
+        """`keep`: write a head down before it is seen. `outside_heads`: what others may have from us, asked once.
+        `cosign`: ask the witnesses."""
         self._db = db
         self.folder = folder
-        self.signer = signer
+        self.keys = keys
         self._interval_s = publish_interval_s
         self._keep = keep
         self._outside_heads: Callable[[], Awaitable[Sequence[Checkpoint]]] | None = outside_heads
+        self._cosign = cosign
         self._lock = asyncio.Lock()
         self._writer: LogWriter | None = None
         self._published_at = 0.0
@@ -86,8 +84,13 @@ class Publisher:
 
     def published(self) -> Checkpoint | None:
         """The checkpoint on disk. Raises LogError when it is not ours."""
+        note = self.note()
+        return open_checkpoint(note, *self.keys.verifiers) if note else None
+
+    def note(self) -> str:
+        """The checkpoint on disk with every signature, or nothing."""
         path = self.folder / "checkpoint"
-        return open_checkpoint(path.read_text(encoding="utf-8"), self.signer.verifier) if path.exists() else None
+        return path.read_text(encoding="utf-8") if path.exists() else ""
 
     @property
     def integrated(self) -> int:
@@ -124,17 +127,39 @@ class Publisher:
             last = self.published()
             self._published_at = time.monotonic()
             if writer.size == 0 or (last is not None and last.size >= writer.size):
+                if last is not None:
+                    await self._ask_again(last)
                 return last
             if not await self._holds_what_was_signed(writer.size):
                 return last
             root = await asyncio.to_thread(writer.root)
-            head = Checkpoint(self.signer.name, writer.size, root)
-            note = self.signer.sign(head.text()).encode()
-            await self._keep(head, note)
-            for folder in write_durably(self.folder / "checkpoint", note):
-                sync_folder(folder)
-            log.info("published", size=head.size, root=head.root.hex()[:16])
+            head = Checkpoint(self.keys.name, writer.size, root)
+            note = self.keys.sign(head.text())
+            await self._keep(head, note.encode())
+            lines = await self._cosign(head, note, TileReader(self.folder, head.size)) if self._cosign else ()
+            self._show(note + "".join(lines))
+            log.info("published", size=head.size, root=head.root.hex()[:16], cosignatures=len(lines))
             return head
+
+    async def _ask_again(self, head: Checkpoint) -> None:
+        """Add the signatures of witnesses that were away when this head was published."""
+        if self._cosign is None:
+            return
+        shown = self.note()
+        own = self._own(shown)
+        lines = await self._cosign(head, own, TileReader(self.folder, head.size))
+        if (note := own + "".join(lines)) != shown:
+            self._show(note)
+
+    def _own(self, note: str) -> str:
+        """The note without what witnesses added."""
+        text, _, lines = note.rpartition("\n\n")
+        own = [line for line in lines.splitlines(keepends=True) if line.startswith(f"— {self.keys.name} ")]
+        return f"{text}\n\n" + "".join(own)
+
+    def _show(self, note: str) -> None:
+        for folder in write_durably(self.folder / "checkpoint", note.encode()):
+            sync_folder(folder)
 
     async def publish_all(self) -> Checkpoint | None:
         """Integrate everything committed and publish it now. Raises Unavailable while another process owns the log."""
@@ -171,7 +196,9 @@ class Publisher:
         if self._writer is not None:
             return self._writer
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "log.pub").write_text(f"{self.signer.verifier}\n", encoding="utf-8")
+        (self.folder / "log.pub").write_text("".join(f"{key}\n" for key in self.keys.verifiers), encoding="utf-8")
+        if self.keys.handovers:
+            (self.folder / "log.handovers").write_text(self.keys.handovers, encoding="utf-8")
         last = self.published()
         size = last.size if last else 0
         async with self._db.connection() as conn:
@@ -183,6 +210,6 @@ class Publisher:
                 )
             if TileReader(self.folder, size).root() != last.root:
                 raise LogBroken(f"the tiles do not lead to the checkpoint of size {size}: rebuild them from the rows")
-            await self._keep(last, (self.folder / "checkpoint").read_bytes())
+            await self._keep(last, self._own(self.note()).encode())
         self._writer = LogWriter(self.folder, size)
         return self._writer

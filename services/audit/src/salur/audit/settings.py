@@ -6,9 +6,13 @@ from salur.common.settings import Settings
 
 
 class AuditSettings(Settings):
-    """`audit_log_dir`: tiles, checkpoint and `log.pub`. `log_origin`: the log's name in checkpoints and keys."""
+    """`audit_log_dir`: tiles, checkpoint and `log.pub`. `log_origin`: the log's name in checkpoints and keys.
+
+    `witness_policy`: a C2SP tlog-policy file; witnesses with an address in it are asked to cosign every head.
+    """
 
     audit_log_dir: Path = Path("var/audit-log")
     log_origin: str = "audit.salur.local"
     integrate_interval_s: float = 1.0
     publish_interval_s: float = 10.0
+    witness_policy: Path | None = None

@@ -20,6 +20,7 @@ from salur.local.cli import (
     programme,
     up,
     verify,
+    witness,
 )
 
 app = typer.Typer(
@@ -43,6 +44,8 @@ app.command("verify")(verify.verify)
 app.command("receipt")(verify.receipt)
 app.command("verify-receipt")(verify.verify_receipt)
 app.command("bank-check")(bank_check.bank_check)
+app.command("witness")(witness.witness)
+app.add_typer(witness.log_app, name="log")
 app.command("keys")(installation.keys)
 app.command("topics")(installation.topics)
 app.command("asyncapi")(asyncapi.asyncapi)

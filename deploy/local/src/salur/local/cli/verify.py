@@ -9,24 +9,50 @@ import typer
 from rich.console import Console
 
 from salur.audit.log.errors import LogError
-from salur.audit.log.note import VerifierKey
+from salur.audit.log.keys import follow_handovers
+from salur.audit.log.note import VerifierKey, parse_keys
+from salur.audit.log.policy import Policy
 from salur.audit.log.proof import Receipt
 from salur.audit.log.verify import verify_log
 from salur.local.cli.importing import AsJson
 from salur.local.cli.up import STATE, StateDir
 from salur.local.client import CallFailed, Client
 
-KeyFile = Annotated[Path | None, typer.Option(exists=True, help="The log's verifier key (log.pub) that you trust.")]
+KeyFile = Annotated[Path | None, typer.Option(exists=True, help="The log's verifier keys (log.pub) that you trust.")]
+PolicyFile = Annotated[
+    Path | None,
+    typer.Option(exists=True, help="Policy with the keys you trust; enough of its witnesses must have signed."),
+]
+
+
+def _trusted(key: Path | None, handovers: Path) -> tuple[VerifierKey, ...]:
+    """The keys in a file and those they handed over to."""
+    if key is None:
+        return ()
+    notes = handovers.read_text(encoding="utf-8") if handovers.exists() else ""
+    return follow_handovers(parse_keys(key.read_text(encoding="utf-8")), notes)
 
 
 def verify(
     folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder with checkpoint and tiles.")],
     key: KeyFile = None,
+    policy: PolicyFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Re-derive a whole log from its files: signature, entries, tiles, root, streams, every inclusion proof."""
+    """Re-derive a whole log from its files: signature, entries, tiles, root, streams, every inclusion proof.
+
+    A key that a trusted key handed over to is trusted too.
+    """
     console = Console()
-    report = verify_log(folder, VerifierKey.parse(key.read_text(encoding="utf-8")) if key else None)
+    try:
+        trust = Policy.parse(policy.read_text(encoding="utf-8")) if policy else None
+        keys = trust.logs if trust else _trusted(key, folder / "log.handovers")
+        report = verify_log(folder, *keys)
+        if trust and report.ok:
+            trust.open((folder / "checkpoint").read_text(encoding="utf-8"))
+    except LogError as error:
+        typer.secho(f"not proven: {error}", fg="red", err=True)
+        raise typer.Exit(1) from None
     if as_json:
         typer.echo(orjson.dumps(asdict(report)).decode())
     elif report.ok:
@@ -56,12 +82,18 @@ def receipt(
 
 def verify_receipt(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A .tlog-proof file.")],
-    key: Annotated[Path, typer.Option(exists=True, help="The log's verifier key (log.pub) that you trust.")],
+    key: KeyFile = None,
+    policy: PolicyFile = None,
 ) -> None:
-    """Check a receipt with nothing but the file and the key."""
+    """Check a receipt with nothing but the file and the keys you trust: `--policy` also asks for its witnesses."""
+    if (key is None) == (policy is None):
+        raise typer.BadParameter("give --key or --policy: a receipt proves nothing without a key you trust")
     try:
         proof = Receipt.parse(file.read_text(encoding="utf-8"))
-        head = proof.verify(VerifierKey.parse(key.read_text(encoding="utf-8")))
+        trust = Policy.parse(policy.read_text(encoding="utf-8")) if policy else None
+        head = proof.verify(*(trust.logs if trust else parse_keys(key.read_text(encoding="utf-8") if key else "")))
+        if trust:
+            trust.open(proof.checkpoint)
     except (LogError, UnicodeDecodeError) as error:
         typer.secho(f"not proven: {error}", fg="red", err=True)
         raise typer.Exit(1) from None

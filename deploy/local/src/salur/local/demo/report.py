@@ -63,6 +63,11 @@ def promises_of(report: Mapping[str, Any]) -> list[Promise]:
             r["proofs_failed"] == 0 and r["proofs_checked"] == r["audit_size"] and not r["log_problems"],
             f"{r['proofs_checked']} checked, {r['proofs_failed']} failed",
         ),
+        (
+            "the witnesses have signed the last head",
+            r["witness_quorum"] is True,
+            f"{r['witnesses']} witnesses",
+        ),
         ("no event waits as a dead letter", r["dead_letters"] == 0, str(r["dead_letters"])),
     ]
     return [Promise(*check) for check in checks]

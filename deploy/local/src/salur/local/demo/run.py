@@ -195,6 +195,7 @@ def money_figures(pipeline: Pipeline) -> dict[str, Any]:
 def log_figures(pipeline: Pipeline, verified: VerifyReport) -> dict[str, Any]:
     """What the log's files and the audit's own view of completeness say."""
     completeness = pipeline.auditor.call("audit", "GET", "/completeness")
+    witnesses = pipeline.auditor.call("audit", "GET", "/log/witnesses")
     services = pipeline.platform.options.services
     letters = [pipeline.operations.call(service, "GET", "/dead-letters")["dead_letters"] for service in services]
     return {
@@ -203,6 +204,8 @@ def log_figures(pipeline: Pipeline, verified: VerifyReport) -> dict[str, Any]:
         "proofs_checked": verified.proofs_checked,
         "proofs_failed": verified.proofs_failed,
         "log_root": verified.root,
+        "witnesses": sum(witness["cosigned_published"] for witness in witnesses["witnesses"]),
+        "witness_quorum": witnesses["quorum"],
         "log_problems": list(verified.problems),
         "dead_letters": sum(len(page) for page in letters),
     }

@@ -23,3 +23,11 @@ class LogBroken(LogError):
 
 class ProofBroken(LogError):
     """An inclusion or consistency proof does not lead to the root."""
+
+
+class MalformedPolicy(LogError):
+    """A policy file breaks its format; the message names the line."""
+
+
+class QuorumMissing(LogError):
+    """A tree head that the log signed, but not enough witnesses."""

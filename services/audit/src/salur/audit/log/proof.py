@@ -47,8 +47,9 @@ class Receipt:
             raise MalformedNote("a hash of the proof is no SHA-256")
         return cls(decode_base64(lines[1].removeprefix("extra ")), int(number), hashes, checkpoint)
 
-    def verify(self, key: VerifierKey) -> Checkpoint:
-        """The tree head that holds the leaf. Raises MalformedNote, SignatureBroken, ProofBroken."""
-        head = open_checkpoint(self.checkpoint, key)
+    def verify(self, key: VerifierKey, *others: VerifierKey) -> Checkpoint:
+        """The tree head that holds the leaf; `others` are further keys of the log. Raises MalformedNote,
+        SignatureBroken, ProofBroken."""
+        head = open_checkpoint(self.checkpoint, key, *others)
         verify_inclusion(self.index, head.size, leaf_hash(self.leaf), self.hashes, head.root)
         return head

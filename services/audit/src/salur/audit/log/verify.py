@@ -1,11 +1,12 @@
 """Verify a log from its files alone: checkpoint, every bundle, every tile, the root, every inclusion proof."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from salur.audit.log.errors import LogBroken, LogError
-from salur.audit.log.note import VerifierKey, open_checkpoint
+from salur.audit.log.note import VerifierKey, open_checkpoint, parse_keys
 from salur.audit.log.streams import Streams
 from salur.audit.log.tiles import HEIGHT, WIDTH, TileReader, tile_path
 from salur.audit.log.tree import HASH_SIZE, Prover, leaf_hash, leaf_hashes, perfect_root, verify_inclusion
@@ -40,8 +41,8 @@ class VerifyReport:
         return not self.problems
 
 
-def verify_log(folder: Path, key: VerifierKey | None = None, *, proofs: bool = True) -> VerifyReport:
-    """Re-derive everything under `folder`. `key` defaults to `log.pub` there: give the key you trust instead.
+def verify_log(folder: Path, *keys: VerifierKey, proofs: bool = True) -> VerifyReport:
+    """Re-derive everything under `folder`. `keys` default to `log.pub` there: give the ones you trust instead.
 
     `proofs` also builds the inclusion proof of every entry and verifies it against the signed root. Never raises for a
     broken log: the report names the problem and the first bad index.
@@ -49,7 +50,7 @@ def verify_log(folder: Path, key: VerifierKey | None = None, *, proofs: bool = T
     began = time.monotonic()
     report = VerifyReport()
     try:
-        _verify(folder, key or VerifierKey.parse(_text(folder, "log.pub")), report, proofs)
+        _verify(folder, keys or parse_keys(_text(folder, "log.pub")), report, proofs)
     except LogError as error:
         report.problems.append(str(error))
         report.first_bad_index = error.index if isinstance(error, LogBroken) else -1
@@ -64,8 +65,8 @@ def _text(folder: Path, name: str) -> str:
         raise LogBroken(f"{name} is missing or no text: ask the audit for it") from None
 
 
-def _verify(folder: Path, key: VerifierKey, report: VerifyReport, proofs: bool) -> None:
-    head = open_checkpoint(_text(folder, "checkpoint"), key)
+def _verify(folder: Path, keys: Sequence[VerifierKey], report: VerifyReport, proofs: bool) -> None:
+    head = open_checkpoint(_text(folder, "checkpoint"), *keys)
     report.size, report.root = head.size, head.root.hex()
     reader = TileReader(folder, head.size)
     streams = Streams()

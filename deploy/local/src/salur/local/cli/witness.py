@@ -1,0 +1,47 @@
+"""`salur witness`: follow an audit log and cosign its heads. `salur log`: the log's own keys."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from salur.audit.log.keys import LogKeys, retire, rotate
+from salur.audit.settings import AuditSettings
+from salur.audit.witness import main
+
+log_app = typer.Typer(help="Keys of the audit log. The audit takes them when it starts next.")
+
+KeyFolder = Annotated[Path, typer.Option(exists=True, file_okay=False, help="SALUR_STATE_DIR of the audit.")]
+Origin = Annotated[str, typer.Option(help="The log's name.")]
+ORIGIN = AuditSettings.model_fields["log_origin"].default
+
+
+def witness(
+    name: Annotated[str, typer.Option(help="Name of this witness's key, for example bank-a.example/witness.")],
+    log: Annotated[list[Path], typer.Option(exists=True, help="log.pub of a log to follow.")],
+    state_dir: Annotated[Path, typer.Option(help="Key and last heads; losing it loses the witness's memory.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 = any free one.")] = 7080,
+) -> None:
+    """Cosign the heads of audit logs that only grow; refuse forks and rollbacks. Runs until SIGTERM."""
+    logs = [word for path in log for word in ("--log", str(path))]
+    main(["--name", name, *logs, "--state-dir", str(state_dir), "--host", host, "--port", str(port)])
+
+
+@log_app.command("rotate-key")
+def rotate_key(state_dir: KeyFolder, origin: Origin = ORIGIN) -> None:
+    """Make a new key, handed over by the present one; both sign until the old one is retired."""
+    _show(rotate(state_dir, origin))
+
+
+@log_app.command("retire-keys")
+def retire_keys(state_dir: KeyFolder, origin: Origin = ORIGIN) -> None:
+    """Destroy every private key but the newest, once auditors, banks and witnesses know that one."""
+    _show(retire(state_dir, origin))
+
+
+def _show(keys: LogKeys) -> None:
+    for signer in keys.signers:
+        typer.echo(f"signs: {signer.verifier}")
+    for key in keys.retired:
+        typer.echo(f"retired: {key}")
