@@ -169,7 +169,7 @@ async def restored(log: Log, keep: int, *others: bytes) -> None:
     lost. Only Kafka knows better."""
     async with log.db.connection() as conn:
         await conn.execute("SET session_replication_role = replica")  # past the append-only triggers
-        await conn.execute("TRUNCATE checkpoint")
+        await conn.execute("TRUNCATE checkpoint, cosignature")
         await conn.execute("DELETE FROM entry WHERE leaf_index >= $1", keep)
         await conn.execute("UPDATE log_state SET size = $1", keep)
         await conn.execute("RESET session_replication_role")
@@ -244,7 +244,7 @@ async def test_the_database_keeps_one_root_per_size_and_no_change(log: Log) -> N
     other = Checkpoint(head.origin, head.size, bytes(32))
     with pytest.raises(LogBroken, match="size 5 was signed with another root"):
         await log.announcer.keep(other, b"note")
-    for sql in ("UPDATE checkpoint SET root = note", "DELETE FROM checkpoint", "TRUNCATE checkpoint"):
+    for sql in ("UPDATE checkpoint SET root = note", "DELETE FROM checkpoint", "TRUNCATE checkpoint, cosignature"):
         with pytest.raises(Exception, match="append-only"):
             async with log.db.transaction() as conn:
                 await conn.execute(sql)

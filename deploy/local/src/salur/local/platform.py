@@ -197,13 +197,13 @@ class Platform:
         self.kafka.child.start()
         self.postgres.start()
         self._prepare_databases()
+        if self._witnesses():
+            self._write_trust()
         self._migrations = [self._start_migration(service) for service in self.options.services]
         self.kafka.wait_ready()
         run_blocking(create_topics(self.kafka.bootstrap, declared_topics(self.options.banks)))
         for child in self._migrations:
             self._finish_migration(child)
-        if self._witnesses():
-            self._write_trust()
         for child in self._children():
             self.supervisor.add(child).start()
         self._wait_ready()

@@ -168,6 +168,11 @@ def _file_routes(router: APIRouter, publisher: Publisher) -> None:
         text = publisher.note()
         return Response(text, media_type="text/plain", headers={"cache-control": "no-cache"})
 
+    @router.get("/log/completeness", tags=["files"])
+    async def statement(_caller: Annotated[Caller, permit("log:read")]) -> Response:
+        """Signed: which streams the published tree holds, each up to which sequence, and whether without a gap."""
+        return Response(await publisher.completeness(), media_type="text/plain")
+
     @router.get("/log/keys", tags=["files"])
     async def keys(_caller: Annotated[Caller, public()]) -> Response:
         """Every verifier key of the log, the newest first, one a line; behind an empty line the handovers."""

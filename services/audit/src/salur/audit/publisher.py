@@ -12,13 +12,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from salur.audit import store
+from salur.audit.log.completeness import statement
 from salur.audit.log.errors import LogBroken
 from salur.audit.log.keys import LogKeys
 from salur.audit.log.note import Checkpoint, open_checkpoint
 from salur.audit.log.tiles import LogWriter, TileReader, sync_folder, write_durably
 from salur.audit.log.tree import range_root
 from salur.common.database import Database
-from salur.common.errors import Unavailable
+from salur.common.errors import Conflict, Unavailable
 from salur.common.logs import get_logger
 
 log = get_logger("publisher")
@@ -161,12 +162,30 @@ class Publisher:
         for folder in write_durably(self.folder / "checkpoint", note.encode()):
             sync_folder(folder)
 
-    async def publish_all(self) -> Checkpoint | None:
-        """Integrate everything committed and publish it now. Raises Unavailable while another process owns the log."""
+    async def completeness(self) -> str:
+        """The signed statement about the streams of the published tree, kept beside it. Raises Unavailable,
+        Conflict."""
+        self._must_own()
+        async with self._lock:
+            head = self.published()
+            if head is None:
+                raise Conflict("nothing is published yet: try again", code="not-published", retry_after_s=10)
+            async with self._db.connection() as conn:
+                rows = await store.queries.stream_heads(conn, size=head.size)
+            note = self.keys.sign(statement(head, {row["stream"]: (row["last"], row["held"]) for row in rows}))
+            for folder in write_durably(self.folder / "completeness", note.encode()):
+                sync_folder(folder)
+        return note
+
+    def _must_own(self) -> None:
         if not self._owns():
             raise Unavailable(
                 "another process writes the log's files: ask again, or stop it", code="log-owned", retry_after_s=2
             )
+
+    async def publish_all(self) -> Checkpoint | None:
+        """Integrate everything committed and publish it now. Raises Unavailable while another process owns the log."""
+        self._must_own()
         while await self.integrate():
             pass
         return await self.publish()

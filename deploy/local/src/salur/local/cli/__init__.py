@@ -12,6 +12,7 @@ from salur.local.cli import (
     dedup,
     demo,
     doctor,
+    evidence,
     importing,
     installation,
     operations,
@@ -44,6 +45,8 @@ app.command("verify")(verify.verify)
 app.command("receipt")(verify.receipt)
 app.command("verify-receipt")(verify.verify_receipt)
 app.command("bank-check")(bank_check.bank_check)
+app.command("bundle")(evidence.bundle)
+app.command("verify-bundle")(evidence.verify_bundle)
 app.command("witness")(witness.witness)
 app.add_typer(witness.log_app, name="log")
 app.command("keys")(installation.keys)

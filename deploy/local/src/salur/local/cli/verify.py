@@ -98,4 +98,4 @@ def verify_receipt(
         typer.secho(f"not proven: {error}", fg="red", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"proven: entry {proof.index} of {head.size} in {head.origin}")
-    typer.echo(proof.leaf.decode(errors="replace"))
+    typer.echo((proof.leaf or b"").decode(errors="replace"))

@@ -34,6 +34,11 @@ class Streams:
         return len(self._streams)
 
     @property
+    def lasts(self) -> dict[str, int]:
+        """The last sequence of each stream."""
+        return {name: stream.last for name, stream in self._streams.items()}
+
+    @property
     def missing(self) -> int:
         """Sequences below a stream's last one that no leaf holds."""
         return sum(last - first + 1 for stream in self._streams.values() for first, last in stream.holes)

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from salur.audit.log.completeness import open_statement
 from salur.audit.log.errors import LogBroken, LogError
-from salur.audit.log.note import VerifierKey, open_checkpoint, parse_keys
+from salur.audit.log.note import Checkpoint, VerifierKey, open_checkpoint, parse_keys
 from salur.audit.log.streams import Streams
 from salur.audit.log.tiles import HEIGHT, WIDTH, TileReader, tile_path
 from salur.audit.log.tree import HASH_SIZE, Prover, leaf_hash, leaf_hashes, perfect_root, verify_inclusion
@@ -80,8 +81,18 @@ def _verify(folder: Path, keys: Sequence[VerifierKey], report: VerifyReport, pro
     if reader.root() != head.root:
         raise LogBroken("the tiles do not lead to the signed root: the log was rewritten, tell the auditors")
     _report_streams(streams, report)
+    _compare_statement(folder, head, keys, streams)
     if proofs:
         _check_proofs(reader, head.root, report)
+
+
+def _compare_statement(folder: Path, head: Checkpoint, keys: Sequence[VerifierKey], streams: Streams) -> None:
+    """The log's own statement about its streams must be what the entries give. One of another size says nothing."""
+    if not (folder / "completeness").exists():
+        return
+    note = _text(folder, "completeness")
+    if note.split("\n")[2:3] == [str(head.size)] and open_statement(note, head, keys) != streams.lasts:
+        raise LogBroken("the log states other streams than its entries give: tell the auditors")
 
 
 def _report_streams(streams: Streams, report: VerifyReport) -> None:
