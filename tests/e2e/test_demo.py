@@ -1,6 +1,5 @@
 """The whole main job on a slice of the real file: the report's figures against figures counted here from the file."""
 
-import csv
 import json
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 
 from partner_bank.book import book_path, book_summary
 from salur.audit.log.verify import verify_log
+from support.progresa import slice_of
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
@@ -27,22 +27,6 @@ REQUIRED_KEYS = {
     "double_payments", "events", "audit_size", "audit_gaps", "proofs_checked", "proofs_failed",
     "seconds_platform_start", "seconds_pipeline", "households_per_second",
 }  # fmt: skip
-
-
-def slice_of(file: Path, target: Path, households: int) -> list[list[dict[str, str]]]:
-    """Write the first households of a file; returns their rows by household."""
-    with file.open(encoding="utf-8", newline="") as rows, target.open("w", encoding="utf-8", newline="") as out:
-        reader = csv.DictReader(rows)
-        assert reader.fieldnames is not None
-        writer = csv.DictWriter(out, reader.fieldnames)
-        writer.writeheader()
-        families: dict[str, list[dict[str, str]]] = {}
-        for row in reader:
-            if row["household_id"] not in families and len(families) == households:
-                break
-            families.setdefault(row["household_id"], []).append(row)
-            writer.writerow(row)
-    return list(families.values())
 
 
 def salur(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -8,9 +8,10 @@ import orjson
 import typer
 from rich.console import Console
 
+from salur.audit.log.completeness import open_statement
 from salur.audit.log.errors import LogError
 from salur.audit.log.keys import follow_handovers
-from salur.audit.log.note import VerifierKey, parse_keys
+from salur.audit.log.note import VerifierKey, open_checkpoint, parse_keys
 from salur.audit.log.policy import Policy
 from salur.audit.log.proof import Receipt
 from salur.audit.log.verify import verify_log
@@ -78,6 +79,26 @@ def receipt(
     path = out or Path(f"{event_id}.tlog-proof")
     path.write_text(text, encoding="utf-8")
     typer.echo(f"{path}: check it with `salur verify-receipt {path} --key log.pub`")
+
+
+def completeness(state_dir: StateDir = STATE) -> None:
+    """Have the log state, signed, how far it holds each stream; exit code 1 when it states a gap."""
+    try:
+        client = Client(state_dir, "person:auditor", ["auditor"])
+        note = client.call("audit", "GET", "/log/completeness")
+        head = open_checkpoint(client.call("audit", "GET", "/log/checkpoint"), *parse_keys(_public_keys(client)))
+        streams = open_statement(note, head, parse_keys(_public_keys(client)))
+    except (CallFailed, LogError) as error:
+        typer.secho(str(error), fg="red", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(note)
+    typer.echo(
+        f"{len(streams)} streams, {sum(streams.values())} events, none missing in the tree of {head.size} entries"
+    )
+
+
+def _public_keys(client: Client) -> str:
+    return str(client.call("audit", "GET", "/log/keys")).partition("\n\n")[0]
 
 
 def verify_receipt(

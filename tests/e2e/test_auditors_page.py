@@ -1,0 +1,109 @@
+"""Every command of docs/auditors.md, run as it stands there, on a platform that has just paid a cycle."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+import pytest
+
+from salur.audit.log.note import open_checkpoint, parse_keys
+from salur.audit.log.tiles import TileReader
+from salur.local.demo.run import Inputs, new_platform, run
+from salur.local.platform import running
+from support.progresa import slice_of
+
+pytestmark = pytest.mark.e2e
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "progresa"
+PAGE = ROOT / "docs" / "auditors.md"
+HOUSEHOLDS = 60
+COMMANDS = [
+    line for block in re.findall(r"^```\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    for line in block.splitlines()
+]  # fmt: skip
+INLINE = [text for text in re.findall(r"`(salur verify [^`]+)`", PAGE.read_text(encoding="utf-8")) if "--" in text]
+
+
+@dataclass
+class Office:
+    """A platform that has paid, and a folder an auditor works in."""
+
+    folder: Path
+    words: dict[str, str]
+
+    def run(self, command: str) -> subprocess.CompletedProcess[str]:
+        for word, value in self.words.items():
+            command = re.sub(rf"\b{word}\b", value, command)
+        env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        return subprocess.run(
+            command.split(), cwd=self.folder, env=env, capture_output=True, text=True, timeout=60, check=False
+        )
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    folder = tmp_path_factory.mktemp("office")
+    slice_of(EXAMPLE / "households-1998.csv", folder / "slice.csv", HOUSEHOLDS)
+    state = Path(tempfile.mkdtemp(prefix="salur-test-")) / "run"
+    cache = ROOT / "var" / "cache" / "kafka"
+    inputs = Inputs(folder / "slice.csv", EXAMPLE / "mapping.yaml", EXAMPLE / "programme.yaml", state, cache)
+    platform = new_platform(inputs)
+    with running(platform):
+        result = run(platform, inputs, lambda *_: None)
+        assert result.kept, result.promises
+        log = platform.audit_log_dir
+        head = open_checkpoint((log / "checkpoint").read_text(), *parse_keys((log / "log.pub").read_text()))
+        leaves = [orjson.loads(leaf) for leaf in TileReader(log, head.size).leaves(0, head.size)]
+        settled = next(leaf for leaf in leaves if leaf.get("type") == "salur.payment.settled.v1")
+        approved = next(leaf for leaf in leaves if leaf.get("type") == "salur.payment-list.approved.v1")
+        shutil.copy(log / "log.pub", folder / "OLD-log.pub")
+        words = {
+            "STATE": str(state), "PAYMENT": settled["subject"], "BENEFICIARY": settled["data"]["beneficiary_id"],
+            "CYCLE": settled["data"]["cycle_id"], "ACTOR": approved["actor"], "EVENT": settled["id"],
+        }  # fmt: skip
+        yield Office(folder, words)
+    shutil.rmtree(state.parent, ignore_errors=True)
+
+
+def test_every_command_of_the_page_works_in_its_order(office: Office) -> None:
+    assert len(COMMANDS) >= 12
+    for command in [*COMMANDS, *INLINE]:
+        done = office.run(command)
+        assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+
+
+def test_the_bundle_of_a_payment_shows_who_when_and_under_which_rule(office: Office) -> None:
+    done = office.run("salur verify-bundle payment.zip --policy STATE/trust/policy --json")
+    result = json.loads(done.stdout)
+    assert (result["proven"], result["cosigners"]) == (True, ["bank-a", "audit-board"])
+    assert result["complete_streams"] > 10
+    (story,) = result["payments"]
+    steps = {step["step"]: step for step in story["steps"]}
+    assert steps.keys() >= {
+        "rules published",
+        "decided",
+        "granted",
+        "list submitted",
+        "approved",
+        "instructed",
+        "confirmed",
+    }
+    assert steps["approved"]["what"] != steps["list submitted"]["what"]
+    assert "entry" in steps["confirmed"]["what"], "the bank's own message is in the bundle"
+    assert all(step["time"] for step in story["steps"])
+
+
+def test_the_cycle_takes_in_every_payment(office: Office) -> None:
+    done = office.run("salur verify-bundle cycle.zip --policy STATE/trust/policy --json")
+    report = json.loads((Path(office.words["STATE"]) / "report.json").read_text())
+    kinds = [event["type"] for event in json.loads(done.stdout)["events"]]
+    assert kinds.count("salur.payment.settled.v1") == report["settled"] + report["returned"]
+    assert kinds.count("salur.entitlement.granted.v1") == report["entitlements"]
