@@ -1,10 +1,12 @@
 """The audit's HTTP API: read-only but for publishing now."""
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
 
 from salur.audit import store
+from salur.audit.compare import compare_rows
 from salur.audit.log.note import Checkpoint, Note
 from salur.audit.log.policy import Policy
 from salur.audit.log.proof import Receipt
@@ -17,6 +19,9 @@ from salur.common.service import Runtime
 
 EventId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
 TilePath = Annotated[str, Path(pattern=r"^tile/[0-9a-z]{1,7}(/x?[0-9]{3}){1,6}(\.p/[0-9]{1,3})?$")]
+SEAL_OVERDUE_S = 60.0
+"""A fact older than this that no seal of its service covers is an alarm."""
+MOST_EQUIVOCATIONS = 100
 IMMUTABLE = {"cache-control": "public, max-age=31536000, immutable"}
 
 
@@ -50,6 +55,11 @@ def _proof_routes(router: APIRouter, runtime: Runtime, publisher: Publisher) -> 
         """Integrate and sign everything committed, now."""
         head = await publisher.publish_all()
         return {"published": head.size if head else 0, "root": head.root.hex() if head else ""}
+
+    @router.post("/log/compare", tags=["log"])
+    async def compare(_caller: Annotated[Caller, permit("log:publish")]) -> dict[str, Any]:
+        """Compare every row of the database with the published entries."""
+        return asdict(await compare_rows(runtime.db, publisher.folder, publisher.keys.verifiers))
 
     @router.get("/entries/{event_id}", tags=["log"])
     async def entry(event_id: EventId, _caller: Annotated[Caller, permit("log:read")]) -> dict[str, Any]:
@@ -93,6 +103,9 @@ def _proof_routes(router: APIRouter, runtime: Runtime, publisher: Publisher) -> 
         """Per stream: how far the log has it without a gap, and how far its service says it has grown."""
         async with runtime.db.connection() as conn:
             rows = await store.queries.completeness(conn, consumer=store.EVENTS_CONSUMER)
+            overdue = await store.queries.overdue_seals(conn, consumer=store.EVENTS_CONSUMER, age_s=SEAL_OVERDUE_S)
+            stories = await store.queries.equivocations(conn, most=MOST_EQUIVOCATIONS)
+        unsealed = {row["stream"]: row["event_time"] for row in overdue}
         streams = [
             {
                 "stream": row["stream"],
@@ -101,11 +114,13 @@ def _proof_routes(router: APIRouter, runtime: Runtime, publisher: Publisher) -> 
                 "missing": max(0, row["sealed"] - row["taken"]),
                 "seals_different": row["different"],
                 "last_seal": row["claimed_at"],
+                "unsealed_since": unsealed.get(row["stream"]),
+                "who_must_act": row["stream"].partition(".")[0],
             }
             for row in rows
         ]
         gaps = sum(1 for item in streams if item["missing"] or item["seals_different"])
-        return {"streams": streams, "gaps": gaps}
+        return {"streams": streams, "gaps": gaps, "equivocations": [dict(row) for row in stories]}
 
 
 async def _entry(runtime: Runtime, event_id: str) -> dict[str, Any]:

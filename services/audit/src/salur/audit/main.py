@@ -7,13 +7,13 @@ from typing import cast
 
 from salur.audit import store
 from salur.audit.announcer import Announcer
-from salur.audit.http import routes
+from salur.audit.http import SEAL_OVERDUE_S, routes
 from salur.audit.log.keys import load_keys
 from salur.audit.log.note import Checkpoint, open_checkpoint
 from salur.audit.log.policy import Policy
 from salur.audit.publisher import Publisher
 from salur.audit.settings import AuditSettings
-from salur.audit.usecases.record import record_events, record_outside
+from salur.audit.usecases.record import compare_repeats, record_events, record_outside
 from salur.audit.witnesses import Witnesses
 from salur.common.contracts.topics import ALL_TOPICS, instructions_topic, results_topic
 from salur.common.events import OutsideConsumer, RawConsumer
@@ -25,6 +25,7 @@ log = get_logger("audit")
 RECORDS_PER_BATCH = 2_000
 CLAIM_INTERVAL_S = 1.0
 CLAIMS_PER_STEP = 200
+SEAL_CHECK_S = 10.0
 ANNOUNCE_INTERVAL_S = 1.0
 
 
@@ -51,17 +52,36 @@ def build(runtime: Runtime) -> Service:
     async def announce() -> bool:
         return await announcer.announce(publisher.published())
 
+    overdue: set[str] = set()
+
+    async def check_seals() -> bool:
+        """Alarm once when a service stops sealing what it writes, once when it seals again."""
+        async with runtime.db.connection() as conn:
+            rows = await store.queries.overdue_seals(conn, consumer=store.EVENTS_CONSUMER, age_s=SEAL_OVERDUE_S)
+        now = {row["stream"].partition(".")[0] for row in rows}
+        for service in now - overdue:
+            log.error("seal-overdue", service=service, remedy=f"{service} must seal its streams: look at its workers")
+        for service in overdue - now:
+            log.info("seal-again", service=service)
+        overdue.clear()
+        overdue.update(now)
+        return False
+
     async def check_claims() -> bool:
         async with runtime.db.transaction() as conn:
             rows = await store.queries.check_claims(conn, consumer=store.EVENTS_CONSUMER, most=CLAIMS_PER_STEP)
         for row in rows:
             if row["outcome"] == "different":
-                log.error("seal-different", stream=row["stream"], head=row["head"], remedy="auditors must compare")
+                log.error(
+                    "seal-different", stream=row["stream"], head=row["head"], first_index=row["first_index"],
+                    remedy="auditors must compare",
+                )  # fmt: skip
         return len(rows) == CLAIMS_PER_STEP
 
+    compare = partial(compare_repeats, secrets=runtime.secrets)
     topics = [topic.name for topic in ALL_TOPICS] + [instructions_topic(bank).name for bank in settings.banks]
     consumers: list[RawConsumer | OutsideConsumer] = [
-        RawConsumer(store.EVENTS_CONSUMER, topics, record_events, RECORDS_PER_BATCH)
+        RawConsumer(store.EVENTS_CONSUMER, topics, record_events, RECORDS_PER_BATCH, compare)
     ]
     if settings.banks:
         results = [results_topic(bank).name for bank in settings.banks]
@@ -74,6 +94,7 @@ def build(runtime: Runtime) -> Service:
         workers=[
             Worker("integrate", publisher.step, settings.integrate_interval_s),
             Worker("announce", announce, ANNOUNCE_INTERVAL_S),
+            Worker("seal-overdue", check_seals, SEAL_CHECK_S),
             Worker("seal-claims", check_claims, CLAIM_INTERVAL_S),
         ],
         routers=[routes(runtime, publisher, policy)],

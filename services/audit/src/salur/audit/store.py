@@ -1,10 +1,12 @@
 """The audit's rows. SQL stands in sql/; this module gives it shape."""
 
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from salur.common.database import Connection, load_queries
+from salur.common.events import RawEvent
 
 queries = load_queries(Path(__file__).parent / "sql")
 
@@ -68,3 +70,30 @@ async def leaves(conn: Connection, first: int, end: int) -> list[bytes]:
     if [row["leaf_index"] for row in rows] != list(range(first, end)):
         raise RuntimeError(f"rows {first} to {end} of the log are not whole: stop and compare with the tiles")
     return [row["leaf"] for row in rows]
+
+
+async def other_bytes(conn: Connection, events: Sequence[RawEvent]) -> list[int]:
+    """Places of the events whose bytes are not those of the entry with their stream and sequence; known ones not."""
+    rows = await queries.other_bytes(
+        conn,
+        streams=[event.stream for event in events],
+        sequences=[event.sequence for event in events],
+        leaf_hashes=[sha256(event.value or b"").digest() for event in events],
+        topics=[event.topic for event in events],
+        partitions=[event.partition for event in events],
+        offsets=[event.offset for event in events],
+    )
+    return [row["place"] - 1 for row in rows]
+
+
+async def insert_equivocations(conn: Connection, events: Sequence[RawEvent], first_index: int) -> None:
+    """Remember records with other bytes; their entries begin at `first_index`."""
+    await queries.insert_equivocations(
+        conn,
+        topics=[event.topic for event in events],
+        partitions=[event.partition for event in events],
+        offsets=[event.offset for event in events],
+        streams=[event.stream for event in events],
+        sequences=[event.sequence for event in events],
+        indexes=list(range(first_index, first_index + len(events))),
+    )

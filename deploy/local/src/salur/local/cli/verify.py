@@ -38,6 +38,9 @@ def verify(
     folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder with checkpoint and tiles.")],
     key: KeyFile = None,
     policy: PolicyFile = None,
+    head: Annotated[
+        list[Path] | None, typer.Option(exists=True, help="A head you kept; the log must extend it. Repeatable.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Re-derive a whole log from its files: signature, entries, tiles, root, streams, every inclusion proof.
@@ -48,7 +51,7 @@ def verify(
     try:
         trust = Policy.parse(policy.read_text(encoding="utf-8")) if policy else None
         keys = trust.logs if trust else _trusted(key, folder / "log.handovers")
-        report = verify_log(folder, *keys)
+        report = verify_log(folder, *keys, heads=[path.read_text(encoding="utf-8") for path in head or ()])
         if trust and report.ok:
             trust.open((folder / "checkpoint").read_text(encoding="utf-8"))
     except LogError as error:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,12 @@ def run(platform: Platform, inputs: Inputs, watch: Watch) -> Result:
 
     Raises CallFailed, FileUnusable, NothingDue, TimedOut.
     """
-    pipeline = Pipeline(platform, watch=watch)
+    with closing(Pipeline(platform, watch=watch)) as pipeline:
+        return _run(pipeline, inputs)
+
+
+def _run(pipeline: Pipeline, inputs: Inputs) -> Result:
+    platform = pipeline.platform
     began = time.monotonic()
     if inputs.rules_first:
         programme_id = pipeline.publish(inputs.programme)

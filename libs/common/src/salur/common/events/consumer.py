@@ -131,12 +131,16 @@ class OutsideConsumer:
 
 @dataclass(frozen=True, slots=True)
 class RawConsumer:
-    """Takes the bytes of stream topics, decodable or not; never makes a dead letter (the audit)."""
+    """Takes the bytes of stream topics, decodable or not; never makes a dead letter (the audit).
+
+    `compare` is shown the repeats that are dropped: the same sequence with other bytes is somebody's second story.
+    """
 
     name: str
     topics: Sequence[str]
     handler: RawHandler
     max_records: int = 1_000
+    compare: Callable[[Connection, Sequence[RawEvent]], Awaitable[None]] | None = None
 
 
 AnyConsumer = Consumer | OutsideConsumer | RawConsumer
@@ -301,6 +305,8 @@ class BatchProcessor:
         foreign = await self._first_seen(conn, [event for event in parsed if not event.envelope])
         taken = sorted([*events.taken, *foreign], key=lambda event: (event.stream, event.offset))
         drafts = list(await consumer.handler(conn, taken)) if taken else []
+        if consumer.compare and events.repeats:
+            await consumer.compare(conn, events.repeats)
         await self._store.append(conn, drafts)
         return Outcome(len(taken), events.duplicates, events.holes, appended=len(drafts)), events.marks
 

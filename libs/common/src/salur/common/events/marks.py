@@ -29,12 +29,17 @@ class Mark:
 
 @dataclass(slots=True)
 class Sorted(Generic[R]):
-    """A batch, sorted: `taken` in order, counts of the rest, and the marks after it."""
+    """A batch, sorted: `taken` in order, the repeats that are dropped, counts of the rest, and the marks after it."""
 
     taken: list[R] = field(default_factory=list)
-    duplicates: int = 0
+    repeats: list[R] = field(default_factory=list)
     holes: dict[str, int] = field(default_factory=dict)
     marks: dict[str, Mark] = field(default_factory=dict)
+
+    @property
+    def duplicates(self) -> int:
+        """How many repeats."""
+        return len(self.repeats)
 
 
 def sort_batch(records: Iterable[R], marks: Mapping[str, Mark]) -> Sorted[R]:
@@ -53,7 +58,7 @@ def sort_batch(records: Iterable[R], marks: Mapping[str, Mark]) -> Sorted[R]:
             result.holes.pop(record.stream, None)
             mark.offset = record.offset
         elif record.sequence <= mark.sequence:
-            result.duplicates += 1
+            result.repeats.append(record)
         else:
             result.holes[record.stream] = result.holes.get(record.stream, 0) + 1
     return result
@@ -65,7 +70,7 @@ def sort_outside(records: Iterable[R], marks: Mapping[str, Mark]) -> Sorted[R]:
     for record in records:
         mark = result.marks[record.stream]
         if record.offset <= mark.offset:
-            result.duplicates += 1
+            result.repeats.append(record)
             continue
         mark.offset = record.offset
         result.taken.append(record)

@@ -10,7 +10,7 @@ from salur.audit.log.errors import LogBroken, LogError
 from salur.audit.log.note import Checkpoint, VerifierKey, open_checkpoint, parse_keys
 from salur.audit.log.streams import Streams
 from salur.audit.log.tiles import HEIGHT, WIDTH, TileReader, tile_path
-from salur.audit.log.tree import HASH_SIZE, Prover, leaf_hash, leaf_hashes, perfect_root, verify_inclusion
+from salur.audit.log.tree import HASH_SIZE, Prover, leaf_hash, leaf_hashes, perfect_root, range_root, verify_inclusion
 
 
 @dataclass(slots=True)
@@ -42,16 +42,17 @@ class VerifyReport:
         return not self.problems
 
 
-def verify_log(folder: Path, *keys: VerifierKey, proofs: bool = True) -> VerifyReport:
+def verify_log(folder: Path, *keys: VerifierKey, proofs: bool = True, heads: Sequence[str] = ()) -> VerifyReport:
     """Re-derive everything under `folder`. `keys` default to `log.pub` there: give the ones you trust instead.
 
+    `heads` are notes that somebody kept, a witness or the holder of a receipt: this log must extend each of them.
     `proofs` also builds the inclusion proof of every entry and verifies it against the signed root. Never raises for a
     broken log: the report names the problem and the first bad index.
     """
     began = time.monotonic()
     report = VerifyReport()
     try:
-        _verify(folder, keys or parse_keys(_text(folder, "log.pub")), report, proofs)
+        _verify(folder, keys or parse_keys(_text(folder, "log.pub")), report, proofs, heads)
     except LogError as error:
         report.problems.append(str(error))
         report.first_bad_index = error.index if isinstance(error, LogBroken) else -1
@@ -66,7 +67,9 @@ def _text(folder: Path, name: str) -> str:
         raise LogBroken(f"{name} is missing or no text: ask the audit for it") from None
 
 
-def _verify(folder: Path, keys: Sequence[VerifierKey], report: VerifyReport, proofs: bool) -> None:
+def _verify(
+    folder: Path, keys: Sequence[VerifierKey], report: VerifyReport, proofs: bool, heads: Sequence[str]
+) -> None:
     head = open_checkpoint(_text(folder, "checkpoint"), *keys)
     report.size, report.root = head.size, head.root.hex()
     reader = TileReader(folder, head.size)
@@ -80,10 +83,28 @@ def _verify(folder: Path, keys: Sequence[VerifierKey], report: VerifyReport, pro
     _compare_levels(reader)
     if reader.root() != head.root:
         raise LogBroken("the tiles do not lead to the signed root: the log was rewritten, tell the auditors")
+    _compare_heads(reader, heads, keys)
     _report_streams(streams, report)
     _compare_statement(folder, head, keys, streams)
     if proofs:
         _check_proofs(reader, head.root, report)
+
+
+def _compare_heads(reader: TileReader, notes: Sequence[str], keys: Sequence[VerifierKey]) -> None:
+    """This log must extend every head that somebody kept. Names the last entry that is surely the old one."""
+    same = 0
+    for head in sorted((open_checkpoint(note, *keys) for note in notes), key=lambda head: head.size):
+        if head.size > reader.size:
+            raise LogBroken(
+                f"a head of {head.size} entries was signed, this log has {reader.size}: rolled back", reader.size
+            )
+        if range_root(0, head.size, reader.hash_at) != head.root:
+            raise LogBroken(
+                f"the log was rewritten: it does not extend the head of size {head.size}, the first other entry is not "
+                f"below {same}; tell the witnesses",
+                same,
+            )
+        same = head.size
 
 
 def _compare_statement(folder: Path, head: Checkpoint, keys: Sequence[VerifierKey], streams: Streams) -> None:

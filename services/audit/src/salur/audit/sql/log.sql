@@ -33,7 +33,8 @@ WITH ready AS (
 )
 UPDATE seal_claim c SET outcome = CASE WHEN j.equal THEN 'equal' ELSE 'different' END
 FROM judged j WHERE c.stream = j.stream AND c.head = j.head
-RETURNING c.stream, c.head, c.outcome;
+RETURNING c.stream, c.head, c.outcome,
+          (SELECT e.leaf_index FROM entry e WHERE e.stream = c.stream AND e.sequence = c.first) AS first_index;
 
 -- name: completeness
 SELECT m.stream, m.sequence AS taken, coalesce(c.head, 0) AS sealed, c.claimed_at,
@@ -54,3 +55,6 @@ SELECT pg_try_advisory_xact_lock(hashtext('salur.integrator'));
 -- name: stream_heads
 SELECT stream, max(sequence) AS last, count(*) AS held
 FROM entry WHERE stream IS NOT NULL AND leaf_index < :size GROUP BY stream ORDER BY stream COLLATE "C";
+
+-- name: count_entries$
+SELECT count(*) FROM entry;

@@ -11,7 +11,10 @@ from salur.audit import store
 from salur.audit.store import Entry
 from salur.common.contracts.activity import ServiceSealed
 from salur.common.events import Draft, OutsideRecord, RawEvent
+from salur.common.logs import get_logger
 from salur.common.secrets import Secrets
+
+log = get_logger("record")
 
 SALT_SIZE = 32
 SEAL_CONTEXT = b"outside-record"
@@ -37,6 +40,26 @@ def _seals(event: RawEvent) -> list[dict[str, Any]]:
         for seal in (seals if isinstance(seals, list) else [])
         if isinstance(seal, dict) and all(isinstance(seal.get(name), kind) for name, kind in wanted.items())
     ]
+
+
+async def compare_repeats(conn: Any, events: Sequence[RawEvent], secrets: Secrets) -> None:
+    """Other bytes under a sequence the log holds: keep both, once, and raise the alarm. The first stays the event."""
+    places = await store.other_bytes(conn, events)
+    if not places:
+        return
+    await record_outside(conn, [_as_outside(events[place]) for place in places], secrets)
+    size = await store.size(conn)
+    await store.insert_equivocations(conn, [events[place] for place in places], size - len(places))
+    for place in places:
+        event = events[place]
+        log.error(
+            "equivocation", stream=event.stream, sequence=event.sequence, offset=event.offset,
+            remedy="a writer told two stories under one sequence: find out who, both are kept",
+        )  # fmt: skip
+
+
+def _as_outside(event: RawEvent) -> OutsideRecord:
+    return OutsideRecord(event.topic, event.partition, event.offset, None, event.value, 0)
 
 
 def _entry(index: int, event: RawEvent) -> Entry:
