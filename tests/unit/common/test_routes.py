@@ -30,7 +30,8 @@ PUBLIC = {
     "registry": PUBLIC_EVERYWHERE,
     "eligibility": PUBLIC_EVERYWHERE,
     "payments": PUBLIC_EVERYWHERE | {"/partners/asyncapi.yaml"},
-    "audit": PUBLIC_EVERYWHERE | {"/log/checkpoint", "/proofs/inclusion", "/proofs/consistency"},
+    "audit": PUBLIC_EVERYWHERE
+    | {"/log/checkpoint", "/log/keys", "/log/policy", "/proofs/inclusion", "/proofs/consistency"},
 }
 CENTRAL = {
     "registry": {"/cuts", "/notices/counts", "/indicators", "/indicators/references"},

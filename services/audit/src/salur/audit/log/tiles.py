@@ -92,6 +92,19 @@ class TileReader:
         count = WIDTH if whole else width
         return unpack_entries(data, count, tile_path("entries", number, count), number * WIDTH)[:width]
 
+    def entries_in_part(self, number: int) -> Iterator[bytes]:
+        """The leaves of a damaged bundle as far as they can be read."""
+        width = min(WIDTH, self.size - number * WIDTH)
+        try:
+            data, _ = self._read("entries", number, width)
+        except LogBroken:
+            return
+        at = 0
+        while at + 2 <= len(data):
+            end = at + 2 + int.from_bytes(data[at : at + 2], "big")
+            yield data[at + 2 : end]
+            at = end
+
     def leaves(self, first: int, end: int) -> Iterator[bytes]:
         """The leaves [first, end), for rebuilding rows from files. Raises LogBroken, IndexError outside the tree."""
         if not 0 <= first <= end <= self.size:

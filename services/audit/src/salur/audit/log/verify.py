@@ -75,7 +75,7 @@ def _verify(
     reader = TileReader(folder, head.size)
     streams = Streams()
     for number in range((head.size + WIDTH - 1) // WIDTH):
-        leaves = reader.entries(number)
+        leaves = _entries(reader, number)
         _compare_bundle(reader, number, leaves)
         report.entries_read += len(leaves)
         for index, leaf in enumerate(leaves, number * WIDTH):
@@ -125,6 +125,20 @@ def _report_streams(streams: Streams, report: VerifyReport) -> None:
             f"{report.gaps} gaps in the streams ({report.missing} sequences missing), {report.duplicates} duplicates, "
             f"{report.malformed} malformed entries, first: {first}. The trail is not complete: the audit must act"
         )
+
+
+def _entries(reader: TileReader, number: int) -> list[bytes]:
+    """The leaves of a bundle. One that is not whole is named by the first leaf that the tile does not commit to: where
+    the count stops to fit, an entry may long be gone."""
+    try:
+        return reader.entries(number)
+    except LogBroken as broken:
+        tile = reader.tile(0, number)
+        for offset, leaf in enumerate(reader.entries_in_part(number)):
+            index = number * WIDTH + offset
+            if index < broken.index and leaf_hash(leaf) != tile[offset * HASH_SIZE : (offset + 1) * HASH_SIZE]:
+                raise LogBroken(f"entry {index} is not the one its tile commits to, and {broken}", index) from None
+        raise
 
 
 def _compare_bundle(reader: TileReader, number: int, leaves: list[bytes]) -> None:

@@ -1,0 +1,331 @@
+"""One run: the audit alone on the real pair, its speed, proofs, witnesses, tamper cases and crashes, and a report."""
+
+import asyncio
+import random
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psycopg
+
+from salur.audit.evidence import verify_bundle
+from salur.audit.evidence.bundle import write_bundle
+from salur.audit.evidence.select import Question
+from salur.audit.log.note import Note, open_checkpoint, parse_keys
+from salur.audit.log.policy import Policy
+from salur.audit.log.tiles import TileReader
+from salur.audit.log.tree import consistency_proof, verify_consistency
+from salur.audit.log.verify import verify_log
+from salur.common.database import Database, migrate
+from salur.local.client import CallFailed, Client
+from salur.local.kafka import run_blocking
+from salur.local.platform import Options, Platform, running
+from salur.local.trail.lab import MIGRATIONS, Lab
+from salur.local.trail.load import send
+from salur.local.trail.tamper import Case, tamper_all
+from salur.local.trail.thirdparty import build
+
+POLL_S = 0.02
+LATENCY_RATE, LATENCY_S = 2_000, 15
+BUNDLE_ENTRIES = 5_000
+KILL_S = (0.3, 2.0)
+"""Between two kills."""
+DRAIN_TIMEOUT_S = 600.0
+APPENDS_GOAL, LATENCY_GOAL_S, VERIFY_GOAL_S, TAMPER_GOAL = 20_000, 2.0, 1.0, 14
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run does. `crash_seeds` kills audit and PostgreSQL during `crash_appends` each."""
+
+    entries: int
+    seed: int
+    crash_seeds: int
+    crash_appends: int
+    state_dir: Path
+    cache_dir: Path
+    tools_dir: Path
+
+
+@dataclass
+class Trail:
+    """The figures of a run as they come."""
+
+    plan: Plan
+    platform: Platform
+    say: Callable[[str], None]
+    report: dict[str, Any] = field(default_factory=dict)
+    sent: int = 0
+
+    def __post_init__(self) -> None:
+        self.client = Client(self.platform.state_dir, "person:auditor", ["auditor", "operator"])
+
+    @property
+    def log(self) -> Path:
+        return self.platform.audit_log_dir
+
+    def position(self) -> dict[str, int]:
+        """Rows, tiles and head of the log; zeros while the audit is away."""
+        try:
+            return dict(self.client.call("audit", "GET", "/log"))
+        except CallFailed:
+            return {"size": 0, "integrated": 0, "published": 0}
+
+    def drained(self, size: int) -> float:
+        """Wait until so many entries stand in durable tiles; when that was."""
+        deadline = time.monotonic() + DRAIN_TIMEOUT_S
+        while self.position()["integrated"] < size:
+            self.platform.tend()
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{size} entries are not integrated after {DRAIN_TIMEOUT_S:.0f} s")
+            time.sleep(POLL_S)
+        return time.monotonic()
+
+    def speed(self) -> None:
+        """Records wait in Kafka, then the audit starts: from its first entry to the last one durable in a tile."""
+        audit = self.platform.supervisor.children["audit"]
+        audit.stop()
+        run_blocking(send(self.platform.kafka.bootstrap, self.sent, self.plan.entries))
+        self.sent += self.plan.entries
+        audit.start()
+        deadline = time.monotonic() + DRAIN_TIMEOUT_S
+        while (began_size := self.position()["size"]) == 0:
+            if time.monotonic() > deadline:
+                raise TimeoutError("the audit takes nothing")
+            time.sleep(POLL_S)
+        began = time.monotonic()
+        seconds = self.drained(self.sent) - began
+        self.report["appends_per_second"] = round((self.sent - began_size) / seconds, 1)
+
+    def latency(self) -> None:
+        """From Kafka's acknowledgement to the entry in a durable tile, at a steady rate."""
+        count = LATENCY_RATE * LATENCY_S
+        acknowledged = run_blocking(self._send_and_watch(count))
+        self.report["integration_p50_s"] = round(acknowledged[len(acknowledged) // 2], 3)
+        self.report["integration_p99_s"] = round(acknowledged[int(len(acknowledged) * 0.99)], 3)
+
+    async def _send_and_watch(self, count: int) -> list[float]:
+        first, seen = self.sent, [(time.monotonic(), self.sent)]
+        sending = asyncio.create_task(send(self.platform.kafka.bootstrap, first, count, LATENCY_RATE))
+        self.sent += count
+        while seen[-1][1] < self.sent:
+            position = await asyncio.to_thread(self.position)
+            seen.append((time.monotonic(), max(seen[-1][1], position["integrated"])))
+            if sending.done() and sending.exception():
+                break
+            await asyncio.sleep(POLL_S)
+        times, waits, at = await sending, [], 0
+        for number, acknowledged in enumerate(sorted(times)):
+            # Which entry stands where is not known from outside; that n are there is: the n-th acknowledged by then.
+            while seen[at][1] < first + number + 1:
+                at += 1
+            waits.append(max(0.0, seen[at][0] - acknowledged))
+        return sorted(waits)
+
+    def crashes(self) -> None:
+        """SIGKILL of audit and PostgreSQL at random moments; afterwards nothing may be lost, doubled or unproven."""
+        failures: list[str] = []
+        for number in range(self.plan.crash_seeds):
+            chance = random.Random(f"{self.plan.seed}/{number}")  # noqa: S311 - repeatable on purpose
+            kills = self._crash(chance)
+            self.say(f"crash seed {number}: {kills} kills, {self.sent} entries")
+            failures += [f"seed {number}: {problem}" for problem in self._after_crash()]
+        self.report |= {
+            "crash_seeds": self.plan.crash_seeds,
+            "crash_failures": len(failures),
+            "crash_problems": failures,
+        }
+
+    def _crash(self, chance: random.Random) -> int:
+        audit, postgres = self.platform.supervisor.children["audit"], self.platform.postgres
+        run_blocking(send(self.platform.kafka.bootstrap, self.sent, self.plan.crash_appends))
+        self.sent += self.plan.crash_appends
+        kills, next_kill = 0, time.monotonic() + chance.uniform(*KILL_S)
+        deadline = time.monotonic() + DRAIN_TIMEOUT_S
+        while self.position()["integrated"] < self.sent or kills < 2:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.sent} entries are not integrated after {DRAIN_TIMEOUT_S:.0f} s")
+            if time.monotonic() >= next_kill:
+                if kills % 3 == 1:
+                    postgres.kill()
+                    postgres.restart()
+                else:
+                    audit.kill()
+                kills += 1
+                next_kill = time.monotonic() + chance.uniform(*KILL_S) + 1.5 * (kills > 6)
+            self.platform.tend()
+            time.sleep(POLL_S)
+        return kills
+
+    def _after_crash(self) -> list[str]:
+        self.platform_ready()
+        problems = []
+        head = self.client.call("audit", "POST", "/log/publish")
+        if head["published"] != self.sent:
+            problems.append(f"{head['published']} entries, {self.sent} were sent")
+        compared = self.client.call("audit", "POST", "/log/compare")
+        if compared["first_bad_index"] != -1:
+            problems.append(f"row {compared['first_bad_index']}: {compared['problem']}")
+        verified = verify_log(self.log, *self._keys(), proofs=False, heads=self._heads())
+        return problems + verified.problems
+
+    def platform_ready(self) -> None:
+        """Wait until the audit answers again."""
+        deadline = time.monotonic() + DRAIN_TIMEOUT_S
+        while True:
+            self.platform.tend()
+            try:
+                self.client.call("audit", "GET", "/ready")
+                return
+            except CallFailed:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL_S)
+
+    def _keys(self) -> tuple[Any, ...]:
+        return parse_keys((self.log / "log.pub").read_text(encoding="utf-8"))
+
+    def _heads(self) -> list[str]:
+        """Every head the audit has signed, from its database."""
+        with psycopg.connect(self.platform.postgres.url("audit")) as conn:
+            rows = conn.execute("SELECT note FROM checkpoint ORDER BY size").fetchall()
+        return [bytes(row[0]).decode() for row in rows]
+
+    def proofs(self) -> None:
+        """Everything again from the files, a bundle's verification, the heads among each other, the witnesses."""
+        self.client.call("audit", "POST", "/log/publish")
+        self.client.call("audit", "GET", "/log/completeness")
+        keys, heads = self._keys(), self._heads()
+        verified = verify_log(self.log, *keys, heads=heads)
+        note = (self.log / "checkpoint").read_text(encoding="utf-8")
+        policy = Policy.parse(self.platform.policy_file.read_text(encoding="utf-8"))
+        completeness = self.client.call("audit", "GET", "/completeness")
+        self.report |= {
+            "entries": verified.size,
+            "proofs_checked": verified.proofs_checked,
+            "proofs_failed": verified.proofs_failed,
+            "log_problems": verified.problems,
+            "verify_log_seconds": round(verified.seconds, 1),
+            "heads": len(heads),
+            "heads_inconsistent": self._inconsistent(heads),
+            "witnesses": len(policy.cosigners(Note.parse(note))),
+            "witness_quorum": policy.is_met(Note.parse(note)),
+            "gaps": verified.gaps + verified.missing + completeness["gaps"],
+            "verify_seconds_per_1000": self._bundle_seconds(),
+        }
+
+    def _inconsistent(self, notes: list[str]) -> int:
+        heads = [open_checkpoint(note, *self._keys()) for note in notes]
+        reader = TileReader(self.log, heads[-1].size)
+        wrong = 0
+        for old, new in pairwise(heads):
+            proof = consistency_proof(old.size, new.size, reader.hash_at)
+            try:
+                verify_consistency(old.size, new.size, proof, old.root, new.root)
+            except Exception:
+                wrong += 1
+        return wrong
+
+    def _bundle_seconds(self) -> float:
+        size = open_checkpoint((self.log / "checkpoint").read_text(encoding="utf-8"), *self._keys()).size
+        indexes = sorted(random.Random(self.plan.seed).sample(range(size), min(size, BUNDLE_ENTRIES)))  # noqa: S311
+        path = self.platform.state_dir / "evidence.zip"
+        policy = self.platform.policy_file.read_text(encoding="utf-8")
+        write_bundle(self.log, Question("period", "2026/2027"), indexes, policy, path)
+        began = time.monotonic()
+        verify_bundle.verify(verify_bundle._open(path), policy)
+        return round((time.monotonic() - began) / len(indexes) * 1000, 3)
+
+    def third_parties(self) -> None:
+        """Tessera's fsck and Go's sumdb; None where no Go toolchain is."""
+        tools = build(self.plan.tools_dir)
+        if tools is None:
+            self.report |= {"fsck_ok": None, "sumdb_ok": None}
+            return
+        step = max(1, self.report["entries"] // 5_000)
+        fsck, sumdb = tools.run_fsck(self.log), tools.run_sumdb(self.log, step=step)
+        for name, outcome in (("fsck", fsck), ("sumdb", sumdb)):
+            if not outcome.ok:
+                self.say(f"{name}: {outcome.output[-500:]}")
+        self.report |= {"fsck_ok": fsck.ok, "sumdb_ok": sumdb.ok}
+
+    def tampering(self) -> None:
+        """Every case on a small log of its own in a database of its own."""
+        cases = run_blocking(self._tamper())
+        for case in cases:
+            if not case.caught:
+                self.say(f"not caught: {case.name} ({case.tool}): {case.said}")
+        self.report |= {
+            "tamper_cases": len(cases),
+            "tamper_caught": sum(case.caught for case in cases),
+            "tamper": [
+                {"case": case.name, "tool": case.tool, "caught": case.caught, "first_bad_index": case.first_bad_index}
+                for case in cases
+            ],
+        }
+
+    async def _tamper(self) -> list[Case]:
+        with psycopg.connect(self.platform.postgres.url(), autocommit=True) as admin:
+            admin.execute("DROP DATABASE IF EXISTS tamper WITH (FORCE)")
+            admin.execute("CREATE DATABASE tamper")
+        url = self.platform.postgres.url("tamper")
+        migrate(url, [])
+        migrate(url, [MIGRATIONS])
+        folder = self.platform.state_dir / "tamper"
+        shutil.rmtree(folder, ignore_errors=True)
+        database = Database(url, pool_size=4, statement_timeout_s=60)
+        await database.open()
+        lab = Lab(database, folder)
+        try:
+            return await tamper_all(lab)
+        finally:
+            lab.close()
+            await database.close()
+
+
+def run(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
+    """Every stage; the report. Raises RuntimeError, TimeoutError, OSError when a stage cannot be finished."""
+    options = Options(services=("audit",), banks=(), seed=plan.seed)
+    platform = Platform(plan.state_dir, plan.cache_dir, options)
+    platform.fresh()
+    began = time.monotonic()
+    with running(platform):
+        trail = Trail(plan, platform, say)
+        stages = (
+            ("append", trail.speed), ("latency", trail.latency), ("crash", trail.crashes), ("prove", trail.proofs),
+            ("tools of others", trail.third_parties), ("tamper", trail.tampering),
+        )  # fmt: skip
+        for name, stage in stages:
+            stage_began = time.monotonic()
+            stage()
+            say(f"{name}: {time.monotonic() - stage_began:.1f} s")
+        trail.client.close()
+    report = {"seed": plan.seed, **trail.report, "seconds": round(time.monotonic() - began, 1)}
+    report["promises"] = [{"text": text, "kept": kept} for text, kept in promises(report)]
+    (plan.state_dir / "report.json").write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
+    return report
+
+
+def promises(report: dict[str, Any]) -> list[tuple[str, bool]]:
+    """What every run must keep. Speed is a figure, not a promise: it hangs on the machine."""
+    return [
+        ("every entry sent stands in the log", report["crash_failures"] == 0 and not report["log_problems"]),
+        ("every proof verifies", report["proofs_failed"] == 0 and report["proofs_checked"] == report["entries"]),
+        ("every head extends the one before", report["heads_inconsistent"] == 0 and report["heads"] > 0),
+        ("the last head has its quorum of witnesses", report["witness_quorum"] is True),
+        ("no stream has a gap", report["gaps"] == 0),
+        ("tools of others accept the log", report["fsck_ok"] is not False and report["sumdb_ok"] is not False),
+        (
+            f"every tamper case is caught, at least {TAMPER_GOAL}",
+            report["tamper_caught"] == report["tamper_cases"] >= TAMPER_GOAL,
+        ),
+        (
+            f"a thousand entries are verified within {VERIFY_GOAL_S} s",
+            report["verify_seconds_per_1000"] < VERIFY_GOAL_S,
+        ),
+    ]
