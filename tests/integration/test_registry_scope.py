@@ -17,6 +17,7 @@ from support.registry import announced, api, open_registry
 
 pytestmark = pytest.mark.integration
 HERE, ELSEWHERE = "31.71", "32"
+FEED = {"kind": "deaths", "source": "Dukcapil", "name": "2026-02", "as_of": "2026-02-28"}
 COMPLAINT = {
     "reference": "letter-0001", "category": "service", "region": HERE, "channel": "office", "text": "Nobody came."
 }  # fmt: skip
@@ -46,6 +47,8 @@ class Known:
     change_id: str
     import_id: str
     case_id: str
+    feed_id: str
+    match_id: str
 
 
 Call = Callable[[Known], tuple[dict[str, str], Any]]
@@ -84,6 +87,17 @@ CALLS: dict[str, Call] = {
     "POST /changes/{change_id}/refuse": lambda k: ({"change_id": k.change_id}, {}),
     "POST /changes/{change_id}/withdraw": lambda k: ({"change_id": k.change_id}, {}),
     "GET /households/{household_id}/notices": lambda k: (_household(k), None),
+    "POST /feeds": lambda _: ({}, FEED | {"name": "mine"}),
+    "GET /feeds": lambda _: ({}, None),
+    "POST /feeds/{feed_id}/records": lambda k: (
+        {"feed_id": k.feed_id}, {"records": [household(1)["members"][0]["identifiers"][0]]}
+    ),
+    "POST /feeds/{feed_id}/rows": lambda k: ({"feed_id": k.feed_id}, "value\n1\n"),
+    "GET /feed-matches": lambda _: ({}, None),
+    "POST /feed-matches/{match_id}/read": lambda k: ({"match_id": k.match_id}, {"reason": "deciding"}),
+    "POST /feed-matches/{match_id}/decide": lambda k: (
+        {"match_id": k.match_id}, {"outcome": "confirmed", "reason": "seen"}
+    ),
     "POST /indicators": lambda _: ({}, {"name": "mine"}),
     "PUT /indicators/references": lambda _: (
         {}, {"source": "s", "references": [{"dimension": "all", "region": HERE, "band": "all", "persons": 1}]}
@@ -103,10 +117,10 @@ CALLS: dict[str, Call] = {
     "POST /cases/{case_id}/close": lambda k: (_case(k), None),
     "POST /cases/{case_id}/reopen": lambda k: (_case(k), {"text": "A word."}),
 }  # fmt: skip
-SHOWS_NOTHING = {"POST /households/find-many", "GET /changes", "GET /cases", "GET /indicators"}
+SHOWS_NOTHING = {"POST /households/find-many", "GET /changes", "GET /cases", "GET /indicators", "GET /feed-matches"}
 """Answers 200 with an empty list: the question itself is allowed everywhere."""
-OPEN = {"GET /counts", "POST /imports"}
-"""A total of the country; a file whose rows are judged one by one."""
+OPEN = {"GET /counts", "POST /imports", "POST /feeds"}
+"""A total of the country; a file or list whose rows are judged one by one."""
 
 
 async def _prepare(client: httpx.AsyncClient) -> Known:
@@ -119,7 +133,13 @@ async def _prepare(client: httpx.AsyncClient) -> Known:
     change_id = (await client.post("/changes", json=proposal)).json()["change_id"]
     import_id = (await client.post("/imports", json=announced(b"kk,region\n3171000000000077,31\n"))).json()["import_id"]
     case_id = (await client.post("/cases", json=COMPLAINT)).json()["case_id"]
-    return Known(ids[0], read["members"][0]["member_id"], ids[1], change_id, import_id, case_id)
+    feed_id = (await client.post("/feeds", json=FEED)).json()["feed_id"]
+    number = household(1)["members"][0]["identifiers"][0]
+    await client.post(f"/feeds/{feed_id}/records", json={"records": [number]})
+    match_id = (await client.get("/feed-matches")).json()["matches"][0]["match_id"]
+    return Known(
+        ids[0], read["members"][0]["member_id"], ids[1], change_id, import_id, case_id, feed_id, match_id
+    )  # fmt: skip
 
 
 def own_routes(runtime: Runtime, service: Service) -> list[tuple[str, str]]:
@@ -136,11 +156,11 @@ def own_routes(runtime: Runtime, service: Service) -> list[tuple[str, str]]:
 
 
 async def _state(runtime: Runtime) -> list[str]:
-    """Every row the registry holds, as text, but files announced: those are taken row by row."""
+    """Every row the registry holds, as text, but files and lists announced: those are taken row by row."""
     async with runtime.db.connection() as conn:
         tables = await conn.fetch(
             "SELECT tablename FROM pg_tables WHERE schemaname = 'public' "
-            "AND tablename NOT LIKE '%yoyo%' AND tablename <> 'bulk_import'"
+            "AND tablename NOT LIKE '%yoyo%' AND tablename NOT IN ('bulk_import', 'feed')"
         )
         rows = [
             f"{table['tablename']}: {row[0]}"

@@ -30,8 +30,22 @@ class Staff:
         regions: Sequence[str] = (),
         device: str = "",
     ) -> httpx.Response:
+        content = None if json is None else dumps(json).encode()
+        return await self.send(who, roles, method, url, content, regions=regions, device=device)
+
+    async def send(
+        self,
+        who: str,
+        roles: Sequence[str],
+        method: str,
+        url: str,
+        content: bytes | None,
+        *,
+        regions: Sequence[str] = (),
+        device: str = "",
+    ) -> httpx.Response:
+        """Bytes as they are."""
         token = mint(self._issuer, f"person:{who}", list(roles), list(regions), device=device)
-        content = None if json is None else dumps(json)
         headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
         return await self._client.request(method, url, content=content, headers=headers)
 

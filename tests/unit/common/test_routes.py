@@ -34,7 +34,7 @@ PUBLIC = {
     | {"/log/checkpoint", "/log/keys", "/log/policy", "/proofs/inclusion", "/proofs/consistency"},
 }
 CENTRAL = {
-    "registry": {"/cuts", "/notices/counts", "/indicators", "/indicators/references"},
+    "registry": {"/cuts", "/notices/counts", "/feeds", "/indicators", "/indicators/references"},
     "eligibility": {"/programmes", "/programmes/{programme_id}/approve", "/cycles", "/decisions/replay"},
     "payments": {
         "/funds",

@@ -28,7 +28,7 @@ _READ = frozenset({"streams:read", "own-right:read", "own-right:delegate"})
 """What everybody who works here may."""
 PERMISSIONS: dict[str, frozenset[str]] = {
     "registrar": _READ
-    | {"indicator:read", "case:open", "case:read", "case:handle"}
+    | {"feed:send", "feed:decide", "indicator:read", "case:open", "case:read", "case:handle"}
     | {"household:register", "household:read", "household:change", "import:run", "import:accept", "import:read"}
     | {"cut:make", "change:propose", "change:read", "change:decide"},
     "programme-officer": _READ

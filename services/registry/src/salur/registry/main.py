@@ -8,6 +8,7 @@ from salur.common.service import Runtime, Service, Worker, run
 from salur.registry.http import household_routes
 from salur.registry.http_cases import case_routes
 from salur.registry.http_changes import change_routes
+from salur.registry.http_feeds import feed_routes
 from salur.registry.http_imports import import_routes
 from salur.registry.http_indicators import indicator_routes
 from salur.registry.http_notices import notice_routes
@@ -73,6 +74,7 @@ def build(runtime: Runtime) -> Service:
             principal_routes(runtime),
             case_routes(runtime),
             notice_routes(runtime),
+            feed_routes(runtime),
             indicator_routes(runtime),
         ],
     )

@@ -1,6 +1,6 @@
 """Event contracts: one file per writer. The catalogue partner banks and services build on."""
 
-from salur.common.contracts import activity, banks, cases, eligibility, notices, payments, principals, registry
+from salur.common.contracts import activity, banks, cases, eligibility, feeds, notices, payments, principals, registry
 from salur.common.contracts.base import CONTRACTS, Fact, Personal, Scalar
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "banks",
     "cases",
     "eligibility",
+    "feeds",
     "notices",
     "payments",
     "principals",

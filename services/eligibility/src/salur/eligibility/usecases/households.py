@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from salur.common.contracts.feeds import PersonDeceased
 from salur.common.contracts.registry import (
     HouseholdChanged,
     HouseholdMerged,
@@ -41,8 +42,8 @@ async def take_households(conn: Connection, batch: Sequence[Received], rules: Ru
                 cases.append(Case(facts, event.id))
             case HouseholdMerged() as merged:
                 rows.append(_end(event, merged))
-            case HouseholdSplit():
-                pass  # both families come with snapshots of their own
+            case HouseholdSplit() | PersonDeceased():
+                pass  # the snapshots of the families follow as events of their own
             case RegistryCut() as cut:
                 cuts.append((cut.cut_id, event.partition, event.sequence, cut.households))
             case _:

@@ -58,7 +58,11 @@ ON CONFLICT (household_id) DO UPDATE SET version = excluded.version, status = ex
 -- name: known_identifiers
 SELECT i.scheme, i.token, i.household_id, i.member_id
 FROM unnest(:schemes::text[], :tokens::text[]) AS g (scheme, token)
-JOIN identifier i ON i.token = g.token AND i.scheme = g.scheme;
+JOIN identifier i ON i.token = g.token AND i.scheme = g.scheme
+UNION ALL
+SELECT d.scheme, d.token, 'deceased', NULL
+FROM unnest(:schemes::text[], :tokens::text[]) AS g (scheme, token)
+JOIN deceased_identifier d ON d.token = g.token AND d.scheme = g.scheme;
 
 -- name: member_identifiers
 SELECT scheme, token, household_id, member_id FROM identifier

@@ -1,0 +1,183 @@
+"""The registry's HTTP API: lists from outside, and the evidence in them."""
+
+import csv
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+
+from salur.common.contracts.base import AmountMinor, Code, Currency, Id
+from salur.common.contracts.feeds import FeedKind, MatchOutcome
+from salur.common.errors import Invalid
+from salur.common.http import Caller, permit
+from salur.common.service import Runtime
+from salur.registry.bodies import WITHOUT_NUL, Body, Text
+from salur.registry.scope import scope_of
+from salur.registry.store import queries
+from salur.registry.usecases import feeds
+from salur.registry.usecases.feeds import By, Feed, Record
+
+RECORDS_MAX = 5_000
+PAGE_MAX = 500
+Short = Annotated[str, StringConstraints(max_length=200, pattern=WITHOUT_NUL)]
+Decider = Annotated[Caller, permit("feed:decide")]
+State = Annotated[str, StringConstraints(pattern=r"^(open|confirmed|dismissed)$")]
+
+
+class FeedBody(Body):
+    """A list: what it is of, who made it, its edition, and the day it speaks of."""
+
+    kind: FeedKind
+    source: Text
+    name: Text
+    as_of: date
+
+
+class RecordBody(Body):
+    """One line: whom it speaks of, and what it says."""
+
+    scheme: Code = "nik"
+    value: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=WITHOUT_NUL)]
+    on_date: date | None = None
+    code: Code | None = None
+    amount_minor: AmountMinor | None = None
+    currency: Currency | None = None
+    note: Short | None = None
+
+    def to_domain(self) -> Record:
+        says = self.model_dump(mode="json", exclude={"scheme", "value"}, exclude_none=True)
+        return Record(self.scheme, self.value, says)
+
+
+class RecordsBody(Body):
+    """Lines of a list."""
+
+    records: list[RecordBody] = Field(min_length=1, max_length=RECORDS_MAX)
+
+
+class WhyBody(Body):
+    """Why it is read, in one word: it stands in an event."""
+
+    reason: Code = Field(examples=["deciding"])
+
+
+class MatchDecisionBody(Body):
+    """What a person decided on the evidence, and why."""
+
+    outcome: MatchOutcome
+    reason: Code = Field(examples=["certificate-seen", "another-person"])
+
+
+ROWS = TypeAdapter(list[RecordBody])
+
+
+def feed_routes(runtime: Runtime) -> APIRouter:
+    """Announce a list, send its lines, decide on what they say."""
+    router = APIRouter(tags=["feeds"])
+    _send(router, runtime)
+    _decide(router, runtime)
+    return router
+
+
+def _by(caller: Caller) -> By:
+    return By(caller.actor, caller.request_id, caller.regions)
+
+
+def _send(router: APIRouter, runtime: Runtime) -> None:
+    @router.post("/feeds", status_code=201)
+    async def announce(
+        body: FeedBody, response: Response, caller: Annotated[Caller, permit("feed:send")]
+    ) -> dict[str, Any]:
+        """Begin a list. The same edition of a source again answers 200 with the same list."""
+        async with runtime.db.transaction() as conn:
+            answer, new = await feeds.announce_feed(conn, Feed(**body.model_dump()), _by(caller))
+        response.status_code = 201 if new else 200
+        return answer
+
+    async def take(feed_id: str, lines: list[RecordBody], caller: Caller) -> dict[str, Any]:
+        records = [line.to_domain() for line in lines]
+        async with runtime.unit_of_work() as unit:
+            answer, drafts = await feeds.take_records(unit.conn, feed_id, records, _by(caller), runtime.secrets)
+            unit.emit(*drafts)
+        return answer
+
+    @router.post("/feeds/{feed_id}/records")
+    async def send_records(
+        feed_id: Id, body: RecordsBody, caller: Annotated[Caller, permit("feed:send")]
+    ) -> dict[str, Any]:
+        """Send up to 5,000 lines. Lines sent again find the same matches."""
+        return await take(feed_id, body.records, caller)
+
+    @router.post("/feeds/{feed_id}/rows")
+    async def send_rows(
+        feed_id: Id, request: Request, caller: Annotated[Caller, permit("feed:send")]
+    ) -> dict[str, Any]:
+        """The same lines as CSV, with the fields of a line as its header; `value` is needed."""
+        return await take(feed_id, read_rows(await request.body()), caller)
+
+    @router.get("/feeds")
+    async def list_feeds(
+        _caller: Annotated[Caller, permit("feed:send", central=True)],
+        after: Annotated[str, Query(max_length=32)] = "",
+        limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
+    ) -> dict[str, Any]:
+        """Lists by id, with how many lines and matches they have."""
+        async with runtime.db.connection() as conn:
+            return {"feeds": [dict(row) for row in await queries.feeds_after(conn, after=after, most=limit)]}
+
+
+def read_rows(content: bytes) -> list[RecordBody]:
+    """CSV to lines; empty cells are left out. Raises Invalid, naming row and field, never a value."""
+    try:
+        rows = list(csv.DictReader(content.decode("utf-8-sig").splitlines(), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise Invalid(f"this is no CSV in UTF-8 ({type(error).__name__})", code="rows-invalid", who="caller") from None
+    if not 1 <= len(rows) <= RECORDS_MAX:
+        raise Invalid(f"1 to {RECORDS_MAX} rows a request: send the list in parts", code="rows-invalid", who="caller")
+    try:
+        return ROWS.validate_python([{key: cell for key, cell in row.items() if cell} for row in rows])
+    except ValidationError as error:
+        wrong = error.errors(include_input=False)[0]
+        row, *field = wrong["loc"]
+        name = str(field[0]) if field and field[0] in RecordBody.model_fields else "a column nobody knows"
+        raise Invalid(
+            f"row {int(row) + 2}, {name}: {wrong['type']}; nothing of this request was taken",
+            code="rows-invalid",
+            who="caller",
+        ) from None
+
+
+def _decide(router: APIRouter, runtime: Runtime) -> None:
+    @router.get("/feed-matches")
+    async def list_matches(
+        caller: Annotated[Caller, permit("feed:decide")],
+        after: Annotated[str, Query(max_length=32)] = "",
+        state: State | None = None,
+        kind: FeedKind | None = None,
+        limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
+    ) -> dict[str, Any]:
+        """Evidence in the caller's regions, by id; not what it says."""
+        async with runtime.db.connection() as conn:
+            rows = await queries.matches_after(
+                conn, after=after, state=state, kind=kind, most=limit, **scope_of(caller)
+            )
+        return {"matches": [dict(row) for row in rows]}
+
+    @router.post("/feed-matches/{match_id}/read")
+    async def read_match(match_id: Id, body: WhyBody, caller: Decider) -> dict[str, Any]:
+        """What the list says, in clear. Reading it is an event that names who and why."""
+        async with runtime.unit_of_work() as unit:
+            answer, drafts = await feeds.read_match(unit.conn, match_id, body.reason, _by(caller), runtime.secrets)
+            unit.emit(*drafts)
+        return answer
+
+    @router.post("/feed-matches/{match_id}/decide")
+    async def decide_match(match_id: Id, body: MatchDecisionBody, caller: Decider) -> dict[str, Any]:
+        """Confirm or dismiss; another person than who sent the list."""
+        async with runtime.unit_of_work() as unit:
+            answer, drafts = await feeds.decide_match(
+                unit.conn, match_id, body.outcome, body.reason, _by(caller), runtime.secrets
+            )
+            unit.emit(*drafts)
+        return answer

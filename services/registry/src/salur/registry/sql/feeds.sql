@@ -1,0 +1,51 @@
+-- name: insert_feed^
+INSERT INTO feed (feed_id, kind, name, source, as_of, sent_by)
+VALUES (:feed_id, :kind, :name, :source, :as_of, :by) ON CONFLICT DO NOTHING RETURNING feed_id;
+
+-- name: lock_feed^
+SELECT feed_id, kind, name, source, as_of, sent_by, records, matches FROM feed WHERE feed_id = :feed_id FOR UPDATE;
+
+-- name: feeds_after
+SELECT feed_id, kind, name, source, as_of, sent_by, sent_at, records, matches FROM feed WHERE feed_id > :after
+ORDER BY feed_id LIMIT :most;
+
+-- name: known_members
+SELECT g.place, i.household_id, i.member_id, h.region FROM unnest(:schemes::text[], :tokens::text[])
+    WITH ORDINALITY AS g (scheme, token, place)
+JOIN identifier i ON i.token = g.token AND i.scheme = g.scheme AND i.member_id IS NOT NULL
+JOIN household h ON h.household_id = i.household_id AND h.status = 'active'
+ORDER BY g.place;
+
+-- name: insert_matches
+INSERT INTO feed_match (match_id, feed_id, household_id, member_id, region, sealed, sent_by)
+SELECT id, :feed_id, household_id, member_id, region, sealed, :by
+FROM unnest(:ids::text[], :households::text[], :members::text[], :regions::text[], :sealed::bytea[])
+    AS g (id, household_id, member_id, region, sealed)
+ON CONFLICT DO NOTHING RETURNING match_id, household_id;
+
+-- name: count_feed!
+UPDATE feed SET records = records + :records, matches = matches + :matches WHERE feed_id = :feed_id;
+
+-- name: matches_after
+SELECT m.match_id, m.feed_id, f.kind, f.source, f.as_of, m.household_id, m.member_id, m.state, m.reason
+FROM feed_match m JOIN feed f USING (feed_id)
+WHERE m.match_id > :after AND (:every OR m.region LIKE ANY(:patterns::text[]))
+  AND (:state::text IS NULL OR m.state = :state) AND (:kind::text IS NULL OR f.kind = :kind)
+ORDER BY m.match_id LIMIT :most;
+
+-- name: match_by_id^
+SELECT m.match_id, m.feed_id, f.kind, f.source, f.as_of, m.household_id, m.member_id, m.region, m.sealed, m.state,
+       m.reason, m.sent_by, m.decided_by
+FROM feed_match m JOIN feed f USING (feed_id) WHERE m.match_id = :match_id;
+
+-- name: lock_match^
+SELECT match_id FROM feed_match WHERE match_id = :match_id FOR UPDATE;
+
+-- name: decide_match!
+UPDATE feed_match SET state = :state, reason = :reason, decided_by = :by, decided_at = now()
+WHERE match_id = :match_id;
+
+-- name: keep_deceased_identifiers!
+INSERT INTO deceased_identifier (scheme, token)
+SELECT scheme, token FROM identifier WHERE household_id = :household_id AND member_id = :member_id
+ON CONFLICT DO NOTHING;
