@@ -17,7 +17,7 @@ from salur.common.values import derived_id
 from salur.eligibility.domain.compiling import compile_programme
 from salur.eligibility.domain.decide import decide
 from salur.eligibility.store import HOUSEHOLDS_CONSUMER
-from salur.eligibility.usecases.cycles import Granting
+from salur.eligibility.usecases.cycles import CycleWork
 from salur.eligibility.usecases.decide import Backfill, facts_of
 from salur.eligibility.usecases.households import take_households
 from support.eligibility import RULES, Office, household, progresa_households
@@ -244,7 +244,7 @@ class Torn(Exception):
     """The process dies before it commits."""
 
 
-async def _torn_step(office: Office, worker: Backfill | Granting) -> None:
+async def _torn_step(office: Office, worker: Backfill | CycleWork) -> None:
     with pytest.raises(Torn):
         async with office.db.transaction() as conn:
             _, drafts = await worker.step(conn)
@@ -274,7 +274,7 @@ async def test_workers_that_die_between_any_two_commits_lose_and_double_nothing(
     await limp(lambda: Backfill(office.rules, 4), "SELECT decided AS done FROM programme")
     assert len(await office.events("salur.decision.made.v1")) == 25
     cycle = await office.open(cut_id)
-    await limp(lambda: Granting(4), "SELECT state = 'granted' AS done FROM cycle")
+    await limp(lambda: CycleWork(office.rules, 4), "SELECT state = 'granted' AS done FROM cycle")
     granted = [event["data"]["beneficiary_id"] for event in await office.events("salur.entitlement.granted.v1")]
     assert len(set(granted)) == len(granted) == 25
     await _check_marks(office, cycle["cycle_id"], 25, 25 * 34_000)

@@ -20,7 +20,7 @@ from salur.common.secrets import Secrets
 from salur.common.values import derived_id
 from salur.eligibility import main as eligibility_main
 from salur.eligibility.store import HOUSEHOLDS_CONSUMER
-from salur.eligibility.usecases.cycles import Granting, OpenCycle, open_cycle
+from salur.eligibility.usecases.cycles import CycleWork, OpenCycle, open_cycle
 from salur.eligibility.usecases.decide import Backfill
 from salur.eligibility.usecases.households import take_households
 from salur.eligibility.usecases.programmes import Rules, approve, propose
@@ -148,7 +148,7 @@ class Office:
             await self.store.append(conn, drafts)
         return state == "proposed"
 
-    async def work(self, worker: Backfill | Granting) -> None:
+    async def work(self, worker: Backfill | CycleWork) -> None:
         """Steps of a worker until it has nothing left."""
         more = True
         while more:
@@ -161,12 +161,12 @@ class Office:
         await self.work(Backfill(self.rules, batch))
 
     async def grant(self, batch: int = 1_000) -> None:
-        await self.work(Granting(batch))
+        await self.work(CycleWork(self.rules, batch))
 
     async def open(self, cut_id: str, name: str = "1998-1", programme_id: str = "progresa") -> dict[str, Any]:
         async with self.db.transaction() as conn:
             command = OpenCycle(programme_id, name, cut_id, "person:officer", "request-3")
-            answer, drafts = await open_cycle(conn, command)
+            answer, drafts = await open_cycle(conn, self.rules, command)
             await self.store.append(conn, drafts)
         return answer
 

@@ -60,6 +60,8 @@ CENTRAL = {
 """Commands that act on every region: whoever acts for some of them is refused."""
 VALUES = {"letter_id": "00000000-0000-0000-0000-000000000001", "path": "tile/0/000"}
 ID = "0" * 32
+CENTRAL["eligibility"] |= {"/score-models", "/score-models/{model_id}/approve", "/cycles/{cycle_id}/release"}
+CENTRAL["eligibility"] |= {"/simulations", "/simulations/{simulation_id}"}
 OUTSIDERS = ("bank:bank-a", "citizen", "nobody-knows-this-role")
 
 

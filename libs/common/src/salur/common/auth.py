@@ -34,7 +34,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "programme-officer": _READ
     | {"indicator:make", "indicator:read"}
     | {"programme:publish", "programme:read", "cycle:open", "cycle:read", "decision:read", "decision:replay"}
-    | {"household:read"},
+    | {"household:read", "condition:report", "simulation:run", "simulation:read"},
     "case-officer": _READ | {"case:open", "case:read", "case:handle", "case:oversee", "household:read"},
     "payment-operator": _READ
     | {
@@ -54,11 +54,12 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     },
     "approver": _READ
     | {"list:approve", "list:read", "payment:read", "fund:read", "ledger:read", "cycle:read"}
-    | {"proposal:decide", "proposal:read", "programme:approve", "programme:read"},
+    | {"proposal:decide", "proposal:read", "programme:approve", "programme:read"}
+    | {"cycle:release", "decision:read"},
     "auditor": _READ
     | {"log:read", "log:publish", "ledger:read", "payment:read", "list:read", "fund:read", "programme:read"}
     | {"cycle:read", "decision:read", "decision:replay", "dead-letter:read", "import:read", "proposal:read"}
-    | {"case:read", "case:oversee", "indicator:read"},
+    | {"case:read", "case:oversee", "indicator:read", "simulation:read"},
     "operator": _READ | {"streams:seal", "dead-letter:read", "dead-letter:replay", "log:read", "log:publish"},
     "administrator": _READ | {"dead-letter:read", "principal:manage", "principal:read"},
     "citizen": frozenset(),

@@ -36,6 +36,53 @@ def same_person(what: str) -> Forbidden:
     return Forbidden(f"you {what}: another person must approve it", code="same-person", who="another approver")
 
 
+def needs_declaration() -> Conflict:
+    return Conflict(
+        "an emergency programme pays after a declared disaster: declare one, and have another person approve it",
+        code="needs-declaration",
+        who="programme-officer",
+    )
+
+
+def cycle_not_held() -> Conflict:
+    return Conflict("the cycle is not held back: nothing is to be released", code="cycle-not-held", who="caller")
+
+
+def place_unknown() -> NotFound:
+    return NotFound(
+        "nobody of that id whom you may see was considered in that cycle: check both ids",
+        code="place-unknown",
+        who="caller",
+    )
+
+
+def simulation_unknown() -> NotFound:
+    return NotFound("no simulation of that id: read the id again", code="simulation-unknown", who="caller")
+
+
+def condition_unknown(code: str) -> Invalid:
+    return Invalid(
+        f"the programme has no condition {code!r}: read its conditions again", code="condition-unknown", who="caller"
+    )
+
+
+def subject_unknown(place: int) -> Invalid:
+    """Also a household outside the caller's regions: whether it exists is not told."""
+    return Invalid(
+        f"reports.{place} names a household or member you may not report for: check its ids",
+        code="subject-unknown",
+        who="caller",
+    )
+
+
+def reported_otherwise(place: int) -> Conflict:
+    return Conflict(
+        f"reports.{place} was reported with another value for that period: nothing was taken",
+        code="reported-otherwise",
+        who="caller",
+    )
+
+
 def cycle_unknown(cycle_id: str) -> NotFound:
     return NotFound(f"no cycle {cycle_id}: read the id again", code="cycle-unknown", who="caller")
 

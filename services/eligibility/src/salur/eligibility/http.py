@@ -1,16 +1,16 @@
-"""The HTTP API of eligibility."""
+"""The HTTP API of eligibility: programmes, scoring models, decisions."""
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 
-from salur.common.contracts.base import Code, Id, Name, Sha256
+from salur.common.contracts.base import Code, Id, Sha256
 from salur.common.http import Caller, permit
 from salur.common.service import Runtime
 from salur.eligibility.errors import programme_invalid
 from salur.eligibility.usecases import views
-from salur.eligibility.usecases.cycles import OpenCycle, open_cycle
+from salur.eligibility.usecases.models import models_view, propose_model, publish_model
 from salur.eligibility.usecases.programmes import Rules, approve, propose
 from salur.eligibility.usecases.replay import place, replay_page
 
@@ -27,22 +27,12 @@ class VersionBody(BaseModel):
     version: Sha256
 
 
-class CycleBody(BaseModel):
-    """Which programme, on which registry cut; the name is unique in the programme."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    programme_id: Code
-    name: Name
-    cut_id: Id
-
-
 def routes(runtime: Runtime, rules: Rules) -> APIRouter:
-    """Programmes, decisions and cycles."""
+    """Programmes, scoring models and decisions."""
     router = APIRouter()
     _programme_routes(router, runtime, rules)
     _decision_routes(router, runtime, rules)
-    _cycle_routes(router, runtime)
+    _model_routes(router, runtime)
     return router
 
 
@@ -55,10 +45,7 @@ def _programme_routes(router: APIRouter, runtime: Runtime, rules: Rules) -> None
 
         It comes in force when another person approves its version.
         """
-        try:
-            text = (await request.body()).decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise programme_invalid(f"byte {error.start} is not UTF-8: save the file as UTF-8") from None
+        text = await _text_of(request)
         async with runtime.unit_of_work() as unit:
             compiled, state, drafts = await propose(unit.conn, text, actor=caller.actor, cause=caller.request_id)
             unit.emit(*drafts)
@@ -126,18 +113,41 @@ def _decision_routes(router: APIRouter, runtime: Runtime, rules: Rules) -> None:
             return await views.decision_view(conn, rules, caller, programme_id, household_id)
 
 
-def _cycle_routes(router: APIRouter, runtime: Runtime) -> None:
-    @router.post("/cycles", status_code=201, tags=["cycles"])
-    async def cycle(body: CycleBody, caller: Annotated[Caller, permit("cycle:open", central=True)]) -> dict[str, Any]:
-        """Open a cycle. 409 with Retry-After until the cut has passed and everyone at it is decided."""
-        command = OpenCycle(body.programme_id, body.name, body.cut_id, caller.actor, caller.request_id)
+def _model_routes(router: APIRouter, runtime: Runtime) -> None:
+    @router.post("/score-models", status_code=201, tags=["score-models"])
+    async def propose_score_model(
+        request: Request, response: Response, caller: Annotated[Caller, permit("programme:publish", central=True)]
+    ) -> dict[str, str]:
+        """Propose a scoring model: the body is its YAML. An error names line and expression. The same again: 200."""
+        text = await _text_of(request)
         async with runtime.unit_of_work() as unit:
-            answer, drafts = await open_cycle(unit.conn, command)
+            model, drafts = await propose_model(unit.conn, text, actor=caller.actor, cause=caller.request_id)
             unit.emit(*drafts)
-        return answer
+        response.status_code = 201 if drafts else 200
+        return {"model_id": model.document.id, "version": model.version}
 
-    @router.get("/cycles/{cycle_id}", tags=["cycles"])
-    async def read_cycle(cycle_id: Id, _caller: Annotated[Caller, permit("cycle:read")]) -> dict[str, Any]:
-        """A cycle and what it has granted so far."""
+    @router.post("/score-models/{model_id}/approve", tags=["score-models"])
+    async def approve_score_model(
+        model_id: Code, body: VersionBody, caller: Annotated[Caller, permit("programme:approve", central=True)]
+    ) -> dict[str, str]:
+        """Let programmes name a version: never by the person who proposed it."""
+        async with runtime.unit_of_work() as unit:
+            drafts = await publish_model(
+                unit.conn, model_id, body.version, people=caller.people, actor=caller.actor, cause=caller.request_id
+            )
+            unit.emit(*drafts)
+        return {"model_id": model_id, "version": body.version}
+
+    @router.get("/score-models", tags=["score-models"])
+    async def score_models(_caller: Annotated[Caller, permit("programme:read")]) -> dict[str, Any]:
+        """Every version of every scoring model, proposed or published."""
         async with runtime.db.connection() as conn:
-            return await views.cycle_view(conn, cycle_id)
+            return await models_view(conn)
+
+
+async def _text_of(request: Request) -> str:
+    """The body as text. Raises Invalid."""
+    try:
+        return (await request.body()).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise programme_invalid(f"byte {error.start} is not UTF-8: save the file as UTF-8") from None

@@ -14,4 +14,6 @@ class EligibilitySettings(Settings):
     """Households decided in one transaction when a programme comes in force."""
     grant_batch: int = Field(default=1_000, ge=1, le=5_000)
     """Entitlements granted in one transaction."""
+    simulation_processes: int = Field(default=2, ge=1, le=64)
+    """Processes a simulation runs in; each takes a core while it lasts."""
     worker_interval_s: float = Field(default=0.1, gt=0)

@@ -45,7 +45,6 @@ class DecisionRow(NamedTuple):
     not_due: Json
     amount_minor: int
     input_hash: str
-    given: Json
     enrolled_members: list[str]
     score: float | None
     vulnerability: int | None

@@ -19,6 +19,7 @@ from salur.local.cli import (
     payments,
     population,
     programme,
+    simulate,
     up,
     verify,
     witness,
@@ -37,6 +38,7 @@ app.command("token")(up.token)
 app.command("demo")(demo.demo)
 app.command("population")(population.population)
 app.command("dedup-bench")(dedup.dedup_bench)
+app.command("simulate")(simulate.simulate)
 app.command("decide")(decide.decide)
 app.command("import")(importing.import_file)
 app.command("accept")(importing.accept)

@@ -42,6 +42,42 @@ class ProgrammePublished(Fact):
     proposed_by: str | None = Field(default=None, description="who proposed it; the event's actor approved it")
 
 
+@contract("salur.score-model.proposed.v1", "eligibility.programmes")
+class ScoreModelProposed(Fact):
+    """A version of a scoring model waits for another person. Key: model_id."""
+
+    model_id: Code
+    version: Sha256
+    name: dict[str, str] = Field(description="by language: en, id")
+
+
+@contract("salur.score-model.published.v1", "eligibility.programmes")
+class ScoreModelPublished(Fact):
+    """Programmes may use a version of a scoring model. Key: model_id. `version` = SHA-256 of the rules text."""
+
+    model_id: Code
+    version: Sha256
+    name: dict[str, str] = Field(description="by language: en, id")
+    rules: str = Field(description="the YAML as published, byte for byte")
+    proposed_by: str = Field(description="who proposed it; the event's actor published it")
+
+
+@contract("salur.simulation.done.v1", "eligibility.programmes")
+class SimulationDone(Fact):
+    """What other rules would change, counted over the whole registry. Key: simulation_id. Amounts are of one cycle."""
+
+    simulation_id: Id
+    programme_id: Code
+    proposed: Sha256
+    current: Sha256 | None = Field(default=None, description="absent: nobody is helped today")
+    families: int
+    families_gain: int
+    families_lose: int
+    current_minor: int
+    proposed_minor: int
+    asked_by: str
+
+
 class CriterionResult(BaseModel):
     """One criterion as evaluated."""
 
@@ -76,6 +112,18 @@ class DecisionMade(Fact):
     criteria: Personal[list[CriterionResult]]
     input_hash: Sha256
     enrolled_members: list[Id] = Field(default=[], description="the persons who qualify, in programmes for persons")
+
+
+@contract("salur.condition.reported.v1", "eligibility.decisions")
+class ConditionReported(Fact):
+    """What was reported of a programme's condition for a period. Key: household_id."""
+
+    programme_id: Code
+    household_id: Id
+    member_id: Id | None = Field(default=None, description="absent: the household as a whole")
+    period: Name
+    code: Code
+    value: Personal[int]
 
 
 @contract("salur.cycle.opened.v1", "eligibility.cycles")
@@ -139,6 +187,60 @@ class EntitlementNotDue(Fact):
     beneficiary_id: Id
     not_due: list[NotDue]
     decision_id: Id
+
+
+EnrolmentState = Literal[
+    "selected", "waiting", "suspended", "left", "had-already", "excluded", "renewal-due", "graduated", "no-longer"
+]
+
+
+@contract("salur.enrolment.changed.v1", "eligibility.entitlements")
+class EnrolmentChanged(Fact):
+    """Somebody who has no place in a cycle, and why: no place left, a condition, other help. Key: beneficiary_id.
+
+    Whoever has a place gets an entitlement instead.
+    """
+
+    programme_id: Code
+    cycle_id: Id
+    beneficiary_id: Id
+    household_id: Id
+    state: EnrolmentState
+    decision_id: Id | None = None
+    rank: int | None = Field(default=None, description="among the candidates of the area; 1 comes first")
+    candidates: int | None = None
+    places: int | None = None
+
+
+class FairnessAlarm(BaseModel):
+    """A limit of the programme that a cycle would break."""
+
+    model_config = strict_model()
+
+    code: Literal["exclusion-error", "inclusion-error", "coverage-change"]
+    dimension: Code
+    group: Name
+    found: float = Field(description="percent, or percentage points of change")
+    limit: int
+
+
+@contract("salur.cycle.held.v1", "eligibility.cycles")
+class CycleHeld(Fact):
+    """Nothing of a cycle is granted until a person has looked: it would break limits of fairness. Key: cycle_id."""
+
+    cycle_id: Id
+    programme_id: Code
+    alarms: list[FairnessAlarm]
+
+
+@contract("salur.cycle.released.v1", "eligibility.cycles")
+class CycleReleased(Fact):
+    """Another person than who opened a held cycle has let it go on, with a reason. Key: cycle_id."""
+
+    cycle_id: Id
+    programme_id: Code
+    opened_by: str
+    reason: Name
 
 
 @contract("salur.cycle.granted.v1", "eligibility.entitlements")

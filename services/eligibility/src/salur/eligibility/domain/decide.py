@@ -9,12 +9,13 @@ import orjson
 
 from salur.eligibility.domain.benefit import DueComponent, Members, NotDueComponent, Region, benefit_of, in_regions
 from salur.eligibility.domain.compiling import SCORED, Compiled, CriterionRule
+from salur.eligibility.domain.programme import Inputs
 from salur.eligibility.domain.rules import Kind, Present, Scalar, as_declared
+from salur.eligibility.domain.scoring import CompiledModel, Score, score_of
 
 CriterionState = Literal["met", "not-met", "not-reported"]
 Outcome = Literal["enrolled", "not-enrolled"]
 Attributes = Mapping[str, Scalar]
-NOTHING: Attributes = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,30 +63,16 @@ class Decision:
     vulnerability: int | None
 
 
-def decide(programme: Compiled, household: HouseholdFacts, given: Attributes = NOTHING) -> Decision:
-    """The same rules and inputs give the same decision years later. Never raises on data.
-
-    `given`: what a scoring model says of the household; read only by programmes that name one.
-    """
-    document = programme.document
-    facts = _declared(household.attributes, document.inputs.household)
-    if "region" in document.inputs.household:
-        facts["region"] = household.region
-    if document.score_model:
-        facts |= _declared(given, SCORED)
-    own = [_declared(member, document.inputs.member) for member in household.members]
-    hashed = input_hash(facts, own)
-    ids: Sequence[str | None] = household.member_ids or [None] * len(own)
-    members: Members = [(member_id, {**facts, **member}) for member_id, member in zip(ids, own, strict=True)]
-    for name, rule in programme.counts:
-        facts[name] = sum(1 for _, member in members if rule.value(member))
-    if programme.counts:
-        members = [(member_id, {**facts, **member}) for member_id, member in members]
+def decide(programme: Compiled, household: HouseholdFacts) -> Decision:
+    """The same rules and inputs give the same decision years later. Never raises on data."""
+    facts, members, hashed = _inputs(programme, household)
     criteria, unmet, qualified = _judged(programme, household.region, facts, members)
     components: list[DueComponent] = []
     not_due: list[NotDueComponent] = []
     if not unmet:
         components, not_due = benefit_of(programme, household.region, facts, qualified)
+    of_person = programme.document.kind == "person" and not unmet
+    enrolled_members = [member_id for member_id, _ in qualified if member_id] if of_person else []
     ranked = programme.rank_score is not None and not unmet
     return Decision(
         "not-enrolled" if unmet else "enrolled",
@@ -95,10 +82,47 @@ def decide(programme: Compiled, household: HouseholdFacts, given: Attributes = N
         not_due,
         sum(component.amount_minor for component in components),
         hashed,
-        [member_id for member_id, _ in qualified if member_id] if document.kind == "person" and not unmet else [],
+        enrolled_members,
         programme.rank_score.value(facts) if ranked and programme.rank_score else None,
         programme.rank_vulnerability.value(facts) if ranked and programme.rank_vulnerability else None,
     )
+
+
+def household_inputs(programme: Compiled, household: HouseholdFacts) -> dict[str, bool | int | float | str]:
+    """The household inputs a programme's rules see: as declared, scored, counted."""
+    return _inputs(programme, household)[0]
+
+
+def scored(model: CompiledModel, household: HouseholdFacts) -> Score:
+    """What a scoring model says of the household."""
+    inputs = model.document.inputs
+    facts = _household_facts(household, inputs)
+    return score_of(model, facts, [_declared(member, inputs.member) for member in household.members])
+
+
+def _inputs(programme: Compiled, household: HouseholdFacts) -> tuple[dict[str, bool | int | float | str], Members, str]:
+    """(household inputs, members with theirs added, hash of what was declared)."""
+    document = programme.document
+    facts = _household_facts(household, document.inputs)
+    own = [_declared(member, document.inputs.member) for member in household.members]
+    hashed = input_hash(facts, own)
+    if programme.model is not None:
+        said = scored(programme.model, household)
+        facts |= _declared({"score": said.score, "decile": said.decile}, SCORED)
+    ids: Sequence[str | None] = household.member_ids or [None] * len(own)
+    members: Members = [(member_id, {**facts, **member}) for member_id, member in zip(ids, own, strict=True)]
+    for name, rule in programme.counts:
+        facts[name] = sum(1 for _, member in members if rule.value(member))
+    if programme.counts:
+        members = [(member_id, {**facts, **member}) for member_id, member in members]
+    return facts, members, hashed
+
+
+def _household_facts(household: HouseholdFacts, inputs: Inputs) -> dict[str, bool | int | float | str]:
+    facts = _declared(household.attributes, inputs.household)
+    if "region" in inputs.household:
+        facts["region"] = household.region
+    return facts
 
 
 def input_hash(facts: Present, members: Sequence[Present]) -> str:

@@ -145,6 +145,13 @@ class Fairness(Strict):
     most_change_points: Percent = 100
 
 
+class ModelName(Strict):
+    """A published version of a scoring model."""
+
+    id: Code
+    version: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
 class Messages(Strict):
     """Sentences for the people concerned."""
 
@@ -169,7 +176,7 @@ class Programme(Strict):
     currency: Annotated[str, StringConstraints(pattern=CURRENCY_PATTERN)]
     cycle_months: int = Field(ge=1, le=12)
     note: Text | None = None
-    score_model: Code | None = None
+    score_model: ModelName | None = None
     inputs: Inputs
     counts: dict[InputName, Expression] = Field(default_factory=dict, max_length=20)
     criteria: list[Criterion] = Field(min_length=1, max_length=50)

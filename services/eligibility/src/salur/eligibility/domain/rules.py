@@ -17,7 +17,7 @@ Present = Mapping[str, bool | int | float | str]
 """Inputs by name; what is not reported has no key."""
 
 CEL_TYPES = {"int": cel.Type.INT, "float": cel.Type.DOUBLE, "bool": cel.Type.BOOL, "string": cel.Type.STRING}
-ANSWERS: dict[str, type] = {"int": int, "float": float, "bool": bool}
+ANSWERS: dict[str, type] = {"int": int, "float": float, "bool": bool, "string": str}
 INT64_MAX = 2**63 - 1
 FLOAT_MAX = sys.float_info.max
 MEMO_MAX = 10_000
@@ -71,7 +71,7 @@ class Rule:
         return answer if type(answer) is self.answer else None
 
 
-def compile_rule(source: str, inputs: Mapping[str, Kind], answer: Literal["bool", "int", "float"]) -> Rule:
+def compile_rule(source: str, inputs: Mapping[str, Kind], answer: Literal["bool", "int", "float", "string"]) -> Rule:
     """Compile and type-check against the declared inputs. Raises ExpressionInvalid."""
     try:
         compiled = _environment(inputs).compile(source)

@@ -14,13 +14,16 @@ LEFT JOIN decision d ON d.programme = :programme AND d.household_id = h.househol
 SELECT decided FROM programme WHERE number = :programme;
 
 -- name: insert_cycle^
-INSERT INTO cycle (cycle_id, programme_id, programme, name, cut_id, currency, state, decided, enrolled, opened_by, cause)
-VALUES (:cycle_id, :programme_id, :programme, :name, :cut_id, :currency, 'granting', :decided, :enrolled, :actor, :cause)
+INSERT INTO cycle (cycle_id, programme_id, programme, name, cut_id, currency, state, decided, enrolled, selected, chooses, regions,
+    opened_by, cause)
+VALUES (:cycle_id, :programme_id, :programme, :name, :cut_id, :currency, :state, :decided, :enrolled, :enrolled,
+    :state = 'selecting', coalesce(:regions::text[], '{}'), :actor, :cause)
 ON CONFLICT DO NOTHING RETURNING cycle_id;
 
--- name: lock_granting_cycle^
-SELECT cycle_id, programme_id, programme, cut_id, currency, enrolled, entitlements, not_due, amount_minor, cause
-FROM cycle WHERE state = 'granting' ORDER BY opened_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
+-- name: lock_cycle_at_work^
+SELECT cycle_id, programme_id, programme, cut_id, currency, state, chooses, regions, decided, enrolled, selected,
+       entitlements, not_due, amount_minor, cause, opened_at
+FROM cycle WHERE state NOT IN ('held', 'granted') ORDER BY opened_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: grant_page
 -- The next household versions in order of id; `decision_id` is NULL where nothing is to be granted: not what stood at
@@ -31,7 +34,11 @@ WITH page AS MATERIALIZED (
     ORDER BY household_id, version LIMIT :most
 )
 SELECT p.household_id, p.version, p.region, d.decision_id, d.amount_minor, d.components, d.not_due,
-       d.enrolled_members
+       d.enrolled_members,
+       CASE WHEN :chooses THEN coalesce((
+           SELECT array_agg(s.beneficiary_id) FROM place s
+           WHERE s.cycle_id = :cycle_id AND s.household_id = p.household_id AND s.outcome = 'selected'), '{}')
+       END AS selected
 FROM page p
 LEFT JOIN LATERAL (
     SELECT d.decision_id, d.amount_minor, d.components, d.not_due, d.enrolled_members
@@ -43,6 +50,8 @@ LEFT JOIN LATERAL (
           SELECT 1 FROM entitlement e
           WHERE e.cycle_id = :cycle_id AND e.kind = :kind
             AND e.beneficiary_id = coalesce(d.enrolled_members[1], p.household_id))
+      AND (:regions::text[] = '{}' OR EXISTS (
+           SELECT 1 FROM unnest(:regions::text[]) AS r WHERE p.region = r OR p.region LIKE r || '.%'))
     LIMIT 1
 ) d ON true
 ORDER BY p.household_id, p.version;
@@ -61,6 +70,7 @@ FROM entitlement WHERE cycle_id = :cycle_id;
 UPDATE cycle SET state = 'granted' WHERE cycle_id = :cycle_id;
 
 -- name: cycle^
-SELECT y.cycle_id, y.programme_id, p.version AS programme_version, y.name, y.cut_id, y.state, y.decided, y.enrolled,
-       y.entitlements, y.not_due, y.amount_minor, y.currency, y.opened_by, y.opened_at
+SELECT y.cycle_id, y.programme_id, p.version AS programme_version, y.name, y.cut_id, y.state, y.decided, y.enrolled, y.selected,
+       y.entitlements, y.not_due, y.amount_minor, y.currency, y.opened_by, y.opened_at,
+       y.regions, y.alarms
 FROM cycle y JOIN programme p ON p.number = y.programme WHERE y.cycle_id = :cycle_id;

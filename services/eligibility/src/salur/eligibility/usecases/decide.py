@@ -1,7 +1,7 @@
 """Decide: the same function for households as they arrive and for those known before a programme came in force."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from salur.common.contracts.eligibility import CriterionResult, DecisionMade
@@ -9,7 +9,7 @@ from salur.common.database import Connection
 from salur.common.events import Draft
 from salur.common.values import derived_id
 from salur.eligibility.domain.compiling import Compiled
-from salur.eligibility.domain.decide import Attributes, Decision, HouseholdFacts, decide
+from salur.eligibility.domain.decide import Decision, HouseholdFacts, decide
 from salur.eligibility.store import DecisionRow, copy_decisions, queries
 from salur.eligibility.usecases.programmes import Rules, Ruling
 
@@ -22,7 +22,6 @@ class Case:
 
     household: HouseholdFacts
     cause: str
-    given: Attributes = field(default_factory=dict)
 
 
 async def decide_cases(conn: Connection, ruling: Ruling, cases: Sequence[Case]) -> list[Draft]:
@@ -30,13 +29,13 @@ async def decide_cases(conn: Connection, ruling: Ruling, cases: Sequence[Case]) 
     rows: list[DecisionRow] = []
     drafts: list[Draft] = []
     for case in cases:
-        household, decision = case.household, decide(ruling.compiled, case.household, case.given)
+        household, decision = case.household, decide(ruling.compiled, case.household)
         fact = _fact(ruling.compiled, household, decision)
         rows.append(
             DecisionRow(
                 ruling.number, household.household_id, household.version, fact.decision_id,
                 decision.outcome == "enrolled", decision.unmet, decision.criteria, decision.components,
-                decision.not_due, decision.amount_minor, decision.input_hash, case.given, decision.enrolled_members,
+                decision.not_due, decision.amount_minor, decision.input_hash, decision.enrolled_members,
                 decision.score, decision.vulnerability,
             )
         )  # fmt: skip

@@ -6,7 +6,8 @@ from salur.common.contracts.eligibility import ProgrammeProposed, ProgrammePubli
 from salur.common.database import Connection
 from salur.common.events import Draft
 from salur.eligibility import errors
-from salur.eligibility.domain.compiling import Compiled, ProgrammeInvalid, compile_programme
+from salur.eligibility.domain.compiling import Compiled, ProgrammeInvalid, compile_programme, model_named
+from salur.eligibility.domain.scoring import CompiledModel, compile_model
 from salur.eligibility.store import queries
 
 
@@ -38,13 +39,32 @@ class Rules:
     async def _load(self, conn: Connection, numbers: list[int]) -> None:
         if missing := [number for number in numbers if number not in self._known]:
             for row in await queries.rules_of(conn, numbers=missing):
-                self._known[row["number"]] = Ruling(row["number"], compile_programme(row["rules"]))
+                compiled = compile_programme(row["rules"], await model_of(conn, row["rules"]))
+                self._known[row["number"]] = Ruling(row["number"], compiled)
 
 
-def compiled_or_refused(text: str) -> Compiled:
-    """Raises Invalid for rules that do not check."""
+async def model_text(conn: Connection, text: str) -> str | None:
+    """The published scoring model a programme's text names; None when it names none or nobody published it.
+
+    Raises ProgrammeInvalid.
+    """
+    named = model_named(text)
+    if named is None:
+        return None
+    rules: str | None = await queries.published_model(conn, model_id=named.id, version=named.version)
+    return rules
+
+
+async def model_of(conn: Connection, text: str) -> CompiledModel | None:
+    """The same, compiled."""
+    rules = await model_text(conn, text)
+    return None if rules is None else compile_model(rules)
+
+
+async def compiled_or_refused(conn: Connection, text: str) -> Compiled:
+    """The programme ready to decide. Raises Invalid for rules that do not check."""
     try:
-        return compile_programme(text)
+        return compile_programme(text, await model_of(conn, text))
     except ProgrammeInvalid as error:
         raise errors.programme_invalid(str(error)) from None
 
@@ -54,7 +74,7 @@ async def propose(conn: Connection, text: str, *, actor: str, cause: str) -> tup
 
     The same text again changes nothing. Raises Invalid for rules that do not check.
     """
-    compiled = compiled_or_refused(text)
+    compiled = await compiled_or_refused(conn, text)
     document = compiled.document
     known = await queries.programme_version(conn, programme_id=document.id, version=compiled.version)
     if known is not None and known["in_force"]:
@@ -87,7 +107,7 @@ async def approve(
         raise errors.proposal_unknown()
     if proposal["proposed_by"] in people:
         raise errors.same_person("proposed this programme")
-    document = compile_programme(proposal["rules"]).document
+    document = (await compiled_or_refused(conn, proposal["rules"])).document
     await queries.retire_programme(conn, programme_id=programme_id)
     signed = {"proposed_by": proposal["proposed_by"], "actor": actor, "cause": cause}
     if known is not None:

@@ -62,7 +62,7 @@ async def decision_view(
     if row is None or not caller.sees(row["region"]):
         raise errors.decision_unknown()
     compiled = (await rules.numbered(conn, programme["number"])).compiled
-    again = decide(compiled, facts_of(row), row["given"])
+    again = decide(compiled, facts_of(row))
     return {
         "decision_id": row["decision_id"], "programme_id": programme_id, "programme_version": programme["version"],
         "programme": programme["name"], "legal": compiled.document.legal, "household_id": household_id,
@@ -89,4 +89,5 @@ async def cycle_view(conn: Connection, cycle_id: str) -> dict[str, Any]:
     row = await queries.cycle(conn, cycle_id=cycle_id)
     if row is None:
         raise errors.cycle_unknown(cycle_id)
-    return dict(row)
+    counts = {item["outcome"]: item["count"] for item in await queries.places_counts(conn, cycle_id=cycle_id)}
+    return {**row, "places": counts}
