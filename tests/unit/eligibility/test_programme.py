@@ -130,7 +130,7 @@ def test_an_amount_is_a_whole_number_of_minor_units(unit: str, reason: str) -> N
         (programme(more="counts: {pupils: age}\n"), "line 22, pupils, pupils: `age` must give true/false"),
         (programme(more="ranking: {score: members}\n"), "ranking, score: `members` must give a decimal number, but"),
         (
-            programme(more=f"score_model: {{id: pmt, version: {'0' * 64}}}\n"),
+            programme(more=f"score_model: {{id: pmt, version: {'a' * 64}}}\n"),
             "scoring model 'pmt' is not",
         ),
         (programme(more="graduation: {criteria: [rich], text: {en: t, id: t}}\n"), "graduation names 'rich'"),
