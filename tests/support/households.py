@@ -2,6 +2,8 @@
 
 from typing import Any
 
+NAMES = ("Budi Xample", "Siti Qori", "Agus Wibawa", "Dewi Fitri", "Joko Untung", "Rina Melati", "Putra Halim",
+         "Lestari Ning", "Yusuf Gatra", "Maria Kosasih")  # fmt: skip
 NUMBER, HOLDER = "9988776655", "Siti Example"
 PHONE = "080011223344"
 
@@ -25,8 +27,25 @@ def household(number: int, people: int = 1, **changes: Any) -> dict[str, Any]:
 
 
 def member(number: int, head: bool = False) -> dict[str, Any]:
+    """Numbers that end in the same digit have the same name and birth date."""
     return {
         "attributes": {"age": 9, "relation": "head" if head else "child"},
         "identifiers": [{"scheme": "nik", "value": nik(number)}],
-        "person": {"name": f"Budi {'abcdefghij'[number % 10]}xample", "birth_date": "2012-12-12", "sex": "male"},
+        "person": {"name": NAMES[number % 10], "birth_date": f"{2000 + number % 10}-12-12", "sex": "male"},
     }
+
+
+def group(*numbers: int, **changes: Any) -> dict[str, Any]:
+    """A group of business people by their NIKs."""
+    people = [{"identifier": {"scheme": "nik", "value": nik(number)}, "role": "member"} for number in numbers]
+    body: dict[str, Any] = {"kind": "group", "name": "Kelompok Melati", "region": "31.71", "members": people}
+    return body | changes
+
+
+def consent(**changes: Any) -> dict[str, Any]:
+    """A consent to share data with a bank."""
+    body = {
+        "purpose": "share-with-bank", "lawful_basis": "consent", "notice": "notice 2026-1", "collection": "in-person",
+        "evidence": "form 17, signed", "given_at": "2026-01-02T10:00:00+07:00",
+    }  # fmt: skip
+    return body | changes

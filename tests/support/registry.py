@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -45,11 +45,15 @@ async def open_registry(database_url: str, folder: Path) -> AsyncIterator[tuple[
 
 @asynccontextmanager
 async def api(
-    runtime: Runtime, service: Service, regions: list[str] | None = None, sub: str = "person:registrar"
+    runtime: Runtime,
+    service: Service,
+    regions: list[str] | None = None,
+    sub: str = "person:registrar",
+    roles: Sequence[str] = ("registrar",),
 ) -> AsyncIterator[httpx.AsyncClient]:
     """The HTTP API as a registrar sees it, of the whole country or of some regions."""
     app = Process(runtime, service, frozenset({"http"})).app()
-    token = mint(runtime.settings.jwks_file.parent, sub, ["registrar"], regions)
+    token = mint(runtime.settings.jwks_file.parent, sub, list(roles), regions)
     headers = {"authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://registry", headers=headers
@@ -77,11 +81,20 @@ def imports_worker(service: Service) -> Worker:
 
 async def run_imports(service: Service, most: int = 1_000) -> None:
     """Let the import worker step until nothing waits."""
-    worker = imports_worker(service)
+    await run_worker(service, "imports", most)
+
+
+async def run_matching(service: Service, most: int = 1_000) -> None:
+    """Let matching step until everybody is compared."""
+    await run_worker(service, "matching", most)
+
+
+async def run_worker(service: Service, name: str, most: int = 1_000) -> None:
+    worker = worker_of(service, name)
     for _ in range(most):
         if not await worker.step():
             return
-    raise AssertionError(f"imports still wait after {most} steps")
+    raise AssertionError(f"{name} still waits after {most} steps")
 
 
 async def changed(proposer: httpx.AsyncClient, decider: httpx.AsyncClient, proposal: dict[str, Any]) -> httpx.Response:

@@ -30,7 +30,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "registrar": _READ
     | {"feed:send", "feed:decide", "indicator:read", "case:open", "case:read", "case:handle"}
     | {"household:register", "household:read", "household:change", "import:run", "import:accept", "import:read"}
-    | {"cut:make", "change:propose", "change:read", "change:decide"},
+    | {"cut:make", "change:propose", "change:read", "change:decide"}
+    | {"payee:check"},
     "programme-officer": _READ
     | {"indicator:make", "indicator:read"}
     | {"programme:publish", "programme:read", "cycle:open", "cycle:read", "decision:read", "decision:replay"}

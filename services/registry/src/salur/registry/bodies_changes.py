@@ -82,14 +82,18 @@ class SplitProposal(_Proposal):
 
 
 class MergeProposal(_Proposal):
-    """The family is the family `into`. `same`: its member to the member there who is the same person."""
+    """The family is the family `into`. `same`: its member to the member there who is the same person.
+
+    Not `whole`: only those are one person each, the families stay two.
+    """
 
     kind: Literal["merge"]
     into: Id
     same: dict[Id, Id] = Field(default_factory=dict, max_length=MAX_MEMBERS)
+    whole: bool = True
 
     def command(self, _by: By) -> Command:
-        return Merge(self.household_id, self.into, self.reason, self.same)
+        return Merge(self.household_id, self.into, self.reason, self.same, self.whole)
 
 
 class UndoMergeProposal(_Proposal):

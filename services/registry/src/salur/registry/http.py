@@ -103,12 +103,16 @@ def _read(router: APIRouter, runtime: Runtime) -> None:
     async def find_households(
         body: IdentifiersBody, caller: Annotated[Caller, permit("household:read")]
     ) -> dict[str, list[str | None]]:
-        """Find up to 1,000 identifiers of one scheme; the answers stand in the same order, null where unknown."""
+        """Find up to 1,000 identifiers of one scheme; the answers stand in the same order, null where unknown.
+
+        `member_ids` is null too where the identifier is the household's own.
+        """
         tokens = [runtime.secrets.token(body.scheme, value) for value in body.values]
         async with runtime.db.connection() as conn:
             rows = await queries.identifier_owners(conn, scheme=body.scheme, tokens=tokens)
-        seen = {row["place"]: row["household_id"] for row in rows if caller.sees(row["region"])}
-        return {"household_ids": [seen.get(place) for place in range(1, len(tokens) + 1)]}
+        seen = {row["place"]: row for row in rows if caller.sees(row["region"])}
+        found = [seen.get(place) for place in range(1, len(tokens) + 1)]
+        return {f"{name}s": [row and row[name] for row in found] for name in ("household_id", "member_id")}
 
     @router.get("/counts", tags=["households"])
     async def counts(_caller: Annotated[Caller, permit("import:read")]) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """The registry's HTTP API: bulk imports."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from salur.common.http import Caller, permit
 from salur.common.service import Runtime
 from salur.registry.bodies import MAX_IMPORT_SIZE, ImportBody
 from salur.registry.domain.mapping import MappingInvalid, parse_mapping
+from salur.registry.sheets import SheetInvalid
 from salur.registry.spool import Incoming, spool_path
 from salur.registry.store import queries
 from salur.registry.usecases.announce import FIRST_ROW, accept, announce, unknown_import
@@ -56,7 +58,7 @@ def _send(router: APIRouter, runtime: Runtime) -> None:
     async def content(
         import_id: Id, request: Request, caller: Annotated[Caller, permit("import:run")]
     ) -> dict[str, str]:
-        """Send the file. It rests durably before this answers; its rows are taken in the background."""
+        """Send the file, CSV or XLSX. It rests durably before this answers; its rows are taken in the background."""
         job = await _job(runtime, import_id, caller)
         if job["state"] not in WANTED:
             async for _ in request.stream():
@@ -69,6 +71,12 @@ def _send(router: APIRouter, runtime: Runtime) -> None:
                 async with runtime.db.transaction() as conn:
                     await queries.refuse_content(conn, import_id=import_id, reason=HASH_DIFFERS)
                 raise Invalid(HASH_DIFFERS, code="hash-differs", who="caller")
+            try:
+                await asyncio.to_thread(incoming.unpack)
+            except SheetInvalid as error:
+                async with runtime.db.transaction() as conn:
+                    await queries.refuse_content(conn, import_id=import_id, reason=str(error))
+                raise Invalid(str(error), code="sheet-invalid", who="sender of the file") from None
             # The lock keeps a second sender's content from coming between the file and its state.
             async with runtime.db.transaction() as conn:
                 state = (await queries.lock_import(conn, import_id=import_id))["state"]
@@ -95,7 +103,7 @@ def _watch(router: APIRouter, runtime: Runtime) -> None:
         same numbering that the file does not name.
         """
         job = await _job(runtime, import_id, caller)
-        share = 1.0 if job["state"] == "done" else round(job["next_offset"] / job["size"], 4)
+        share = 1.0 if job["state"] == "done" else min(round(job["next_offset"] / job["size"], 4), 1.0)
         return {**{name: job[name] for name in STATUS}, "rows": job["next_row"] - FIRST_ROW, "share": share}
 
     @router.get("/imports/{import_id}/report", tags=["imports"])

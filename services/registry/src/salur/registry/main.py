@@ -6,9 +6,12 @@ from pathlib import Path
 from salur.common.events import Consumer
 from salur.common.service import Runtime, Service, Worker, run
 from salur.registry.http import household_routes
+from salur.registry.http_accounts import account_routes
 from salur.registry.http_cases import case_routes
 from salur.registry.http_changes import change_routes
+from salur.registry.http_duplicates import duplicate_routes
 from salur.registry.http_feeds import feed_routes
+from salur.registry.http_groups import group_routes
 from salur.registry.http_imports import import_routes
 from salur.registry.http_indicators import indicator_routes
 from salur.registry.http_notices import notice_routes
@@ -20,19 +23,20 @@ from salur.registry.usecases.indicators import count_step
 from salur.registry.usecases.notices import TOPICS as NOTICE_TOPICS
 from salur.registry.usecases.notices import Notices, load_templates
 from salur.registry.usecases.send_notices import send_notices
-from salur.registry.worker import ImportWorker
+from salur.registry.worker import ImportWorker, matching_step
 
 IMPORT_POLL_S = 0.2
 OVERDUE_POLL_S = 60.0
 NOTICE_POLL_S = 1.0
 COUNT_POLL_S = 1.0
 NOTICE_RECORDS = 1_000
+MATCHING_POLL_S = 1.0
 COLLECT_AFTER = (20_000, 20, 50)
 """A batch makes tens of thousands of objects without cycles: collecting more often costs a fifth of the import."""
 
 
 def build(runtime: Runtime) -> Service:
-    """The registry: HTTP, the import worker, the watch over deadlines, and messages to people where they are wanted."""
+    """The registry: HTTP, imports, matching, the watch over deadlines, and messages to people where they are wanted."""
     settings = runtime.settings
     assert isinstance(settings, RegistrySettings)
     outbox = LocalOutbox(settings.state_dir)
@@ -66,11 +70,15 @@ def build(runtime: Runtime) -> Service:
             Worker("overdue-cases", overdue, OVERDUE_POLL_S),
             Worker("send-notices", send, NOTICE_POLL_S),
             Worker("count-indicators", count, COUNT_POLL_S),
+            Worker("matching", matching_step(runtime), MATCHING_POLL_S),
         ],
         routers=[
             household_routes(runtime),
             import_routes(runtime),
             change_routes(runtime),
+            duplicate_routes(runtime),
+            group_routes(runtime),
+            account_routes(runtime),
             principal_routes(runtime),
             case_routes(runtime),
             notice_routes(runtime),

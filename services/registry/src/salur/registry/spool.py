@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from salur.common.errors import TooLarge
+from salur.registry.sheets import is_sheet, to_csv
 
 WRITE_SIZE = 1024 * 1024
 SUFFIX = ".csv"
@@ -45,6 +46,20 @@ class Incoming:
         finally:
             file.close()
         return self._digest.hexdigest()
+
+    def unpack(self) -> None:
+        """Of a spreadsheet its first sheet, as durable as what was received. Raises SheetInvalid."""
+        if not is_sheet(self._part):
+            return
+        lines = self._part.with_suffix(".sheet")
+        try:
+            os.close(os.open(lines, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600))
+            to_csv(self._part, lines)
+            with lines.open("rb") as file:
+                os.fsync(file.fileno())
+            lines.rename(self._part)
+        finally:
+            lines.unlink(missing_ok=True)
 
     def keep(self) -> None:
         """The content is what was announced: it takes its place, durably."""

@@ -4,6 +4,7 @@ Lock order of every transaction: known households, new households, identifiers (
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -54,6 +55,8 @@ class PayeeRow(NamedTuple):
     bank: str
     account_token: str
     sealed: bytes
+    usable_from: datetime | None = None
+    changed_by: str | None = None
 
 
 def json_text(value: object) -> str:
@@ -102,10 +105,12 @@ async def delete_identifiers(conn: Connection, keys: Sequence[Key]) -> None:
 
 async def save_payees(conn: Connection, rows: Sequence[PayeeRow]) -> None:
     if rows:
-        ids, versions, statuses, banks, tokens, sealed = zip(*sorted(rows), strict=True)
+        ordered = sorted(rows, key=lambda row: row.household_id)
+        ids, versions, statuses, banks, tokens, sealed, usable, actors = zip(*ordered, strict=True)
         await queries.save_payees(
-            conn, ids=ids, versions=versions, statuses=statuses, banks=banks, tokens=tokens, sealed=sealed
-        )
+            conn, ids=ids, versions=versions, statuses=statuses, banks=banks, tokens=tokens, sealed=sealed,
+            usable=usable, actors=actors,
+        )  # fmt: skip
 
 
 async def known_households(conn: Connection, ids: Sequence[str]) -> dict[str, Any]:

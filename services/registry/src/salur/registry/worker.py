@@ -1,6 +1,7 @@
-"""The import worker: one batch a step, one transaction a batch."""
+"""Work behind HTTP: imports and matching, one batch a step, one transaction a batch."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from salur.common.database import TRANSIENT
 from salur.common.errors import Unavailable
@@ -11,6 +12,7 @@ from salur.common.traces import describe
 from salur.registry import spool
 from salur.registry.store import IdentifierTaken, queries
 from salur.registry.usecases.import_file import Importer
+from salur.registry.usecases.matching import MatchingWork
 
 log = get_logger("imports")
 
@@ -76,3 +78,14 @@ class ImportWorker:
             await asyncio.to_thread(spool.remove, self._runtime.settings.state_dir, [job["import_id"]])
             await queries.fail_import(conn, import_id=job["import_id"], reason=reason)
         log.error("import-fault", import_id=job["import_id"], error=describe(error), exc_info=error)
+
+
+def matching_step(runtime: Runtime) -> Callable[[], Awaitable[bool]]:
+    """Look for records of the same person, a batch at a time."""
+    work = MatchingWork(runtime.secrets)
+
+    async def step() -> bool:
+        async with runtime.db.transaction() as conn:
+            return await work.step(conn)
+
+    return step

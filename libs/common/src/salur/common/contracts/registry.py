@@ -85,6 +85,47 @@ class PayeeRegistered(Fact):
     account_token: Sha256 = Field(description="keyed hash of bank and number: equal for a shared account")
     identity_token: Sha256 | None = Field(None, description="keyed hash of the identity: equal when registered twice")
     living: Literal["alive", "deceased"] = Field("alive", description="whether the beneficiary lives")
+    usable_from: str | None = Field(
+        default=None,
+        description="RFC 3339; a changed account rests before its first use, so that the family can object",
+    )
+
+
+@contract("salur.payee.checked.v1", "registry.payees")
+class PayeeChecked(Fact):
+    """What the bank answered about a version of an account. Key: beneficiary_id."""
+
+    beneficiary_id: Id
+    version: int = Field(ge=1)
+    bank: BankCode
+    result: Literal["matches", "name-differs", "closed", "unknown-account"]
+
+
+@contract("salur.account.shared.v1", "registry.activity")
+class AccountShared(Fact):
+    """An account just given serves more families than usual: somebody should look. Key: household_id."""
+
+    household_id: Id
+    families: int = Field(ge=2)
+
+
+@contract("salur.consent.given.v1", "registry.activity")
+class ConsentGiven(Fact):
+    """Somebody agreed to a use of their data (ISO/IEC TS 27560). Key: consent_id."""
+
+    consent_id: Id
+    household_id: Id
+    purpose: Code
+    lawful_basis: Code
+
+
+@contract("salur.consent.withdrawn.v1", "registry.activity")
+class ConsentWithdrawn(Fact):
+    """A consent was taken back. Key: consent_id."""
+
+    consent_id: Id
+    household_id: Id
+    purpose: Code
 
 
 class SamePerson(BaseModel):
@@ -152,3 +193,56 @@ class IndicatorsCounted(Fact):
     name: Name
     level: Literal["province", "regency", "district"]
     persons: int = Field(ge=0)
+
+
+@contract("salur.person.merged.v1", "registry.households")
+class PersonMerged(Fact):
+    """Members of a family turned out to be members of another; both snapshots stand beside it as changes.
+
+    Key: household_id of the family they were taken from.
+    """
+
+    household_id: Id
+    version: int = Field(ge=1)
+    into: Id
+    merge_id: Id
+    same: list[SamePerson]
+
+
+@contract("salur.duplicate.dismissed.v1", "registry.activity")
+class DuplicateDismissed(Fact):
+    """A person found that two records are two people. Key: pair_id."""
+
+    pair_id: Id
+    first_id: Id
+    second_id: Id
+
+
+class GroupMember(BaseModel):
+    """A person of a group and their role in it."""
+
+    model_config = strict_model()
+
+    member_id: Id
+    role: Code
+
+
+class _Group(Fact):
+    group_id: Id
+    version: int = Field(ge=1)
+    kind: Literal["group", "community", "institution"]
+    region: RegionCode
+    name: Name
+    attributes: Personal[dict[str, Scalar]]
+    members: Personal[list[GroupMember]]
+    accredited_until: str | None = Field(description="ISO 8601 date; of institutions")
+
+
+@contract("salur.group.registered.v1", "registry.households")
+class GroupRegistered(_Group):
+    """A group, community or institution entered the registry, accepted by a second person. Key: group_id."""
+
+
+@contract("salur.group.changed.v1", "registry.households")
+class GroupChanged(_Group):
+    """How a group is from now on, accepted by a second person. Key: group_id."""

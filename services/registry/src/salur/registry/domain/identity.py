@@ -26,6 +26,7 @@ _LANGUAGES = frozenset({"id", "en"})
 _PHONE = re.compile(r"\+?[0-9]{6,15}\Z")
 # Most numbers and names pass here; what does not is looked at closely, for the reason.
 _PLAIN_NIK = re.compile(r"[0-9]{6}(0[1-9]|1[0-9]|2[0-8]|4[1-9]|5[0-9]|6[0-8])(0[1-9]|1[0-2])[0-9]{6}\Z")
+_PLAIN = {NIK: _PLAIN_NIK, KK: re.compile(r"(?!0{16})[0-9]{16}\Z")}
 _PLAIN_NAME = re.compile(r"[A-Za-z]+( [A-Za-z]+)*\Z")
 
 
@@ -63,7 +64,8 @@ class Contact:
 
 def check_number(scheme: str, value: str) -> None:
     """A NIK or family card number must be one; numbers of other schemes are free. Raises IdentityInvalid."""
-    if scheme not in (NIK, KK) or (scheme == NIK and _PLAIN_NIK.match(value)):
+    plain = _PLAIN.get(scheme)
+    if plain is None or plain.match(value):
         return
     try:
         Nik(value) if scheme == NIK else Kk(value)

@@ -45,15 +45,19 @@ WHERE h.household_id = g.id;
 UPDATE household SET import_id = :import_id WHERE household_id = ANY(:ids::text[]);
 
 -- name: payees
-SELECT household_id, version, status, account_token, sealed FROM payee WHERE household_id = ANY(:ids::text[]);
+SELECT household_id, version, status, account_token, sealed, usable_from FROM payee WHERE household_id = ANY(:ids::text[]);
 
 -- name: save_payees!
-INSERT INTO payee (household_id, version, status, bank, account_token, sealed)
-SELECT id, version, status, bank, token, sealed
-FROM unnest(:ids::text[], :versions::int[], :statuses::text[], :banks::text[], :tokens::text[], :sealed::bytea[])
-    AS g (id, version, status, bank, token, sealed)
+INSERT INTO payee (household_id, version, status, bank, account_token, sealed, usable_from, changed_by)
+SELECT id, version, status, bank, token, sealed, coalesce(usable, now()), actor
+FROM unnest(:ids::text[], :versions::int[], :statuses::text[], :banks::text[], :tokens::text[], :sealed::bytea[],
+            :usable::timestamptz[], :actors::text[])
+    AS g (id, version, status, bank, token, sealed, usable, actor)
 ON CONFLICT (household_id) DO UPDATE SET version = excluded.version, status = excluded.status, bank = excluded.bank,
-    account_token = excluded.account_token, sealed = excluded.sealed;
+    account_token = excluded.account_token, sealed = excluded.sealed, usable_from = excluded.usable_from,
+    changed_by = excluded.changed_by, valid_from = clock_timestamp(),
+    check_result = CASE WHEN payee.account_token = excluded.account_token THEN payee.check_result END,
+    checked_at = CASE WHEN payee.account_token = excluded.account_token THEN payee.checked_at END;
 
 -- name: known_identifiers
 SELECT i.scheme, i.token, i.household_id, i.member_id
@@ -86,7 +90,7 @@ ON CONFLICT DO NOTHING RETURNING cut_id;
 SELECT cut_id, name, households FROM registry_cut WHERE name = :name;
 
 -- name: identifier_owners
-SELECT g.place, i.household_id, h.region
+SELECT g.place, i.household_id, i.member_id, h.region
 FROM unnest(:tokens::text[]) WITH ORDINALITY AS g (token, place)
 JOIN identifier i ON i.scheme = :scheme AND i.token = g.token
 JOIN household h ON h.household_id = i.household_id ORDER BY g.place;
@@ -98,13 +102,13 @@ FROM unnest(:schemes::text[], :tokens::text[], :households::text[], :members::te
 WHERE i.token = g.token AND i.scheme = g.scheme;
 
 -- name: insert_merge!
-INSERT INTO household_merge (merge_id, absorbed_id, survivor_id, absorbed_version, same_people, identifiers, reason,
-    merged_by)
-VALUES (:merge_id, :absorbed_id, :survivor_id, :absorbed_version, :same_people::jsonb, :identifiers::jsonb, :reason,
-    :merged_by);
+INSERT INTO household_merge (merge_id, absorbed_id, survivor_id, absorbed_version, same_people, identifiers, whole,
+    reason, merged_by)
+VALUES (:merge_id, :absorbed_id, :survivor_id, :absorbed_version, :same_people::jsonb, :identifiers::jsonb, :whole,
+    :reason, :merged_by);
 
 -- name: lock_merge^
-SELECT merge_id, absorbed_id, survivor_id, absorbed_version, same_people, identifiers, undone_at
+SELECT merge_id, absorbed_id, survivor_id, absorbed_version, same_people, identifiers, whole, undone_at
 FROM household_merge WHERE merge_id = :merge_id FOR UPDATE;
 
 -- name: undo_merge!

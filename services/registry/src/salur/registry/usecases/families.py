@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from salur.common.contracts.base import Fact
 from salur.common.contracts.registry import (
     HouseholdMerged,
     HouseholdRegistered,
     HouseholdRestored,
     HouseholdSplit,
+    PersonMerged,
     SamePerson,
 )
 from salur.common.contracts.registry import Member as MemberFact
@@ -74,12 +76,16 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """A command: `absorbed_id` and `survivor_id` are one family. `same`: its members who are members there already."""
+    """A command: `absorbed_id` and `survivor_id` are one family. `same`: its members who are members there already.
+
+    Not `whole`: only those in `same` are one person each, the families stay two.
+    """
 
     absorbed_id: str
     survivor_id: str
     reason: str
     same: Mapping[str, str] = field(default_factory=dict)
+    whole: bool = True
 
 
 async def move(conn: Connection, command: Move, by: By, secrets: Secrets) -> tuple[list[Changed], list[Draft]]:
@@ -162,45 +168,59 @@ def _name_head(family: State, head_id: str) -> None:
 
 
 async def merge(conn: Connection, command: Merge, by: By, secrets: Secrets) -> tuple[str, list[Draft]]:
-    """Put one household into another; returns the merge's id, by which it can be undone. Raises SalurError."""
+    """Put one household, or people of it, into another; returns the merge's id. Raises SalurError."""
     if command.absorbed_id == command.survivor_id:
         raise Invalid("a household cannot be merged into itself", code="same-household", who="registrar")
     states = await lock_states(conn, [command.absorbed_id, command.survivor_id])
     absorbed = standing(states.get(command.absorbed_id), by.regions)
     survivor = standing(states.get(command.survivor_id), by.regions)
-    identifiers = [[*key, owner] for key, owner in absorbed.keys.items()]
     if not set(command.same.values()) <= set(survivor.member_ids()):
         raise Invalid("names somebody who is not of the surviving family", code="member-unknown", who="registrar")
-    before = absorbed.version
-    moved = await _carry(conn, absorbed, survivor, absorbed.member_ids(), command.same, secrets)
-    absorbed.status, absorbed.merged_into = "merged", survivor.household_id
+    going = absorbed.member_ids() if command.whole else list(command.same)
+    before, merge_id = absorbed.version, derived_id("merge", absorbed.household_id, str(absorbed.version))
+    identifiers = [[*key, owner] for key, owner in absorbed.keys.items() if owner in going]
+    names = await _carry(conn, absorbed, survivor, going, command.same, secrets)
+    if command.whole:
+        absorbed.status, absorbed.merged_into = "merged", survivor.household_id
     for state in (absorbed, survivor):
-        _close(state, by, moved[state.household_id], secrets)
+        _close(state, by, names[state.household_id], secrets)
     await write_states(conn, [absorbed, survivor])
-    merge_id = derived_id("merge", absorbed.household_id, str(before))
     await queries.insert_merge(
         conn, merge_id=merge_id, absorbed_id=absorbed.household_id, survivor_id=survivor.household_id,
-        absorbed_version=before, same_people=dict(command.same), identifiers=identifiers, reason=command.reason,
-        merged_by=by.actor,
+        absorbed_version=before, same_people=dict(command.same), identifiers=identifiers, whole=command.whole,
+        reason=command.reason, merged_by=by.actor,
     )  # fmt: skip
-    fact = HouseholdMerged(
-        household_id=absorbed.household_id, version=absorbed.version, into=survivor.household_id, merge_id=merge_id,
-        same=[SamePerson(member_id=one, same_as=other) for one, other in sorted(command.same.items())],
-    )  # fmt: skip
-    drafts = [
-        Draft(fact, absorbed.household_id, by.actor, by.cause),
-        Draft(survivor.changed_fact(["members"]), survivor.household_id, by.actor, by.cause),
-    ]
-    drafts += await set_standing(
-        conn, absorbed.household_id, "closed", secrets, actor=by.actor, cause=by.cause
-    )  # fmt: skip
+    await queries.merge_pairs(conn, **_pairs(command.same), actor=by.actor, reason=command.reason)
+    drafts = _merged(absorbed, survivor, merge_id, command, by)
+    if command.whole:
+        drafts += await set_standing(
+            conn, absorbed.household_id, "closed", secrets, actor=by.actor, cause=by.cause
+        )  # fmt: skip
     return merge_id, drafts
+
+
+def _pairs(same: Mapping[str, str]) -> dict[str, list[str]]:
+    """People who are one, as pairs stand in their table."""
+    ordered = [sorted(pair) for pair in same.items()]
+    return {"firsts": [first for first, _ in ordered], "seconds": [second for _, second in ordered]}
+
+
+def _merged(absorbed: State, survivor: State, merge_id: str, command: Merge, by: By) -> list[Draft]:
+    same = [SamePerson(member_id=one, same_as=other) for one, other in sorted(command.same.items())]
+    told = {"household_id": absorbed.household_id, "version": absorbed.version, "into": survivor.household_id}
+    facts: list[tuple[Fact, State]] = [(survivor.changed_fact(["members"]), survivor)]
+    if command.whole:
+        facts.insert(0, (HouseholdMerged(**told, merge_id=merge_id, same=same), absorbed))
+    else:
+        facts.insert(0, (PersonMerged(**told, merge_id=merge_id, same=same), absorbed))
+        facts.insert(0, (absorbed.changed_fact(["members"]), absorbed))
+    return [Draft(fact, state.household_id, by.actor, by.cause) for fact, state in facts]
 
 
 async def undo_merge(
     conn: Connection, household_id: str, merge_id: str, reason: str, by: By, secrets: Secrets
 ) -> tuple[str, list[Draft]]:
-    """Bring an absorbed household back with its people; returns its id. Who has left the survivor since, stays away."""
+    """Bring absorbed people back to their household; returns its id. Who has left the survivor since, stays away."""
     row = await queries.lock_merge(conn, merge_id=merge_id)
     if row is None or row["absorbed_id"] != household_id:
         raise NotFound("no such merge: check the id", code="merge-unknown", who="registrar")
@@ -211,35 +231,49 @@ async def undo_merge(
     if row["undone_at"] is not None:
         raise Conflict("the merge was undone already", code="merge-undone", who="registrar")
     standing(survivor, by.regions)
-    old = await queries.household_version(conn, id=absorbed.household_id, version=row["absorbed_version"])
-    same: dict[str, str] = row["same_people"]
-    present = set(survivor.member_ids())
-    absorbed.members = [m for m in old["members"] if m["member_id"] in present or m["member_id"] in same]
-    names = Identities.open(old["identity"], absorbed.household_id, secrets)
-    names.keep(absorbed.member_ids())
-    left = survivor.identities(secrets)
-    survivor.members = [m for m in survivor.members if m["member_id"] not in absorbed.member_ids()]
-    left.keep(survivor.member_ids())
-    keys = {(scheme, token): owner for scheme, token, owner in row["identifiers"] if (scheme, token) in survivor.keys}
-    await _repoint(conn, keys, absorbed.household_id)
-    absorbed.status, absorbed.merged_into = "active", None
-    _close(absorbed, by, names, secrets)
-    _close(survivor, by, left, secrets)
+    if row["whole"]:
+        absorbed.status, absorbed.merged_into = "active", None
+    standing(absorbed, by.regions)
+    await _give_back(conn, row, absorbed, survivor, by, secrets)
     await write_states(conn, [absorbed, survivor])
     await queries.undo_merge(conn, merge_id=merge_id, actor=by.actor, reason=reason)
-    restored = HouseholdRestored(
-        household_id=absorbed.household_id, version=absorbed.version, region=absorbed.region,
-        member_count=len(absorbed.members), attributes=absorbed.attributes,
-        members=[MemberFact(**member) for member in absorbed.members], merge_id=merge_id,
-    )  # fmt: skip
+    await queries.reopen_pairs(conn, **_pairs(row["same_people"]))
+    back: Fact = absorbed.changed_fact(["members"])
+    if row["whole"]:
+        back = HouseholdRestored(
+            household_id=absorbed.household_id, version=absorbed.version, region=absorbed.region,
+            member_count=len(absorbed.members), attributes=absorbed.attributes,
+            members=[MemberFact(**member) for member in absorbed.members], merge_id=merge_id,
+        )  # fmt: skip
     drafts = [
-        Draft(restored, absorbed.household_id, by.actor, by.cause),
+        Draft(back, absorbed.household_id, by.actor, by.cause),
         Draft(survivor.changed_fact(["members"]), survivor.household_id, by.actor, by.cause),
     ]
-    drafts += await set_standing(
-        conn, absorbed.household_id, "active", secrets, actor=by.actor, cause=by.cause
-    )  # fmt: skip
+    if row["whole"]:
+        drafts += await set_standing(
+            conn, absorbed.household_id, "active", secrets, actor=by.actor, cause=by.cause
+        )  # fmt: skip
     return absorbed.household_id, drafts
+
+
+async def _give_back(conn: Connection, row: Any, absorbed: State, survivor: State, by: By, secrets: Secrets) -> None:
+    """Members, names and identifiers as the version before the merge had them."""
+    old = await queries.household_version(conn, id=absorbed.household_id, version=row["absorbed_version"])
+    same: dict[str, str] = row["same_people"]
+    going = {m["member_id"] for m in old["members"]} if row["whole"] else same.keys()
+    here = going & set(survivor.member_ids()) | same.keys()
+    back = [m for m in old["members"] if m["member_id"] in here]
+    theirs, ours = absorbed.identities(secrets), survivor.identities(secrets)
+    before = Identities.open(old["identity"], absorbed.household_id, secrets)
+    before.keep([m["member_id"] for m in back])
+    absorbed.members = [*absorbed.members, *back]
+    survivor.members = [m for m in survivor.members if m["member_id"] not in here]
+    keys = {(scheme, token): owner for scheme, token, owner in row["identifiers"] if (scheme, token) in survivor.keys}
+    await _repoint(conn, keys, absorbed.household_id)
+    names = Identities(ours.contact, dict(ours.people))
+    names.keep(survivor.member_ids())
+    _close(absorbed, by, Identities(theirs.contact, theirs.people | before.people), secrets)
+    _close(survivor, by, names, secrets)
 
 
 async def _carry(

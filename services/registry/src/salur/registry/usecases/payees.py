@@ -1,8 +1,10 @@
 """Payee accounts: where a household is paid from now on."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
+from salur.common.contracts.registry import AccountShared
 from salur.common.database import Connection
 from salur.common.errors import SalurError
 from salur.common.events import Draft
@@ -12,6 +14,11 @@ from salur.registry.store import PayeeRow, PayeeStatus, queries, save_payees
 from salur.registry.usecases.change import Changed, Result, refusal
 from salur.registry.usecases.prepare import open_payee, payee_fact, payee_row
 from salur.registry.usecases.states import lock_states, standing
+
+COOL_OFF = timedelta(hours=72)
+"""A changed account rests so long before its first use."""
+FAMILIES_USUAL = 2
+"""An account that serves more families than this is an alarm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +57,31 @@ async def change_payees(
         if payee != command.payee:
             version += 1
             present[household_id] = version, command.payee
-            rows[household_id] = payee_row(command.payee, household_id, version, secrets)
+            usable_from = datetime.now(UTC) + COOL_OFF if version > 1 else None
+            new = payee_row(command.payee, household_id, version, secrets)
+            rows[household_id] = new._replace(usable_from=usable_from, changed_by=command.actor)
             fact = payee_fact(command.payee, rows[household_id])
             drafts.append(Draft(fact, household_id, command.actor, command.cause))
         results.append(Changed(household_id, version))
     await save_payees(conn, list(rows.values()))
-    return results, drafts
+    return results, drafts + await _shared(conn, rows, commands)
+
+
+async def _shared(conn: Connection, rows: Mapping[str, PayeeRow], commands: Sequence[NewPayee]) -> list[Draft]:
+    """An alarm for each account given just now that serves more than FAMILIES_USUAL families."""
+    tokens = sorted({row.account_token for row in rows.values()})
+    counts = {
+        row["account_token"]: row["families"] for row in await queries.families_of_accounts(conn, tokens=tokens)
+    }  # fmt: skip
+    by_household = {command.household_id: command for command in commands}
+    return [
+        Draft(
+            AccountShared(household_id=name, families=counts[row.account_token]), name, by_household[name].actor,
+            by_household[name].cause,
+        )
+        for name, row in rows.items()
+        if counts.get(row.account_token, 0) > FAMILIES_USUAL
+    ]  # fmt: skip
 
 
 async def set_standing(
@@ -67,6 +93,7 @@ async def set_standing(
             return []
         payee = open_payee(row["sealed"], household_id, secrets)
         new = payee_row(payee, household_id, row["version"] + 1, secrets, status)
+        new = new._replace(usable_from=row["usable_from"], changed_by=actor)
         await save_payees(conn, [new])
         return [Draft(payee_fact(payee, new), household_id, actor, cause)]
     return []

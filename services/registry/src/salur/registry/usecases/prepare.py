@@ -136,4 +136,5 @@ def payee_fact(payee: Payee, row: PayeeRow) -> PayeeRegistered:
         account_number=payee.number,
         account_holder=payee.holder,
         account_token=row.account_token,
+        usable_from=row.usable_from and row.usable_from.isoformat(),
     )

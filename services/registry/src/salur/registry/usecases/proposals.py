@@ -79,27 +79,28 @@ async def make(
     conn: Connection, command: Command, by: By, secrets: Secrets, banks: Collection[str]
 ) -> tuple[dict[str, Any], list[Draft]]:
     """Make what was accepted; returns what became of it. Raises SalurError: then nothing is decided either."""
+    answer: dict[str, Any]
     match command:
         case Change():
             results, drafts = await change(conn, [command], secrets)
-            return _answer(results[0]), drafts
+            answer = _answer(results[0])
         case NewPayee():
             results, drafts = await change_payees(conn, [command], secrets, banks)
-            return _answer(results[0]), drafts
+            answer = _answer(results[0])
         case Move():
             changed, drafts = await move(conn, command, by, secrets)
-            return {"households": [_answer(item) for item in changed]}, drafts
+            answer = {"households": [_answer(item) for item in changed]}
         case Split():
             household_id, drafts = await split(conn, command, by, secrets)
-            return {"household_id": household_id}, drafts
+            answer = {"household_id": household_id}
         case Merge():
             merge_id, drafts = await merge(conn, command, by, secrets)
-            return {"merge_id": merge_id, "household_id": command.survivor_id}, drafts
+            answer = {"merge_id": merge_id, "household_id": command.survivor_id}
         case UndoMerge():
-            household_id, drafts = await undo_merge(
-                conn, command.household_id, command.merge_id, command.reason, by, secrets
-            )
-            return {"household_id": household_id}, drafts
+            absorbed, merge_id = command.household_id, command.merge_id
+            household_id, drafts = await undo_merge(conn, absorbed, merge_id, command.reason, by, secrets)
+            answer = {"household_id": household_id}
+    return answer, drafts
 
 
 def _answer(result: Result) -> dict[str, Any]:

@@ -1,0 +1,35 @@
+-- name: insert_consent^
+INSERT INTO consent (consent_id, household_id, member_id, purpose, lawful_basis, notice, collection, evidence,
+    valid_until, recorded_by, given_at)
+VALUES (:consent_id, :household_id, :member_id, :purpose, :lawful_basis, :notice, :collection, :evidence,
+    :valid_until, :actor, :given_at)
+ON CONFLICT DO NOTHING RETURNING consent_id;
+
+-- name: consents
+SELECT consent_id, household_id, member_id, purpose, lawful_basis, notice, collection, evidence, valid_until,
+       recorded_by, given_at, recorded_at, withdrawn_at, withdrawn_by, withdrawal,
+       CASE WHEN withdrawn_at IS NOT NULL THEN 'withdrawn' WHEN valid_until < now()::date THEN 'expired'
+            ELSE 'given' END AS state
+FROM consent WHERE household_id = :household_id ORDER BY consent_id;
+
+-- name: lock_consent^
+SELECT c.consent_id, c.household_id, c.purpose, c.lawful_basis, c.withdrawn_at, h.region
+FROM consent c JOIN household h USING (household_id) WHERE c.consent_id = :consent_id FOR UPDATE OF c;
+
+-- name: withdraw_consent!
+UPDATE consent SET withdrawn_at = now(), withdrawn_by = :actor, withdrawal = :reason WHERE consent_id = :consent_id;
+
+-- name: payee_versions
+SELECT version, status, bank, usable_from, changed_by, check_result, checked_at, valid_from, NULL AS valid_until
+FROM payee WHERE household_id = :id
+UNION ALL
+SELECT version, status, bank, usable_from, changed_by, check_result, checked_at, valid_from, valid_until
+FROM payee_version WHERE household_id = :id ORDER BY version DESC;
+
+-- name: families_of_accounts
+SELECT account_token, count(*) AS families FROM payee
+WHERE account_token = ANY(:tokens::text[]) AND status <> 'closed' GROUP BY account_token;
+
+-- name: check_payee^
+UPDATE payee SET check_result = :result, checked_at = now() WHERE household_id = :household_id AND version = :version
+RETURNING bank;
