@@ -21,16 +21,17 @@ STAMP := .venv/.salur-installed
 PYTEST_ARGS ?=
 N ?= 20000
 ENTRIES ?= 1000000
+PAYMENTS ?= 100000
 SEED ?= 1
 SEEDS ?= 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20
 UV_VERSION := 0.13.9
 
-.PHONY: help setup demo up test lint bench crash trail lock doctor clean clean-venv
+.PHONY: help setup demo up test lint bench settle crash trail lock doctor clean clean-venv
 
 help: ## Show this list
 	@printf 'Salur: disburse social assistance and prove it.\n\n'
 	grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
-	printf '\nOptions: DATA=file.csv KEEP=1 (demo), N=families (bench), SEEDS="1 2 3" (crash),\n         ENTRIES=1000000 SEED=1 (trail), PYTHON=python3.11 (set-up)\n'
+	printf '\nOptions: DATA=file.csv KEEP=1 (demo), N=families (bench), PAYMENTS=100000 SEED=1 (settle),\n         SEEDS="1 2 3" (crash), ENTRIES=1000000 SEED=1 (trail), PYTHON=python3.11 (set-up)\n'
 
 setup: $(STAMP) ## Make .venv with the locked packages and this project
 
@@ -62,6 +63,9 @@ lint: setup ## Style, types, layers, declared dependencies
 
 bench: setup ## Measure N generated families with all durability on
 	@$(BIN)/python -m salur.local.bench --households $(N)
+
+settle: setup ## Pay a cycle of PAYMENTS to its very end: a slow and a lying bank, two funds, reconciled and signed
+	@$(BIN)/python -m salur.local.settle --payments $(PAYMENTS) --seed $(SEED)
 
 crash: setup ## Kill and pause every process at random moments; check every promise
 	@$(BIN)/python -m salur.local.crash --seeds "$(SEEDS)"

@@ -11,7 +11,7 @@ from salur.common.events import Received
 from salur.common.secrets import Secrets
 from salur.common.values import derived_id, payment_id
 from salur.payments import ledger
-from salur.payments.usecases import endings, gate, late
+from salur.payments.usecases import endings, funds, gate, late
 from support.payments import (
     AMOUNT_MINOR,
     CURRENCY,
@@ -200,3 +200,23 @@ async def test_two_people_end_every_failed_payment_of_a_cycle_at_once(house: Hou
     fund = await house.check_books()
     assert fund["to_treasury_minor"] == AMOUNT_MINOR
     assert len(await house.events("salur.payment.sent-to-treasury.v1")) == 1
+
+
+async def test_money_that_a_fund_has_spent_again_cannot_go_to_the_treasury(house: House) -> None:
+    """Budget for one: it comes back and pays somebody else. Sending it on is refused until the fund is topped up."""
+    await house.act(funds.CLOSE, "central")
+    await house.open_fund(AMOUNT_MINOR, "small")
+    await house.grant([AMOUNT_MINOR] * 2)
+    built = await house.build_list(funds_of=(("small", 1),))
+    await house.submit(built["list_id"])
+    await house.approve(built["list_id"], built["content_hash"])
+    await house.instruct()
+    ((first,),) = await house.fetch("SELECT instruction_id FROM payment")
+    number = 0 if first == instruction(0) else 1
+    await house.answers([answer(number)])
+    await house.answers([answer(number, "RTRN", reason="AC06", bank_reference="RET")])
+    await house.paid_by_follow_up()
+    with pytest.raises(Conflict) as raised:
+        await house.act(endings.TO_TREASURY, payment_id(entitlement(number), 1))
+    assert (raised.value.code, raised.value.who) == ("no-funds", "budget holder")
+    assert (await house.states())[first] == "returned"

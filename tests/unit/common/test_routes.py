@@ -53,6 +53,7 @@ CENTRAL = {
         "/cycles/{cycle_id}/banks/{bank}",
         "/cycles/{cycle_id}/banks/{bank}/sign-off",
         "/unclaimed",
+        "/lists/{list_id}/stop",
         "/cycles/{cycle_id}/end-failed",
     },
     "audit": set(),

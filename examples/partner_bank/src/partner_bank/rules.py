@@ -118,7 +118,8 @@ class Clerk:
         if refusal:
             self._say(entry, "first", REJECTED, refusal)
             return
-        self._move(entry, "credit")
+        if behaviour != "lied":
+            self._move(entry, "credit")
         if state == "returned":
             self._move(entry, "return")
             self._say(entry, "returned", RETURNED, reason, after_s=RETURN_AFTER_S)

@@ -56,7 +56,7 @@ class Options:
     `env` adds variables per service, bank or process (`registry-relay`); the process's own win.
     `witnesses` follow the audit log, each with its own key; the all-in-one asks for the signatures of all.
     `separate_relays` gives each service's relay a process of its own, so that it can be killed alone.
-    `bank_profile` and `seed` choose how the example banks behave.
+    `bank_profile` and `seed` choose how the example banks behave; `bank_profiles` for single ones.
     """
 
     banks: Sequence[str] = DEFAULT_BANKS
@@ -66,6 +66,7 @@ class Options:
     echo: bool = False
     seed: int = 7
     bank_profile: str = "default"
+    bank_profiles: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
@@ -347,7 +348,7 @@ class Platform:
         command = [
             sys.executable, "-m", "partner_bank", "--bank", bank, "--bootstrap", self.kafka.bootstrap,
             "--state-dir", str(self.bank_dir(bank)), "--seed", str(self.options.seed),
-            "--profile", self.options.bank_profile,
+            "--profile", self.options.bank_profiles.get(bank, self.options.bank_profile),
         ]  # fmt: skip
         env = {"PATH": os.environ.get("PATH", "")} | dict(self.options.env.get(bank, {}))
         return Child(bank, command, env, self.state_dir / "logs" / f"{bank}.log", echo=self.options.echo)

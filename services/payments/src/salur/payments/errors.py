@@ -241,3 +241,11 @@ def cycle_in_use(count: int) -> Conflict:
         code="cycle-in-use",
         who="payment-operator",
     )
+
+
+def fund_cannot_return(cycle_id: str) -> Conflict:
+    return Conflict(
+        f"a fund of cycle {cycle_id} has spent what came back on other payments: top it up before sending it on",
+        code="no-funds",
+        who="budget holder",
+    )

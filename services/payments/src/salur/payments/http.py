@@ -13,7 +13,7 @@ from salur.common.service import Runtime
 from salur.payments import errors
 from salur.payments.http_funds import After, Limit, fund_routes, proposal_routes
 from salur.payments.http_gate import gate_routes
-from salur.payments.http_money import money_routes
+from salur.payments.http_money import ending_routes, money_routes
 from salur.payments.settings import PaymentsSettings
 from salur.payments.usecases import checks, lists, views
 from salur.payments.usecases.checks import ListCommand
@@ -63,6 +63,7 @@ def routes(runtime: Runtime) -> APIRouter:
     proposal_routes(router, runtime)
     gate_routes(router, runtime)
     money_routes(router, runtime)
+    ending_routes(router, runtime)
     _list_commands(router, runtime)
     _views(router, runtime)
 

@@ -1,5 +1,6 @@
 """HTTP: statements and breaks, sign-off, money cases, ends of failed payments, standing of cycles and beneficiaries."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -11,7 +12,7 @@ from salur.common.http import Caller, permit
 from salur.common.service import Runtime
 from salur.payments.domain.reconcile import Line, Statement
 from salur.payments.http_funds import After, Limit, Reason, ReasonBody, person_of
-from salur.payments.usecases import endings, late, proposals, reconcile, views
+from salur.payments.usecases import endings, late, proposals, reconcile, stop, views
 from salur.payments.usecases.proposals import Proposal
 
 LINES_MAX = 5_000
@@ -56,14 +57,20 @@ class OwnerBody(BaseModel):
     owner: Name
 
 
-def money_routes(router: APIRouter, runtime: Runtime) -> None:
-    """Reconciliation and what it finds."""
-
+def _proposer(runtime: Runtime) -> Callable[[Caller, Proposal], Awaitable[dict[str, Any]]]:
     async def propose(caller: Caller, proposal: Proposal) -> dict[str, Any]:
         async with runtime.unit_of_work() as unit:
             answer, drafts = await proposals.propose(unit.conn, proposal, person_of(caller))
             unit.emit(*drafts)
         return answer
+
+    return propose
+
+
+def money_routes(router: APIRouter, runtime: Runtime) -> None:
+    """Reconciliation and what it finds."""
+
+    propose = _proposer(runtime)
 
     @router.post("/banks/{bank}/statements", tags=["reconciliation"])
     async def statement(
@@ -122,6 +129,11 @@ def money_routes(router: APIRouter, runtime: Runtime) -> None:
             unit.emit(*drafts)
         return answer
 
+
+def ending_routes(router: APIRouter, runtime: Runtime) -> None:
+    """Money cases, the ends of failed payments, and where everybody stands."""
+    propose = _proposer(runtime)
+
     @router.get("/money-cases", tags=["payments"])
     async def cases(
         caller: Annotated[Caller, permit("payment:read")],
@@ -161,6 +173,13 @@ def money_routes(router: APIRouter, runtime: Runtime) -> None:
     ) -> dict[str, Any]:
         """Propose to end every failed payment of a cycle: what came back to the treasury, the rest cancelled."""
         return await propose(caller, Proposal(endings.END_CYCLE, cycle_id, body.reason))
+
+    @router.post("/lists/{list_id}/stop", tags=["lists"], status_code=202)
+    async def stop_list(
+        list_id: Id, body: ReasonBody, caller: Annotated[Caller, permit("proposal:make", central=True)]
+    ) -> dict[str, Any]:
+        """Propose to stop an approved list: unsent items are cancelled, sent ones end by their bank's word."""
+        return await propose(caller, Proposal(stop.STOP, list_id, body.reason))
 
     @router.get("/cycles/{cycle_id}/standing", tags=["payments"])
     async def standing(cycle_id: Id, _caller: Annotated[Caller, permit("list:read")]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Every method may be called again after a crash of any process: commands carry id
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +78,7 @@ class Pipeline:
         stage.seconds = time.monotonic() - began
         self.stages.append(stage)
 
-    def _until(self, what: str, ask: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:
+    def until(self, what: str, ask: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:
         return self._patient.until(what, ask, holds)
 
     def register(self, file: Path, mapping: Path, *, update: bool = False) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class Pipeline:
                 self._watch("register", status.get("households") or 0, None)
                 return status
 
-            status: dict[str, Any] = self._until("the end of the import", ask, lambda s: s["state"] in _ENDED)
+            status: dict[str, Any] = self.until("the end of the import", ask, lambda s: s["state"] in _ENDED)
             if status["state"] == "failed":
                 raise CallFailed(f"the import failed: {status.get('reason')}", "import-failed", 422)
             stage.count = status["households"]
@@ -140,7 +140,7 @@ class Pipeline:
                 self._watch("decide", progress["decided"], households)
                 return progress
 
-            progress: dict[str, Any] = self._until("every decision", ask, lambda p: p["decided"] >= households)
+            progress: dict[str, Any] = self.until("every decision", ask, lambda p: p["decided"] >= households)
             stage.count = progress["decided"]
         return progress
 
@@ -154,7 +154,7 @@ class Pipeline:
                 self._watch("entitle", cycle["entitlements"], cycle["enrolled"])
                 return cycle
 
-            cycle: dict[str, Any] = self._until("the cycle's entitlements", ask, lambda c: c["state"] == "granted")
+            cycle: dict[str, Any] = self.until("the cycle's entitlements", ask, lambda c: c["state"] == "granted")
             stage.count, stage.amount_minor = cycle["entitlements"], cycle["amount_minor"]
         return cycle
 
@@ -174,6 +174,12 @@ class Pipeline:
         body = {"fund_id": fund_id, "name": fund_id, "currency": currency, "budget_minor": budget_minor}
         self._patient.command(self.maker, "payments", "/funds", json=body)
 
+    def wait_for_list(self, cycle_id: str, funds: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Lock the list of a cycle paid from several funds, once its input is complete."""
+        body = {"cycle_id": cycle_id, "funds": funds}
+        waits = ("cycle-not-complete",)
+        return dict(self._patient.command(self.maker, "payments", "/lists", wait_codes=waits, json=body))
+
     def list(self, cycle_id: str, fund_id: str) -> dict[str, Any]:
         """Lock the payment list of a cycle; returns the list."""
         with self.stage("list") as stage:
@@ -190,9 +196,9 @@ class Pipeline:
         return dict(built)
 
     def _list_of(self, cycle_id: str) -> dict[str, Any]:
-        lists = self._until("the lists", lambda: self.maker.call("payments", "GET", "/lists"), bool)["lists"]
+        lists = self.until("the lists", lambda: self.maker.call("payments", "GET", "/lists"), bool)["lists"]
         found = next(row["list_id"] for row in lists if row["cycle_id"] == cycle_id)
-        return dict(self._until("the list", lambda: self.maker.call("payments", "GET", f"/lists/{found}"), bool))
+        return dict(self.until("the list", lambda: self.maker.call("payments", "GET", f"/lists/{found}"), bool))
 
     def submit(self, list_id: str) -> dict[str, Any]:
         """The maker submits: funds are reserved."""
@@ -221,7 +227,7 @@ class Pipeline:
                 self._watch("settle", final, view["funded_items"])
                 return view
 
-            view: dict[str, Any] = self._until("every payment's final state", ask, self._reconciled)
+            view: dict[str, Any] = self.until("every payment's final state", ask, self._reconciled)
             stage.count = count_of(view, "settled")
             stage.amount_minor = amount_of(view, "settled")
         return view
@@ -252,8 +258,8 @@ class Pipeline:
                 stable, last = seen[0] == seen[1] == last, seen[1]
                 return stable
 
-            self._until("the whole trail in the log", ask, quiet)
-            stage.count = self._until("the signed head", self._publish, lambda size: size >= last)
+            self.until("the whole trail in the log", ask, quiet)
+            stage.count = self.until("the signed head", self._publish, lambda size: size >= last)
         return stage.count
 
     def _publish(self) -> int:

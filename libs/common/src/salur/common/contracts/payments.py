@@ -121,6 +121,15 @@ class PaymentListExpired(_List):
     """Nobody checked the list in time: its reserves have expired, the cycle may be listed again. Key: list_id."""
 
 
+@contract("salur.payment-list.stopped.v1", "payments.lists")
+class PaymentListStopped(_List):
+    """Two people stopped an approved list: unsent items are cancelled, banks are asked about the rest. Key: list_id."""
+
+    proposal_id: Id
+    cancelled_items: int
+    asked_items: int
+
+
 class _Instruction(Fact):
     instruction_id: InstructionId
     payment_id: Id

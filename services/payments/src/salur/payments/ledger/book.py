@@ -36,6 +36,10 @@ Result = Literal[
 class LedgerRefused(Exception):
     """A posting that must succeed was refused: the state of payments and the ledger differ."""
 
+    def __init__(self, message: str, result: str = "") -> None:
+        super().__init__(message)
+        self.result = result
+
 
 @dataclass(frozen=True, slots=True)
 class Move:
@@ -92,7 +96,9 @@ async def apply_all(conn: Connection, moves: Sequence[Move]) -> None:
     results = await apply(conn, moves)
     for move, result in zip(moves, results, strict=True):
         if result not in ("created", "exists"):
-            raise LedgerRefused(f"{move.kind} {move.id} was refused: {result}; operations must compare the two books")
+            raise LedgerRefused(
+                f"{move.kind} {move.id} was refused: {result}; operations must compare the two books", result
+            )
 
 
 async def apply_pages(conn: Connection, moves: Sequence[Move]) -> None:

@@ -138,7 +138,7 @@ LEFT JOIN LATERAL (
     ORDER BY decided_at DESC LIMIT 1
 ) d ON true
 LEFT JOIN LATERAL (
-    SELECT instruction_id, attempt, state, cancel_reason IS NOT NULL AS cancelled FROM payment y WHERE y.payment_id = n.payment_id ORDER BY attempt DESC LIMIT 1
+    SELECT instruction_id, attempt, state, coalesce(cancel_reason <> 'list-stopped', false) AS cancelled FROM payment y WHERE y.payment_id = n.payment_id ORDER BY attempt DESC LIMIT 1
 ) f ON true
 WHERE e.entitlement_id > :after AND d.act IS DISTINCT FROM 'cancel' AND d.act IS DISTINCT FROM 'hold'
   AND CASE

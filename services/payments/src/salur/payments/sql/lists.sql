@@ -127,3 +127,15 @@ UPDATE payment_list SET instructed_rank = :rank WHERE list_id = :list_id;
 -- name: waiting_items^
 SELECT count(*) AS count, coalesce(sum(amount_minor), 0)::bigint AS amount_minor FROM list_item
 WHERE list_id = :list_id AND rank > :after AND rank <= :last AND hold IS NULL;
+
+-- name: stop_items
+UPDATE list_item SET hold = 'cancelled' WHERE list_id = :list_id AND rank > :after AND hold IS NULL
+RETURNING payment_id, entitlement_id, beneficiary_id, amount_minor, currency;
+
+-- name: cut_list!
+UPDATE payment_list SET last_rank = instructed_rank, funded_items = least(funded_items, instructed_rank)
+WHERE list_id = :list_id;
+
+-- name: in_flight_of_list
+SELECT instruction_id FROM payment WHERE list_id = :list_id AND state IN ('instructed', 'unknown')
+ORDER BY instruction_id;

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from salur.payments.usecases import endings, funds, gate, late, reconcile
+from salur.payments.usecases import endings, funds, gate, late, reconcile, stop
 from salur.payments.usecases.proposals import Execute
 
 ACTS: Mapping[str, Execute] = {
@@ -15,6 +15,7 @@ ACTS: Mapping[str, Execute] = {
     endings.TO_TREASURY: endings.to_treasury,
     endings.CANCEL_FAILED: endings.cancel_failed,
     endings.END_CYCLE: endings.end_cycle,
+    stop.STOP: stop.stop_list,
     late.CASE_RESOLVE: late.resolve_case,
     reconcile.BREAK_RESOLVE: reconcile.resolve_break,
 }

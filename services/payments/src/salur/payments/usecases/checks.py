@@ -48,7 +48,7 @@ async def _locked(conn: Connection, list_id: str) -> Any:
     return row
 
 
-async def _facts(conn: Connection, row: Any) -> dict[str, Any]:
+async def list_facts(conn: Connection, row: Any) -> dict[str, Any]:
     names = ("list_id", "cycle_id", "fund_id", "content_hash", "items", "amount_minor", "currency")
     funds = await queries.list_funds(conn, list_id=row["list_id"])
     parts = [FundPart(**{name: fund[name] for name in FundPart.model_fields}) for fund in funds]
@@ -64,7 +64,7 @@ async def submit_list(
     when the list is not locked, a fund was closed or nothing fits.
     """
     row = await _locked(conn, command.list_id)
-    facts = await _facts(conn, row)
+    facts = await list_facts(conn, row)
     if row["state"] == "submitted" and row["submitted_by"] == command.actor:
         return _submitted(facts, row["funded_items"], row["funded_minor"]), []
     if row["state"] != "locked":
@@ -160,7 +160,7 @@ async def approve_list(conn: Connection, command: ListCommand, content_hash: str
     _refuse_maker(row, command, "approve")
     if command.roles & INCOMPATIBLE:
         raise errors.roles_combined()
-    facts = await _facts(conn, row)
+    facts = await list_facts(conn, row)
     if row["content_hash"] != content_hash:
         raise errors.content_differs()
     before = await queries.list_approvals(conn, list_id=command.list_id)
@@ -229,7 +229,7 @@ async def refuse_list(conn: Connection, command: ListCommand, reason: str) -> tu
     row = await _locked(conn, command.list_id)
     _refuse_maker(row, command, "refuse")
     await _heard(conn, command, [])
-    facts = await _facts(conn, row)
+    facts = await list_facts(conn, row)
     answer = {**facts, "state": "refused"}
     if row["state"] == "refused" and row["checked_by"] == command.actor:
         return answer, []
@@ -250,8 +250,13 @@ async def expire_list(conn: Connection) -> tuple[bool, list[Draft]]:
         return False, []
     await _free(conn, row, expiry)
     await queries.expire_list(conn, list_id=row["list_id"])
-    fact = PaymentListExpired(**await _facts(conn, row))
+    fact = PaymentListExpired(**await list_facts(conn, row))
     return True, [Draft(fact, row["list_id"], SERVICE, row["list_id"])]
+
+
+async def free_list(conn: Connection, row: Any) -> None:
+    """Give back every reserve of a list that no bank has been told about."""
+    await _free(conn, row, release)
 
 
 async def _free(conn: Connection, row: Any, move: Callable[[str, str], Move]) -> None:

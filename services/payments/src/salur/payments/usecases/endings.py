@@ -8,6 +8,7 @@ from salur.common.database import Connection
 from salur.common.events import Draft
 from salur.payments import errors, ledger, store
 from salur.payments.ledger import Move
+from salur.payments.ledger.book import LedgerRefused
 from salur.payments.store import Moved, queries
 from salur.payments.usecases.proposals import Person, Proposal
 
@@ -45,7 +46,12 @@ async def _send(
         )
         for row in rows
     ]  # fmt: skip
-    await ledger.apply_pages(conn, moves)
+    try:
+        await ledger.apply_pages(conn, moves)
+    except LedgerRefused as refusal:
+        if refusal.result == "insufficient":
+            raise errors.fund_cannot_return(rows[0]["cycle_id"]) from None
+        raise
     await store.move_payments(conn, [Moved(row["instruction_id"], "treasury", None, None, None) for row in rows])
     facts = [
         PaymentSentToTreasury(**{name: row[name] for name in FACTS}, proposal_id=proposal_id, reason=proposal.reason)

@@ -1,0 +1,1 @@
+"""A cycle of many payments to its very end: every rupiah terminal, reconciled and signed, beside banks that fail."""

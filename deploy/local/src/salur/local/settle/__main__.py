@@ -1,0 +1,69 @@
+"""`python -m salur.local.settle --payments N --seed S`"""
+
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+
+from salur.common.regions import regions
+from salur.local.bench.families import Kind, write_families
+from salur.local.cli.up import CACHE
+from salur.local.demo.run import PAYMENTS_ENV, Inputs, new_platform
+from salur.local.platform import Options, running
+from salur.local.settle.promises import broken, report_of
+from salur.local.settle.run import BANKS, PROFILES, Settlement
+
+STATE = Path("var/settle")
+BENCH = Path(__file__).parents[1] / "bench"
+PAID_DECILES = 4
+"""Families of these deciles are paid by the benchmark's programme: all of them."""
+
+
+def main(
+    payments: Annotated[int, typer.Option(min=200, help="How many families are owed money.")] = 100_000,
+    seed: Annotated[int, typer.Option(help="Makes the families and chooses how banks behave.")] = 1,
+    state_dir: Annotated[Path, typer.Option(help="Folder of the run; an earlier run's is emptied.")] = STATE,
+    cache_dir: Annotated[Path, typer.Option(help="Where Kafka's jars are kept.")] = CACHE,
+) -> None:
+    """Pay a cycle to its very end with a prompt, a slow and a lying bank; exit 1 when a promise is broken."""
+    console = Console()
+    kind = Kind(seed, PAID_DECILES, regions().districts(), BANKS)
+    state_dir.mkdir(parents=True, exist_ok=True)
+    data = state_dir / "families.csv"
+    write_families(data, payments, kind)
+    inputs = Inputs(
+        data, BENCH / "mapping.yaml", BENCH / "programme.yaml", state_dir / "platform", cache_dir, rules_first=True
+    )
+    options = Options(
+        BANKS, ("registry", "eligibility", "payments"), seed=seed, bank_profiles=PROFILES,
+        env={"payments": PAYMENTS_ENV},
+    )  # fmt: skip
+    shown = ""
+
+    def watch(stage: str, _done: int, _total: int | None) -> None:
+        nonlocal shown
+        if stage != shown:
+            shown = stage
+            console.print(f"[dim]{stage}[/]")
+
+    with running(new_platform(inputs, options)) as platform:
+        run = Settlement(platform, watch)
+        region = sorted(kind.districts)[0].split(".")[0]
+        run.pay(run.prepare(data, inputs.mapping, inputs.programme), region)
+        run.follow_up()
+        never_paid = run.reconcile()
+        report = report_of(run, never_paid, run.end()) | {
+            "seed": seed, "transfers_per_second": run.transfers_per_second(), "seconds_per_stage": run.seconds,
+        }  # fmt: skip
+    (state_dir / "report.json").write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
+    console.print_json(orjson.dumps(report).decode())
+    for sentence in broken(report):
+        console.print(f"broken: {sentence}", style="red")
+    if broken(report):
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

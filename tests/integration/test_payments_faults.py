@@ -1,0 +1,198 @@
+"""Faults between payments and a bank, with the bank's own book as the oracle: nobody paid twice, nobody forgotten."""
+
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from partner_bank.book import Arrived, Book, book_path, book_summary, transfers
+from partner_bank.profile import PROFILES
+from salur.common.database import Database
+from salur.common.secrets import Secrets, open_with
+from salur.payments import ledger
+from salur.payments.usecases import stop
+from support.payments import AMOUNT_MINOR, BANKS, IMPATIENT, PATIENCE, House, instruction
+
+pytestmark = pytest.mark.integration
+END_OF_TIME = 1e12
+
+
+@dataclass
+class Street:
+    """Payments and its banks without Kafka between them: the test decides what arrives, when and how often."""
+
+    house: House
+    books: dict[str, Book]
+    paths: dict[str, Path]
+    taken: set[tuple[str, int]] = field(default_factory=set)
+
+    async def messages(self) -> list[tuple[str, str, Arrived]]:
+        """(type, bank, message) of every instruction and inquiry not handed out yet, as the relay publishes them."""
+        rows = await self.house.fetch(
+            "SELECT e.stream, e.sequence, e.type, e.body, p.sealed, k.sealed AS subject_key, p.subject FROM event e"
+            " LEFT JOIN event_personal p ON p.stream = e.stream AND p.sequence = e.sequence"
+            " LEFT JOIN subject_key k ON k.subject = p.subject"
+            " WHERE e.stream LIKE 'payments.instructions.%' ORDER BY e.stream, e.sequence"
+        )
+        found = []
+        for row in rows:
+            if (place := (row["stream"], row["sequence"])) in self.taken:
+                continue
+            self.taken.add(place)
+            header = None
+            if row["sealed"] is not None:
+                key = self.house.keys.open(row["subject_key"], row["subject"].encode())
+                header = open_with(key, row["sealed"], row["stream"].encode())
+            bank = row["stream"].split("/")[0].removeprefix("payments.instructions.")
+            found.append((row["type"], bank, Arrived(0, len(self.taken), row["body"], header)))
+        return found
+
+    async def deliver(self) -> None:
+        """Everything payments has said reaches its bank."""
+        for _, bank, message in await self.messages():
+            self.books[bank].take([message])
+
+    def said(self) -> list[tuple[str, bytes]]:
+        """Everything the banks have to answer, taken out of their outboxes."""
+        answers = []
+        for bank, book in self.books.items():
+            due = book.due(10_000, END_OF_TIME)
+            book.sent(due)
+            answers += [(bank, answer.value) for answer in due]
+        return answers
+
+    def kept(self) -> dict[str, int]:
+        """Credits less returns by instruction, from the banks' own books."""
+        kept: dict[str, int] = {}
+        for path in self.paths.values():
+            for row in transfers(path):
+                kept[row[2]] = kept.get(row[2], 0) + (1 if row[5] == "credit" else -1)
+        return kept
+
+
+@pytest.fixture
+async def street(db: Database, database_url: str, keys: Secrets, tmp_path: Path) -> Street:
+    house = await House.build(db, database_url, keys)
+    paths = {bank: book_path(tmp_path / bank) for bank in BANKS}
+    books = {bank: Book(paths[bank], bank, PROFILES["all-credited"], 7) for bank in BANKS}
+    return Street(house, books, paths)
+
+
+def only_settled(states: dict[str, str]) -> dict[str, int]:
+    return {key: 1 for key, state in states.items() if state == "settled"}
+
+
+async def test_f1_the_bank_accepts_and_its_answer_is_lost(street: Street) -> None:
+    """Executed, and the reply never comes: unknown, asked, one transfer. The instruction again is no second one."""
+    house = street.house
+    await house.instructed(4, patience=IMPATIENT)
+    messages = await street.messages()
+    for _, bank, message in messages:
+        street.books[bank].take([message])
+    assert len(street.said()) == 4, "lost on the way"
+    await house.inquire()
+    assert set((await house.states()).values()) == {"unknown"}
+    for _, bank, message in messages:
+        street.books[bank].take([message])
+    await street.deliver()
+    await house.answers(street.said())
+    assert only_settled(await house.states()) == street.kept()
+    assert len(street.kept()) == 4
+    await house.check_books()
+
+
+async def test_a_bank_that_lags_is_asked_before_it_reads_the_instruction(street: Street) -> None:
+    """It answers "not executed" and reads the instruction afterwards: it refuses it, and the next attempt is the only
+    payment. Nothing was tried again before the id was closed.
+    """
+    house = street.house
+    await house.instructed(3, patience=IMPATIENT)
+    late = await street.messages()
+    await house.inquire()
+    await street.deliver()
+    await house.answers(street.said())
+    assert set((await house.states()).values()) == {"rejected"}
+    for _, bank, message in late:
+        street.books[bank].take([message])
+    await house.answers(street.said())
+    assert street.kept() == {}
+    for number in range(3):
+        await house.decide_item(number, "retry")
+    await house.paid_by_follow_up()
+    await street.deliver()
+    await house.answers(street.said())
+    assert street.kept() == {f"{instruction(number)[:-3]}002": 1 for number in range(3)}
+    assert only_settled(await house.states()) == street.kept()
+    assert await house.suspended() == []
+    await house.check_books()
+
+
+async def test_f12_a_day_of_answers_three_times_and_shuffled_leaves_the_same_ledger(street: Street) -> None:
+    house = street.house
+    street.books = {
+        bank: Book(street.paths[bank], bank, PROFILES["unreliable"], 11) for bank in BANKS
+    }  # fmt: skip
+    await house.instructed(60)
+    await street.deliver()
+    day = street.said()
+    await house.answers(day)
+    async with house.db.connection() as conn:
+        clean = await ledger.ledger_hash(conn)
+    again = day * 3
+    random.Random(5).shuffle(again)
+    for start in range(0, len(again), 17):
+        await house.answers(again[start : start + 17])
+    async with house.db.connection() as conn:
+        assert await ledger.ledger_hash(conn) == clean
+    assert await house.suspended() == []
+
+
+async def test_f28_a_list_is_stopped_while_half_of_it_is_in_flight(street: Street) -> None:
+    """4 of 8 instructed, 2 of them executed: those are paid, the other 2 closed by the bank, 4 never sent."""
+    house = street.house
+    await house.open_fund(10**9)
+    await house.grant([AMOUNT_MINOR] * 8)
+    built = await house.build_list()
+    await house.submit(built["list_id"])
+    await house.approve(built["list_id"], built["content_hash"])
+    async with house.db.transaction() as conn:
+        await conn.execute("UPDATE payment_list SET last_rank = 4, funded_items = 4")
+    await house.instruct()
+    async with house.db.transaction() as conn:
+        await conn.execute("UPDATE payment_list SET last_rank = 8, funded_items = 8")
+    sent = await street.messages()
+    for _, bank, message in sent[:2]:
+        street.books[bank].take([message])
+    stopped = await house.act(stop.STOP, built["list_id"])
+    assert (stopped["cancelled_items"], stopped["asked_items"]) == (4, 4)
+    assert (await house.check_books())["reserved_minor"] == 4 * AMOUNT_MINOR
+    await house.instruct()
+    await house.inquire(IMPATIENT)
+    await street.deliver()
+    for _, bank, message in sent[2:]:
+        street.books[bank].take([message])
+    await house.answers(street.said())
+    assert sum(street.kept().values()) == 2
+    assert only_settled(await house.states()) == street.kept()
+    standing = await house.standing()
+    assert (standing["payments"], standing["paid"], standing["cancelled"], standing["returned"]) == (8, 2, 4, 2)
+    await house.check_books()
+
+
+async def test_f26_a_database_older_than_its_answers_pays_nobody_again(street: Street) -> None:
+    """What was answered after the backup is answered again when the bank is asked: no instruction is sent anew."""
+    house = street.house
+    await house.instructed(6, patience=PATIENCE)
+    await street.deliver()
+    lost = street.said()
+    assert len(lost) == 6, "the backup is older than these answers"
+    async with house.db.transaction() as conn:
+        await conn.execute("UPDATE payment SET answer_due_at = now()")
+    await house.inquire()
+    kinds = {kind for kind, _, _ in await street.messages()}
+    assert kinds == {"salur.payment.inquired.v1"}
+    await house.answers(lost)
+    assert only_settled(await house.states()) == street.kept()
+    assert max(book_summary(path)["most_at_once"] for path in street.paths.values()) == 1
+    await house.check_books()
