@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -60,8 +61,8 @@ async def topics(pair: Addresses) -> None:
     await create_topics(pair.kafka, [*ALL_TOPICS, CHECKPOINTS_TOPIC, *of_banks])
 
 
-@pytest.fixture
-def database_url(pair: Addresses) -> Iterator[str]:
+@contextmanager
+def _fresh_database(pair: Addresses) -> Iterator[str]:
     """An empty database with the event mechanism's tables."""
     name = f"t_{secrets.token_hex(6)}"
     with psycopg.connect(pair.postgres, autocommit=True) as admin:
@@ -71,6 +72,20 @@ def database_url(pair: Addresses) -> Iterator[str]:
     yield url
     with psycopg.connect(pair.postgres, autocommit=True) as admin:
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database_url(pair: Addresses) -> Iterator[str]:
+    """A fresh database."""
+    with _fresh_database(pair) as url:
+        yield url
+
+
+@pytest.fixture
+def other_database_url(pair: Addresses) -> Iterator[str]:
+    """A second fresh database, to compare two ways."""
+    with _fresh_database(pair) as url:
+        yield url
 
 
 @pytest.fixture

@@ -63,6 +63,7 @@ VALUES = {"letter_id": "00000000-0000-0000-0000-000000000001", "path": "tile/0/0
 ID = "0" * 32
 CENTRAL["eligibility"] |= {"/score-models", "/score-models/{model_id}/approve", "/cycles/{cycle_id}/release"}
 CENTRAL["eligibility"] |= {"/simulations", "/simulations/{simulation_id}"}
+CENTRAL["payments"] |= {"/bank-files"}
 OUTSIDERS = ("bank:bank-a", "citizen", "nobody-knows-this-role")
 
 

@@ -3,8 +3,16 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _comma_list(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_list)]
+"""Names with commas between them, as one variable."""
 
 
 class Settings(BaseSettings):
@@ -23,7 +31,7 @@ class Settings(BaseSettings):
     """Whether the roles in a token are enough for somebody the registry holds no rights of. Production: refused."""
     log_format: str = "auto"
     log_level: str = "INFO"
-    banks: Annotated[tuple[str, ...], NoDecode] = ()
+    banks: CommaList = ()
 
     database_pool_size: int = Field(default=12, ge=2, le=100)
     statement_timeout_s: float = 60.0
@@ -32,8 +40,3 @@ class Settings(BaseSettings):
     relay_window: int = Field(default=2_000, ge=1, le=2_000)
     seal_interval_s: float = 10.0
     instance: str = "0"
-
-    @field_validator("banks", mode="before")
-    @classmethod
-    def _comma_list(cls, value: Any) -> Any:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

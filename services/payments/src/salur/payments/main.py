@@ -4,6 +4,7 @@ from pathlib import Path
 
 from salur.common.service import Runtime, Service, Worker, run
 from salur.payments.consumers import consumers
+from salur.payments.files import file_workers
 from salur.payments.http import routes
 from salur.payments.settings import PaymentsSettings
 from salur.payments.usecases.checks import expire_list
@@ -49,6 +50,7 @@ def build(runtime: Runtime) -> Service:
             Worker("instruct", instruct, settings.worker_interval_s),
             Worker("inquire", inquire, settings.worker_interval_s),
             Worker("expire", expire, EXPIRE_INTERVAL_S),
+            *file_workers(runtime),
         ],
         routers=[routes(runtime)],
     )

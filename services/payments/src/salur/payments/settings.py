@@ -1,8 +1,10 @@
 """Settings of payments."""
 
-from pydantic import Field
+from pathlib import Path
 
-from salur.common.settings import Settings
+from pydantic import Field, model_validator
+
+from salur.common.settings import CommaList, Settings
 
 
 class PaymentsSettings(Settings):
@@ -19,3 +21,26 @@ class PaymentsSettings(Settings):
     """A submitted list that nobody has checked after this long expires: its reserved funds are free again."""
     instruct_batch: int = Field(default=1_000, ge=1, le=5_000)
     worker_interval_s: float = Field(default=0.1, gt=0)
+
+    bank_files_dir: Path | None = None
+    """Below it each bank has its folder with outbox, inbox, archive and refused; None: no files."""
+    file_banks: CommaList = ()
+    """Banks whose instructions are put into files; a bank of `banks` that is not named here reads Kafka."""
+    file_debtor_name: str = Field(default="Salur", min_length=1, max_length=140)
+    file_debtor_accounts: dict[str, str] = Field(default_factory=dict)
+    """Per file bank the account that pays, as a JSON object."""
+    file_transactions: int = Field(default=20_000, ge=1, le=100_000)
+    file_wait_s: float = Field(default=60.0, ge=0)
+    """A file is cut at so many instructions, or when the oldest has waited so long."""
+    file_quiet_s: float = Field(default=5.0, ge=0)
+    """A bank's file is read only when it has not changed for so long."""
+
+    @model_validator(mode="after")
+    def _files_have_their_place(self) -> "PaymentsSettings":
+        if self.file_banks and self.bank_files_dir is None:
+            raise ValueError("SALUR_FILE_BANKS needs SALUR_BANK_FILES_DIR")
+        if without := set(self.file_banks) - set(self.file_debtor_accounts):
+            raise ValueError(f"SALUR_FILE_DEBTOR_ACCOUNTS names no account for {', '.join(sorted(without))}")
+        if unknown := set(self.file_banks) - set(self.banks):
+            raise ValueError(f"SALUR_FILE_BANKS names {', '.join(sorted(unknown))}, which SALUR_BANKS does not")
+        return self

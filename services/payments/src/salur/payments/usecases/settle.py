@@ -35,6 +35,7 @@ from salur.payments.usecases.checks import reserve_id
 from salur.payments.usecases.instruct import ACTOR
 
 RESULTS_CONSUMER = "payments.bank-results"
+FILES_PREFIX = "banks.files."
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,11 +212,21 @@ async def take_results(conn: Connection, records: Sequence[OutsideRecord], secre
     return batch.drafts
 
 
+def files_topic(bank: str, sha256: str) -> str:
+    """Where an answer from a file stands: a place beside the topics, so that every position is unique."""
+    return f"{FILES_PREFIX}{bank}/{sha256[:16]}"
+
+
+def bank_of(topic: str) -> str:
+    """The bank that writes a results topic or has sent a file."""
+    return topic.removeprefix(RESULTS_PREFIX).removeprefix(FILES_PREFIX).partition("/")[0]
+
+
 def _read(records: Sequence[OutsideRecord]) -> tuple[list[Answer], list[tuple[OutsideRecord, str, Unusable]]]:
     answers: list[Answer] = []
     unusable: list[tuple[OutsideRecord, str, Unusable]] = []
     for record in records:
-        bank = record.topic.removeprefix(RESULTS_PREFIX)
+        bank = bank_of(record.topic)
         try:
             result = read_result(record.value, bank)
         except Unusable as trouble:

@@ -1,0 +1,191 @@
+"""The file channel: takes what banks put into their folders, puts instructions where file banks take them."""
+
+import asyncio
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from typing import IO, TypeVar
+
+from salur.common.events import PARTITIONS
+from salur.common.logs import get_logger
+from salur.common.service import Runtime, Worker
+from salur.payments.banks.folders import FILE_MAX_SIZE, BankFolder, Claimed, FileGone
+from salur.payments.banks.iso20022 import (
+    DocumentRefused,
+    Initiation,
+    Overview,
+    Told,
+    check_pain001,
+    inspect,
+    told,
+    write_pain001,
+)
+from salur.payments.settings import PaymentsSettings
+from salur.payments.usecases import bank_files, outgoing_files
+from salur.payments.usecases.bank_files import FileId
+from salur.payments.usecases.outgoing_files import Cut, Outgoing
+
+BATCH = 1_000
+POLL_S = 1.0
+REFUSED_BEFORE = "the same file was refused before"
+
+T = TypeVar("T")
+
+log = get_logger("payments.files")
+
+
+def file_workers(runtime: Runtime) -> list[Worker]:
+    """The workers of the file channel; none without a folder for it."""
+    settings = runtime.settings
+    assert isinstance(settings, PaymentsSettings)
+    if settings.bank_files_dir is None:
+        return []
+    channel = FileChannel(runtime, settings)
+    return [
+        Worker("files-from-banks", channel.take_next, POLL_S),
+        Worker("files-to-banks", channel.write_next, POLL_S),
+    ]
+
+
+class FileChannel:
+    """The folders of all banks. Parsing and disk work run in a thread; effects are transactions."""
+
+    def __init__(self, runtime: Runtime, settings: PaymentsSettings) -> None:
+        assert settings.bank_files_dir is not None
+        self._runtime, self._settings = runtime, settings
+        # One thread for all of it: a parser of libxml2 must stay in the thread it began in.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bank-files")
+        self._folders = {bank: BankFolder(settings.bank_files_dir, bank) for bank in settings.banks}
+
+    async def _in_thread(self, call: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
+
+    async def take_next(self) -> bool:
+        """Take one waiting file. Returns whether there was one."""
+        for bank, folder in self._folders.items():
+            for path in folder.waiting(self._settings.file_quiet_s):
+                try:
+                    claimed = await self._in_thread(folder.claim, path)
+                except (FileGone, PermissionError) as error:
+                    log.warning("bank-file-unreadable", bank=bank, error=type(error).__name__)
+                    continue
+                await self._take(folder, FileId(bank, claimed.sha256), claimed)
+                return True
+        return False
+
+    async def _take(self, folder: BankFolder, file: FileId, claimed: Claimed) -> None:
+        overview = await self._in_thread(_look, claimed)
+        async with self._runtime.unit_of_work() as unit:
+            standing, drafts = await bank_files.receive_file(unit.conn, file, claimed.size, overview)
+            unit.emit(*drafts)
+        if standing.refusal is not None or isinstance(overview, DocumentRefused):
+            code = standing.refusal or "refused"
+            why = str(overview) if isinstance(overview, DocumentRefused) else standing.why
+            await self._in_thread(folder.refuse, claimed, code, why or REFUSED_BEFORE)
+            log.warning("bank-file-refused", bank=file.bank, sha256=file.sha256, code=code)
+            return
+        if standing.state == "checked" and not await self._take_all(file, claimed, overview, standing):
+            return
+        if overview.kind == bank_files.STATEMENT:
+            await self._reconcile(file, claimed, overview)
+        await self._in_thread(folder.keep, claimed)
+        log.info("bank-file-taken", bank=file.bank, sha256=file.sha256, kind=overview.kind,
+                 transactions=overview.transactions)  # fmt: skip
+
+    async def _take_all(
+        self, file: FileId, claimed: Claimed, overview: Overview, standing: bank_files.Standing
+    ) -> bool:
+        """Whether this process took the file to its end."""
+        with claimed.path.open("rb") as source:
+            said = _said(source, overview, standing)
+            try:
+                return await self._take_from(file, said, standing.after)
+            finally:
+                await self._in_thread(said.close)
+
+    async def _take_from(self, file: FileId, said: Iterator[Told], after: int) -> bool:
+        items = islice(said, after, None)
+        while batch := await self._in_thread(_next_batch, items):
+            async with self._runtime.unit_of_work() as unit:
+                drafts = await bank_files.take_file(unit.conn, file, batch, after, self._runtime.secrets)
+                if drafts is None:
+                    return False
+                unit.emit(*drafts)
+            after += len(batch)
+        return True
+
+    async def _reconcile(self, file: FileId, claimed: Claimed, overview: Overview) -> None:
+        lines = []
+        with claimed.path.open("rb") as source:
+            said = told(source)
+            try:
+                while batch := await self._in_thread(_next_batch, said):
+                    async with self._runtime.db.transaction() as conn:
+                        lines += await bank_files.statement_lines(conn, file, batch, self._runtime.secrets)
+            finally:
+                await self._in_thread(said.close)
+        async with self._runtime.unit_of_work() as unit:
+            unit.emit(*await bank_files.take_statement_file(unit.conn, file, overview, lines))
+
+    async def write_next(self) -> bool:
+        """Plan and write one file. Returns whether there was one."""
+        settings = self._settings
+        cut = Cut(settings.file_transactions, settings.file_wait_s)
+        async with self._runtime.db.transaction() as conn:
+            outgoing = await outgoing_files.planned_file(conn, self._runtime.secrets)
+        if outgoing is None:
+            for bank in settings.file_banks:
+                async with self._runtime.db.transaction() as conn:
+                    if await outgoing_files.plan_file(conn, bank, PARTITIONS, cut):
+                        return True
+            return False
+        sha256 = await self._in_thread(self._write, outgoing)
+        async with self._runtime.unit_of_work() as unit:
+            unit.emit(*await outgoing_files.finish_file(unit.conn, outgoing, sha256))
+        log.info("bank-file-sent", bank=outgoing.bank, sha256=sha256, transactions=len(outgoing.transfers),
+                 requests=len(outgoing.requests))  # fmt: skip
+        return True
+
+    def _write(self, outgoing: Outgoing) -> str:
+        folder = self._folders[outgoing.bank]
+        sha256 = ""
+        if outgoing.requests:
+            sha256 = folder.put(f"requests-{outgoing.message_id}.jsonl", partial(_lines, outgoing.requests))
+        if outgoing.transfers:
+            head = Initiation(
+                outgoing.message_id, outgoing.bank, self._settings.file_debtor_name,
+                self._settings.file_debtor_accounts[outgoing.bank], outgoing.created_at,
+            )  # fmt: skip
+            sha256 = folder.put(f"pain001-{outgoing.message_id}.xml", partial(_pain001, head, outgoing))
+        return sha256
+
+
+def _said(source: IO[bytes], overview: Overview, standing: bank_files.Standing) -> Generator[Told, None, None]:
+    if standing.group:
+        yield from bank_files.group_told(standing.group, overview.group_reason)
+    else:
+        yield from told(source)
+
+
+def _next_batch(items: Iterator[Told]) -> list[Told]:
+    return list(islice(items, BATCH))
+
+
+def _look(claimed: Claimed) -> Overview | DocumentRefused:
+    if claimed.size > FILE_MAX_SIZE:
+        return DocumentRefused("too-big", f"at most {FILE_MAX_SIZE} bytes: send several documents")
+    try:
+        with claimed.path.open("rb") as file:
+            return inspect(file)
+    except DocumentRefused as refusal:
+        return refusal
+
+
+def _pain001(head: Initiation, outgoing: Outgoing, file: IO[bytes]) -> None:
+    write_pain001(file, head, outgoing.transfers)
+    check_pain001(file, len(outgoing.transfers), sum(outgoing.amounts_minor.values()))
+
+
+def _lines(requests: list[bytes], file: IO[bytes]) -> None:
+    file.writelines(request + b"\n" for request in requests)

@@ -1,0 +1,115 @@
+"""Put the instructions of a bank that works with files into pain.001 documents.
+
+The instruction streams are the queue: a file is planned as ranges of them, then written from exactly those events.
+Dying in between writes the same bytes under the same name again.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from salur.common.contracts.payments import BankFileSent, PaymentInstructed
+from salur.common.contracts.topics import instructions_topic
+from salur.common.database import Connection
+from salur.common.events import Draft, personal, stream_name
+from salur.common.secrets import Secrets, open_with
+from salur.common.values import derived_id
+from salur.payments.banks.iso20022 import CreditTransfer
+from salur.payments.store import queries
+from salur.payments.usecases.instruct import ACTOR
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """When a file is cut: at `transactions` events, or when the oldest has waited `wait_s`."""
+
+    transactions: int
+    wait_s: float
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """A planned file with what goes into it. `requests`: whatever is no instruction (inquiries, …), as on Kafka."""
+
+    message_id: str
+    bank: str
+    created_at: datetime
+    transfers: list[CreditTransfer] = field(default_factory=list)
+    requests: list[bytes] = field(default_factory=list)
+
+    @property
+    def amounts_minor(self) -> dict[str, int]:
+        amounts: dict[str, int] = {}
+        for transfer in self.transfers:
+            amounts[transfer.currency] = amounts.get(transfer.currency, 0) + transfer.amount_minor
+        return amounts
+
+
+async def plan_file(conn: Connection, bank: str, partitions: int, cut: Cut) -> bool:
+    """Plan a bank's next file when there is enough for one. Returns whether it was planned."""
+    topic = instructions_topic(bank).name
+    streams = [stream_name(topic, partition) for partition in range(partitions)]
+    await queries.declare_file_marks(conn, streams=streams)
+    rows = await queries.pending_instructions(conn, streams=streams, per_stream=cut.transactions)
+    if not rows:
+        return False
+    oldest = min(row["recorded_at"] for row in rows)
+    if len(rows) < cut.transactions and datetime.now(UTC) - oldest < timedelta(seconds=cut.wait_s):
+        return False
+    after: dict[str, int] = {}
+    until: dict[str, int] = {}
+    for row in rows[: cut.transactions]:
+        after.setdefault(row["stream"], row["after"])
+        until[row["stream"]] = row["sequence"]
+    names = list(until)
+    await queries.advance_file_marks(conn, streams=names, sequences=[until[name] for name in names])
+    await queries.plan_outgoing(
+        conn, message_id=derived_id("outgoing-file", *(f"{name}:{until[name]}" for name in names)), bank=bank,
+        streams=names, after=[after[name] for name in names], until=[until[name] for name in names],
+        created_at=datetime.now(UTC).replace(microsecond=0),
+    )  # fmt: skip
+    return True
+
+
+async def planned_file(conn: Connection, secrets: Secrets) -> Outgoing | None:
+    """The oldest planned file that is not written yet, with its content. Raises CommitmentBroken."""
+    plan = await queries.planned_outgoing(conn)
+    if plan is None:
+        return None
+    outgoing = Outgoing(plan["message_id"], plan["bank"], plan["created_at"])
+    rows = await queries.outgoing_events(conn, streams=plan["streams"], after=plan["after"], until=plan["until"])
+    for row in rows:
+        if row["type"] == PaymentInstructed.event_type:
+            outgoing.transfers.append(_transfer(row, secrets))
+        else:
+            outgoing.requests.append(row["body"])
+    return outgoing
+
+
+def _transfer(row: Any, secrets: Secrets) -> CreditTransfer:
+    header = None
+    if row["sealed"] is not None and row["subject_key"] is not None:
+        subject_key = secrets.open(row["subject_key"], row["subject"].encode())
+        header = open_with(subject_key, row["sealed"], row["stream"].encode())
+    data = orjson.loads(row["body"])["data"]
+    personal.join(data, PaymentInstructed.personal_fields, header)
+    fact = PaymentInstructed.model_validate(data)
+    return CreditTransfer(
+        fact.instruction_id, fact.amount_minor, fact.currency, fact.account_number, fact.account_holder,
+        fact.remittance, fact.execute_until,
+    )  # fmt: skip
+
+
+async def finish_file(conn: Connection, outgoing: Outgoing, sha256: str) -> list[Draft]:
+    """The file lies in the outbox."""
+    await queries.finish_outgoing(
+        conn, message_id=outgoing.message_id, sha256=sha256, transactions=len(outgoing.transfers),
+        amount_minor=sum(outgoing.amounts_minor.values()),
+    )  # fmt: skip
+    fact = BankFileSent(
+        file_id=derived_id("bank-file", outgoing.bank, sha256), bank=outgoing.bank, sha256=sha256,
+        message_id=outgoing.message_id, transactions=len(outgoing.transfers), amounts_minor=outgoing.amounts_minor,
+    )  # fmt: skip
+    return [Draft(fact, fact.file_id, ACTOR, outgoing.message_id)]

@@ -1,0 +1,316 @@
+"""Banks' files on a real database and real folders: whole or not at all, once, as over Kafka."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from partner_bank import iso
+from partner_bank.iso import Line
+from salur.common.database import Database
+from salur.common.secrets import Secrets
+from salur.common.service import Runtime
+from salur.common.values import derived_id
+from salur.payments.files import FileChannel
+from salur.payments.settings import PaymentsSettings
+from salur.payments.usecases import bank_files, lists, views
+from support.payments import AMOUNT_MINOR, BANKS, CURRENCY, IMPATIENT, House, answer, bank_of, instruction
+
+pytestmark = pytest.mark.integration
+MOMENT = "2026-03-01T08:00:00Z"
+DEBTOR = dict.fromkeys(BANKS, "0012345")
+
+
+@dataclass
+class Desk:
+    """Payments with its folders. Banks put files and take them."""
+
+    house: House
+    channel: FileChannel
+    runtime: Runtime
+    root: Path
+
+    def put(self, bank: str, name: str, content: bytes) -> Path:
+        path = self.root / bank / "inbox" / name
+        path.write_bytes(content)
+        return path
+
+    async def take(self) -> None:
+        while await self.channel.take_next():
+            pass
+
+    async def send(self) -> None:
+        while await self.channel.write_next():
+            pass
+
+    def names(self, bank: str, folder: str) -> list[str]:
+        return sorted(path.name for path in (self.root / bank / folder).iterdir())
+
+    def orders(self, bank: str) -> dict[str, iso.Order]:
+        found = [iso.read_pain001(path) for path in (self.root / bank / "outbox").glob("pain001-*.xml")]
+        return {order.instruction_id: order for _, orders in found for order in orders}
+
+    def refusal(self, bank: str) -> str:
+        (reason,) = (self.root / bank / "refused").glob("*.reason.json")
+        return str(orjson.loads(reason.read_bytes())["code"])
+
+    async def ledger_hash(self) -> str:
+        async with self.house.db.transaction() as conn:
+            return str((await views.ledger_view(conn, with_hash=True))["hash"])
+
+
+Build = Callable[..., FileChannel]
+
+
+async def _desk(db: Database, url: str, keys: Secrets, folder: Path, *, transactions: int = 3, count: int = 6) -> Desk:
+    house = await House.build(db, url, keys)
+    await house.instructed(count)
+    key_file = folder / "key"
+    key_file.write_text(bytes(range(32)).hex())
+    settings = PaymentsSettings(
+        database_url=url, kafka_bootstrap="unused:1", jwks_file=folder / "jwks", master_key_file=key_file, banks=BANKS,
+        bank_files_dir=folder / "banks", file_banks=BANKS, file_debtor_accounts=DEBTOR, file_wait_s=0, file_quiet_s=0,
+        file_transactions=transactions,
+    )  # fmt: skip
+    runtime = Runtime("payments", settings)
+    runtime.db, runtime.store = db, house.store
+    return Desk(house, FileChannel(runtime, settings), runtime, folder / "banks")
+
+
+@pytest.fixture
+async def desk(db: Database, database_url: str, keys: Secrets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    # The id of a list is in the ids of its reserves: the same list on two databases must have the same one.
+    monkeypatch.setattr(lists, "new_id", lambda: derived_id("list"))
+    return await _desk(db, database_url, keys, tmp_path)
+
+
+def line(
+    number: int, status: str = "ACCC", *, reason: str | None = None, reference: str = "", **changes: object
+) -> Line:
+    fields: dict[str, Any] = {
+        "instruction_id": instruction(number), "status": status, "reason": reason, "amount_minor": AMOUNT_MINOR,
+        "currency": CURRENCY, "account": f"9{number:09d}", "reference": reference or f"REF-{number}",
+        "day": "2026-03-01",
+    } | changes  # fmt: skip
+    return Line(**fields)
+
+
+def of(bank: str) -> list[int]:
+    return [number for number in range(6) if bank_of(number) == bank]
+
+
+async def test_instructions_go_out_once_in_files_that_hold_them_all(desk: Desk) -> None:
+    await desk.send()
+    for bank in BANKS:
+        orders = desk.orders(bank)
+        assert {(order.instruction_id, order.account, order.amount_minor) for order in orders.values()} == {
+            (instruction(number), f"9{number:09d}", AMOUNT_MINOR) for number in of(bank)
+        }
+    before = {path: path.read_bytes() for path in desk.root.rglob("*.xml")}
+    await desk.send()
+    assert {path: path.read_bytes() for path in desk.root.rglob("*.xml")} == before
+    sent = await desk.house.events("salur.bank-file.sent.v1")
+    assert sum(fact["transactions"] for fact in sent) == 6
+
+
+async def test_a_file_written_before_a_crash_is_written_again_with_the_same_bytes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def die(*_: object) -> None:
+        raise ConnectionError("the database went away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("salur.payments.usecases.outgoing_files.finish_file", die)
+        with pytest.raises(ConnectionError):
+            await desk.send()
+    (written,) = desk.root.rglob("pain001-*.xml")
+    content = written.read_bytes()
+    await desk.send()
+    assert written.read_bytes() == content
+    assert len(desk.orders("bank-a") | desk.orders("bank-b")) == 6
+
+
+async def test_an_inquiry_reaches_a_file_bank_as_the_message_it_is(desk: Desk) -> None:
+    await desk.send()
+    async with desk.house.db.transaction() as conn:
+        await conn.execute("UPDATE payment SET answer_due_at = now()")
+    await desk.house.inquire(IMPATIENT)
+    await desk.send()
+    asked = [
+        orjson.loads(text) for path in desk.root.rglob("requests-*.jsonl") for text in path.read_bytes().splitlines()
+    ]
+    assert {document["type"] for document in asked} == {"salur.payment.inquired.v1"}
+    assert {document["data"]["instruction_id"] for document in asked} == {instruction(number) for number in range(6)}
+
+
+async def test_files_alone_lead_to_the_ledger_that_kafka_leads_to(
+    desk: Desk, other_database_url: str, keys: Secrets
+) -> None:
+    for bank in BANKS:
+        credited = [line(number) for number in of(bank)[:2]]
+        rejected = [line(number, "RJCT", reason="AC04") for number in of(bank)[2:]]
+        desk.put(bank, "1.xml", iso.camt054(f"n-{bank}", MOMENT, "0012345", credited))
+        desk.put(bank, "2.xml", iso.pain002(f"s-{bank}", MOMENT, "none", rejected))
+        desk.put(
+            bank, "3.xml", iso.pacs004(f"r-{bank}", MOMENT, [line(of(bank)[0], "RTRN", reason="AC06", reference="B")])
+        )
+    await desk.take()
+    through_files = await desk.ledger_hash(), await desk.house.states()
+    await desk.house.check_books()
+
+    told = [answer(number) for bank in BANKS for number in of(bank)[:2]]
+    told += [answer(number, "RJCT", reason="AC04", bank_reference=None) for bank in BANKS for number in of(bank)[2:]]
+    told += [answer(of(bank)[0], "RTRN", reason="AC06", bank_reference="B") for bank in BANKS]
+    # The same again over Kafka, on the same database: nothing more happens.
+    await desk.house.answers(told)
+    assert (await desk.ledger_hash(), await desk.house.states()) == through_files
+    assert await desk.house.suspended() == []
+    assert sorted(through_files[1].values()) == ["rejected"] * 2 + ["returned"] * 2 + ["settled"] * 2
+
+    # And over Kafka alone, on a database of its own.
+    db = Database(other_database_url, pool_size=6, statement_timeout_s=20)
+    await db.open()
+    try:
+        house = await House.build(db, other_database_url, keys)
+        await house.instructed(6)
+        await house.answers(told)
+        async with db.transaction() as conn:
+            view = await views.ledger_view(conn, with_hash=True)
+        assert (view["hash"], await house.states()) == through_files
+    finally:
+        await db.close()
+
+
+async def test_a_statement_settles_what_no_message_told_and_its_lines_are_kept(desk: Desk) -> None:
+    said = [line(number) for number in of("bank-a")]
+    desk.put("bank-a", "day.xml", iso.camt053("day-1", MOMENT, "0012345", 10**9, said))
+    await desk.take()
+    states = await desk.house.states()
+    assert {states[instruction(number)] for number in of("bank-a")} == {"settled"}
+    async with desk.house.db.connection() as conn:
+        rows = await conn.fetch(
+            "SELECT instruction_id, kind, account = account_commitment AS same FROM statement_line"
+            " JOIN payment USING (instruction_id) ORDER BY line_id"
+        )
+    assert [tuple(row) for row in rows] == [(instruction(number), "credit", True) for number in of("bank-a")]
+    assert await desk.house.events("salur.break.raised.v1") == []
+    assert desk.names("bank-a", "inbox") == []
+    assert len(desk.names("bank-a", "archive")) == 1
+
+
+async def test_what_a_bank_said_and_its_statement_does_not_show_is_settled_no_more(desk: Desk) -> None:
+    await desk.house.answers([answer(0), answer(2)])
+    later = "2100-01-01T00:00:00Z"
+    desk.put("bank-a", "day.xml", iso.camt053("day-1", later, "0012345", 10**9, [line(0)]))
+    await desk.take()
+    (found,) = await desk.house.events("salur.break.raised.v1")
+    assert (found["kind"], found["instruction_id"]) == ("missing-in-statement", instruction(2))
+    states = await desk.house.states()
+    assert states[instruction(0)] == "settled"
+    assert states[instruction(2)] != "settled"
+
+
+async def test_the_same_file_twice_has_one_effect(desk: Desk) -> None:
+    document = iso.camt054("n-1", MOMENT, "0012345", [line(0)])
+    desk.put("bank-a", "a.xml", document)
+    await desk.take()
+    desk.put("bank-a", "b.xml", document)
+    await desk.take()
+    assert len(await desk.house.events("salur.payment.settled.v1")) == 1
+    assert len(await desk.house.events("salur.bank-file.received.v1")) == 1
+    assert await desk.house.suspended() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"amount_minor": AMOUNT_MINOR + 1}, "other-amount"),
+        ({"currency": "IDR"}, "other-currency"),
+        ({"account": "111"}, "other-account"),
+        ({"instruction_id": "f" * 30 + "-001"}, "instruction-unknown"),
+        ({"instruction_id": instruction(1)}, "wrong-bank"),
+    ],
+)
+async def test_a_lie_in_a_file_goes_to_suspense_and_its_neighbours_go_on(
+    desk: Desk, changes: dict[str, Any], reason: str
+) -> None:
+    desk.put("bank-a", "a.xml", iso.camt054("n-1", MOMENT, "0012345", [line(0, **changes), line(2)]))
+    await desk.take()
+    assert await desk.house.suspended() == [reason]
+    states = await desk.house.states()
+    assert (states[instruction(0)], states[instruction(2)]) == ("instructed", "settled")
+    await desk.house.check_books()
+
+
+async def test_a_broken_file_has_no_effect_and_the_bank_finds_why(desk: Desk) -> None:
+    document = iso.camt054("n-1", MOMENT, "0012345", [line(0), line(2)])
+    desk.put("bank-a", "a b;c.xml", document[:-30])
+    await desk.take()
+    assert set((await desk.house.states()).values()) == {"instructed"}
+    assert desk.refusal("bank-a") == "cut-off"
+    (fact,) = await desk.house.events("salur.bank-file.refused.v1")
+    assert fact["reason"] == "cut-off"
+    desk.put("bank-a", "again.xml", document)
+    await desk.take()
+    assert sorted((await desk.house.states()).values()) == ["instructed"] * 4 + ["settled"] * 2
+
+
+async def test_another_file_under_a_known_message_id_is_refused(desk: Desk) -> None:
+    desk.put("bank-a", "a.xml", iso.camt054("n-1", MOMENT, "0012345", [line(0)]))
+    await desk.take()
+    desk.put("bank-a", "b.xml", iso.camt054("n-1", MOMENT, "0012345", [line(2)]))
+    await desk.take()
+    assert desk.refusal("bank-a") == "message-id-reused"
+    assert (await desk.house.states())[instruction(2)] == "instructed"
+
+
+async def test_half_written_hidden_and_linked_files_are_left_alone(desk: Desk, tmp_path: Path) -> None:
+    document = iso.camt054("n-1", MOMENT, "0012345", [line(0)])
+    desk.put("bank-a", "a.xml.part", document[:100])
+    desk.put("bank-a", ".hidden.xml", document)
+    outside = tmp_path / "outside.xml"
+    outside.write_bytes(document)
+    (desk.root / "bank-a" / "inbox" / "link.xml").symlink_to(outside)
+    await desk.take()
+    assert desk.names("bank-a", "inbox") == [".hidden.xml", "a.xml.part", "link.xml"]
+    assert set((await desk.house.states()).values()) == {"instructed"}
+
+
+async def test_a_refusal_of_the_whole_document_rejects_everything_in_it(desk: Desk) -> None:
+    await desk.send()
+    (sent,) = (desk.root / "bank-a" / "outbox").glob("*.xml")
+    message, orders = iso.read_pain001(sent)
+    desk.put("bank-a", "no.xml", iso.pain002("s-1", MOMENT, message, [], "RJCT"))
+    desk.put("bank-a", "unknown.xml", iso.pain002("s-2", MOMENT, "never-sent", [], "RJCT"))
+    await desk.take()
+    states = await desk.house.states()
+    assert {states[order.instruction_id] for order in orders} == {"rejected"}
+    assert desk.refusal("bank-a") == "original-unknown"
+    await desk.house.check_books()
+
+
+async def test_a_file_is_taken_on_where_a_crash_left_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("salur.payments.files.BATCH", 1)
+    desk.put("bank-a", "a.xml", iso.camt053("day-1", MOMENT, "0012345", 10**9, [line(0), line(2), line(4)]))
+    calls = 0
+    take_file = bank_files.take_file
+
+    async def die_at_the_second(*arguments: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise ConnectionError("the database went away")
+        return await take_file(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bank_files, "take_file", die_at_the_second)
+        with pytest.raises(ConnectionError):
+            await desk.take()
+    assert sorted((await desk.house.states()).values()) == ["instructed"] * 5 + ["settled"]
+    await desk.take()
+    assert sorted((await desk.house.states()).values()) == ["instructed"] * 3 + ["settled"] * 3
+    async with desk.house.db.connection() as conn:
+        assert await conn.fetchval("SELECT count(*) FROM statement_line") == 3
