@@ -3,14 +3,17 @@
 from pathlib import Path
 
 from salur.common.service import Runtime, Service, Worker, run
+from salur.common.telemetry import BACKLOG, BACKLOG_AGE_S
 from salur.payments.consumers import consumers
 from salur.payments.files import file_workers
 from salur.payments.http import routes
 from salur.payments.settings import PaymentsSettings
 from salur.payments.usecases.checks import expire_list
 from salur.payments.usecases.instruct import Patience, inquire_batch, instruct_batch
+from salur.payments.usecases.views import backlog
 
 EXPIRE_INTERVAL_S = 5.0
+MEASURE_INTERVAL_S = 15.0
 
 
 def build(runtime: Runtime) -> Service:
@@ -42,6 +45,16 @@ def build(runtime: Runtime) -> Service:
             unit.emit(*drafts)
         return more
 
+    async def measure() -> bool:
+        async with runtime.db.connection() as conn:
+            rows = (await backlog(conn))["backlog"]
+        BACKLOG.clear()
+        BACKLOG_AGE_S.clear()
+        for row in rows:
+            BACKLOG.labels(row["what"], row["bank"]).set(row["count"])
+            BACKLOG_AGE_S.labels(row["what"], row["bank"]).set(row["age_s"])
+        return False
+
     return Service(
         description="Money to people: funds, ledger, payment lists, instructions to banks and their answers.",
         migrations=Path(__file__).parent / "migrations",
@@ -51,6 +64,7 @@ def build(runtime: Runtime) -> Service:
             Worker("inquire", inquire, settings.worker_interval_s),
             Worker("expire", expire, EXPIRE_INTERVAL_S),
             *file_workers(runtime),
+            Worker("measure", measure, MEASURE_INTERVAL_S),
         ],
         routers=[routes(runtime)],
     )

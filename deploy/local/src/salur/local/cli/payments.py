@@ -110,3 +110,52 @@ def why(payment_id: Annotated[str, typer.Argument(help="Id of the payment.")], s
 def ledger(state_dir: StateDir = STATE) -> None:
     """Balances, sums and the hash of the ledger."""
     print_json(_operator(state_dir, MAKER, "GET", "/ledger"))
+
+
+@app.command("backlog")
+def backlog(state_dir: StateDir = STATE) -> None:
+    """What waits, at which bank, and how long the oldest has waited."""
+    print_json(_operator(state_dir, MAKER, "GET", "/backlog"))
+
+
+@app.command("standing")
+def standing(cycle_id: Annotated[str, typer.Argument(help="Id of the cycle.")], state_dir: StateDir = STATE) -> None:
+    """Every payment of a cycle in exactly one state: list = paid + in flight + returned + held + cancelled."""
+    print_json(_operator(state_dir, MAKER, "GET", f"/cycles/{cycle_id}/standing"))
+
+
+@app.command("decide")
+def decide(
+    payment_id: Annotated[str, typer.Argument(help="Id of the payment.")],
+    act: Annotated[str, typer.Argument(help="hold, release, cancel or retry.")],
+    reason: Annotated[str, typer.Argument(help="Why.")],
+    who: Maker = MAKER,
+    state_dir: StateDir = STATE,
+) -> None:
+    """Hold, release, cancel or retry one payment; a release pays by the next follow-up list."""
+    body = {"act": act, "reason": reason}
+    print_json(_operator(state_dir, who, "POST", f"/payments/{payment_id}/decisions", json=body))
+
+
+@app.command("follow-up")
+def follow_up(
+    cycle_id: Annotated[str, typer.Argument(help="Id of the cycle.")], who: Maker = MAKER, state_dir: StateDir = STATE
+) -> None:
+    """Lock a list of what earlier lists of the cycle left and what can be paid now."""
+    print_json(_operator(state_dir, who, "POST", f"/cycles/{cycle_id}/follow-up"))
+
+
+@app.command("accept")
+def accept(
+    proposal_id: Annotated[str, typer.Argument(help="Id of the proposal.")],
+    who: Maker = CHECKER,
+    state_dir: StateDir = STATE,
+) -> None:
+    """Accept an act another person proposed; it is done at once."""
+    print_json(_approver(state_dir, who, "POST", f"/proposals/{proposal_id}/accept"))
+
+
+@app.command("breaks")
+def breaks(state_dir: StateDir = STATE) -> None:
+    """Open differences between what is due, instructed and booked by the banks."""
+    print_json(_operator(state_dir, MAKER, "GET", "/breaks"))

@@ -203,6 +203,11 @@ async def cases_page(conn: Connection, caller: Caller, state: str | None, after:
     return {"cases": seen, "next": rows[-1]["case_id"] if len(rows) == most else None}
 
 
+async def backlog(conn: Connection) -> dict[str, Any]:
+    """What waits for whom, with the age of the oldest: instructed and unknown per bank, suspense, breaks, approvals."""
+    return {"backlog": [dict(row) for row in await queries.backlog(conn)]}
+
+
 async def unclaimed(conn: Connection) -> dict[str, Any]:
     """Money settled on accounts nobody uses, by bank and age in days."""
     return {"unclaimed": [dict(row) for row in await queries.unclaimed(conn)]}

@@ -1,0 +1,44 @@
+-- name: backlog
+-- What waits, for whom, and how long the oldest has waited.
+SELECT state AS what, bank, count(*) AS count, max(extract(epoch FROM now() - changed_at))::bigint AS age_s
+FROM payment WHERE state IN ('instructed', 'unknown') GROUP BY state, bank
+UNION ALL
+SELECT 'suspense', bank, count(*), max(extract(epoch FROM now() - raised_at))::bigint FROM suspense GROUP BY bank
+UNION ALL
+SELECT 'break', bank, count(*), max(extract(epoch FROM now() - raised_at))::bigint
+FROM recon_break WHERE state = 'open' GROUP BY bank
+UNION ALL
+SELECT 'list-' || state, '', count(*), max(extract(epoch FROM now() - built_at))::bigint
+FROM payment_list WHERE state IN ('locked', 'submitted') GROUP BY state
+UNION ALL
+SELECT 'proposal', '', count(*), max(extract(epoch FROM now() - proposed_at))::bigint
+FROM proposal WHERE state = 'open' HAVING count(*) > 0
+UNION ALL
+SELECT 'money-case', '', count(*), max(extract(epoch FROM now() - opened_at))::bigint
+FROM money_case WHERE state = 'open' HAVING count(*) > 0
+ORDER BY 1, 2;
+
+-- name: ask_recipients$
+-- A share of a cycle's settled payments by a hash of their ids: the same ones whoever asks, favouring nobody.
+WITH asked AS (
+    INSERT INTO confirmation (payment_id, instruction_id, cycle_id)
+    SELECT payment_id, instruction_id, cycle_id FROM payment
+    WHERE cycle_id = :cycle_id AND state = 'settled'
+      AND ('x' || substr(md5(payment_id), 1, 8))::bit(32)::bigint < :share_percent::bigint * 4294967296 / 100
+    ON CONFLICT DO NOTHING RETURNING 1
+)
+SELECT count(*) FROM asked;
+
+-- name: take_confirmations
+-- The first answer of each asked payment counts; gives what was answered now with what was paid.
+UPDATE confirmation c SET channel = g.channel, received_minor = g.received_minor, answered_at = now()
+FROM unnest(:payment_ids::text[], :channels::text[], :received::bigint[]) AS g (payment_id, channel, received_minor),
+     payment p
+WHERE c.payment_id = g.payment_id AND c.answered_at IS NULL AND p.instruction_id = c.instruction_id
+RETURNING c.payment_id, g.received_minor, p.amount_minor, p.entitlement_id, p.beneficiary_id, p.region, p.currency;
+
+-- name: confirmation_counts^
+SELECT count(*) AS asked, count(answered_at) AS answered,
+       count(*) FILTER (WHERE c.received_minor = p.amount_minor) AS confirmed,
+       count(*) FILTER (WHERE c.received_minor <> p.amount_minor) AS differing
+FROM confirmation c JOIN payment p USING (instruction_id) WHERE c.cycle_id = :cycle_id;

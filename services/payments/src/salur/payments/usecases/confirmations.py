@@ -1,0 +1,55 @@
+"""Ask recipients whether and how much arrived; what differs becomes a case."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from salur.common.database import Connection
+from salur.common.events import Draft
+from salur.common.values import derived_id
+from salur.payments.store import queries
+from salur.payments.usecases.late import open_cases
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a recipient says arrived, and how we were told."""
+
+    payment_id: str
+    channel: str
+    received_minor: int
+
+
+async def ask(conn: Connection, cycle_id: str, share_percent: int) -> dict[str, Any]:
+    """Ask a share of a cycle's settled payments; those asked before stay asked."""
+    return {"cycle_id": cycle_id, "asked": await queries.ask_recipients(
+        conn, cycle_id=cycle_id, share_percent=share_percent
+    )}  # fmt: skip
+
+
+async def take(conn: Connection, answers: Sequence[Answer]) -> tuple[dict[str, Any], list[Draft]]:
+    """Keep the first answer of each asked payment. A difference opens a case; who was not asked is left out."""
+    first = {answer.payment_id: answer for answer in reversed(answers)}
+    ordered = [first[key] for key in sorted(first)]
+    rows = await queries.take_confirmations(
+        conn, payment_ids=[answer.payment_id for answer in ordered],
+        channels=[answer.channel for answer in ordered], received=[answer.received_minor for answer in ordered],
+    )  # fmt: skip
+    names = ("payment_id", "entitlement_id", "beneficiary_id", "region", "currency")
+    cases = [
+        {
+            "case_id": derived_id("money-case", row["payment_id"], "not-received"), "kind": "not-received",
+            **{name: row[name] for name in names},
+            "amount_minor": abs(row["amount_minor"] - row["received_minor"]), "reason": "the recipient says so",
+        }
+        for row in rows
+        if row["amount_minor"] != row["received_minor"]
+    ]  # fmt: skip
+    return {"taken": len(rows), "differing": len(cases)}, await open_cases(conn, cases)
+
+
+async def rate(conn: Connection, cycle_id: str) -> dict[str, Any]:
+    """How many were asked, answered, and confirmed the whole amount."""
+    row = await queries.confirmation_counts(conn, cycle_id=cycle_id)
+    share = round(row["confirmed"] / row["answered"], 4) if row["answered"] else None
+    return {"cycle_id": cycle_id, **dict(row), "confirmed_share": share}
