@@ -67,6 +67,7 @@ ID = "0" * 32
 CENTRAL["eligibility"] |= {"/score-models", "/score-models/{model_id}/approve", "/cycles/{cycle_id}/release"}
 CENTRAL["eligibility"] |= {"/simulations", "/simulations/{simulation_id}"}
 CENTRAL["payments"] |= {"/bank-files"}
+CENTRAL["eligibility"] |= {"/declarations", "/declarations/{declaration_id}/approve"}
 OUTSIDERS = ("bank:bank-a", "citizen", "nobody-knows-this-role")
 
 

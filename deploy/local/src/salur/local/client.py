@@ -26,13 +26,13 @@ class CallFailed(RuntimeError):
 class Client:
     """Calls the services of a running platform as one principal."""
 
-    def __init__(self, state_dir: Path, sub: str, roles: list[str]) -> None:
+    def __init__(self, state_dir: Path, sub: str, roles: list[str], *, timeout_s: float = TIMEOUT_S) -> None:
         path = state_dir / "endpoints.json"
         if not path.exists():
             raise CallFailed(f"no running platform in {state_dir}: start one with `salur up`", "not-running", 0)
         self._urls: dict[str, str] = orjson.loads(path.read_bytes())["urls"]
         headers = {"authorization": f"Bearer {mint(state_dir / 'issuer', sub, roles)}"}
-        self._http = httpx.Client(timeout=TIMEOUT_S, headers=headers)
+        self._http = httpx.Client(timeout=timeout_s, headers=headers)
 
     @property
     def services(self) -> tuple[str, ...]:

@@ -35,8 +35,19 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "programme-officer": _READ
     | {"indicator:make", "indicator:read"}
     | {"programme:publish", "programme:read", "cycle:open", "cycle:read", "decision:read", "decision:replay"}
-    | {"household:read", "condition:report", "simulation:run", "simulation:read"},
-    "case-officer": _READ | {"case:open", "case:read", "case:handle", "case:oversee", "household:read"},
+    | {"household:read", "condition:report", "simulation:run", "simulation:read"}
+    | {"emergency:declare", "appeal:open", "appeal:read"},
+    "case-officer": _READ
+    | {
+        "appeal:open",
+        "appeal:read",
+        "decision:read",
+        "case:open",
+        "case:read",
+        "case:handle",
+        "case:oversee",
+        "household:read",
+    },
     "payment-operator": _READ
     | {
         "fund:open",
@@ -56,7 +67,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "approver": _READ
     | {"list:approve", "list:read", "payment:read", "fund:read", "ledger:read", "cycle:read"}
     | {"proposal:decide", "proposal:read", "programme:approve", "programme:read"}
-    | {"cycle:release", "decision:read"},
+    | {"cycle:release", "decision:read", "emergency:approve", "appeal:review", "appeal:read"},
     "auditor": _READ
     | {"log:read", "log:publish", "ledger:read", "payment:read", "list:read", "fund:read", "programme:read"}
     | {"cycle:read", "decision:read", "decision:replay", "dead-letter:read", "import:read", "proposal:read"}

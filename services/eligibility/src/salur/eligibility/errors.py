@@ -60,6 +60,70 @@ def simulation_unknown() -> NotFound:
     return NotFound("no simulation of that id: read the id again", code="simulation-unknown", who="caller")
 
 
+def declaration_exists(name: str) -> Conflict:
+    return Conflict(
+        f"a disaster named {name!r} is declared for this programme already: approve that one or choose another name",
+        code="declaration-exists",
+        who="programme-officer",
+    )
+
+
+def declaration_unknown() -> NotFound:
+    return NotFound("no declaration of that id: read the id again", code="declaration-unknown", who="caller")
+
+
+def no_emergency_programme() -> Conflict:
+    return Conflict(
+        "the programme is not for emergencies: name one whose approach is emergency",
+        code="no-emergency-programme",
+        who="programme-officer",
+    )
+
+
+def appeal_too_late(days: int) -> Conflict:
+    return Conflict(
+        f"the {days} days to object to this decision are over: register a complaint instead",
+        code="appeal-too-late",
+        who="caller",
+    )
+
+
+def appeal_open() -> Conflict:
+    return Conflict(
+        "somebody has objected to this decision already and waits for the answer: follow that appeal",
+        code="appeal-open",
+        who="caller",
+    )
+
+
+def appeal_unknown() -> NotFound:
+    return NotFound("no appeal of that id that you may see: read the id again", code="appeal-unknown", who="caller")
+
+
+def appeal_closed() -> Conflict:
+    return Conflict(
+        "the appeal is closed or its decision was overturned meanwhile: open another one",
+        code="appeal-closed",
+        who="caller",
+    )
+
+
+def correction_unknown(count: int) -> Invalid:
+    return Invalid(
+        f"{count} of the members put right do not belong to the household: check their ids",
+        code="correction-unknown",
+        who="caller",
+    )
+
+
+def correction_changes_nothing() -> Conflict:
+    return Conflict(
+        "with the facts put right the decision comes out the same: dismiss the appeal or put right what was wrong",
+        code="correction-changes-nothing",
+        who="reviewer",
+    )
+
+
 def condition_unknown(code: str) -> Invalid:
     return Invalid(
         f"the programme has no condition {code!r}: read its conditions again", code="condition-unknown", who="caller"

@@ -93,6 +93,18 @@ def cycle_routes(runtime: Runtime, rules: Rules) -> APIRouter:
         async with runtime.db.connection() as conn:
             return await cycle_views.indicators_view(conn, rules, cycle_id)
 
+    @router.get("/cuts/{cut_id}", tags=["cycles"])
+    async def cut(cut_id: Id, _caller: Annotated[Caller, permit("cycle:read")]) -> dict[str, Any]:
+        """How many partitions a registry cut has passed here."""
+        async with runtime.db.connection() as conn:
+            return await cycle_views.cut_view(conn, cut_id)
+
+    @router.get("/cuts/{cut_id}/coverage", tags=["cycles"])
+    async def coverage(cut_id: Id, _caller: Annotated[Caller, permit("cycle:read")]) -> dict[str, Any]:
+        """Who is owed anything by the cycles on a cut: by province, decile, sex, disability, age, obstacle."""
+        async with runtime.db.connection() as conn:
+            return await cycle_views.coverage_view(conn, cut_id)
+
     @router.get("/cycles/{cycle_id}/places", tags=["cycles"])
     async def places(
         cycle_id: Id,

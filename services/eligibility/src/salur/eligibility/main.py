@@ -12,6 +12,7 @@ from salur.common.service import Runtime, Service, Worker, run
 from salur.common.traces import describe
 from salur.eligibility.http import routes
 from salur.eligibility.http_cycles import cycle_routes
+from salur.eligibility.http_rights import appeal_routes, emergency_routes
 from salur.eligibility.http_simulations import simulation_routes
 from salur.eligibility.settings import EligibilitySettings
 from salur.eligibility.simulating import simulate
@@ -72,7 +73,13 @@ def build(runtime: Runtime) -> Service:
             Worker("simulate", simulate_next, settings.worker_interval_s),
             Worker("cycles", partial(step, CycleWork(rules, settings.grant_batch)), settings.worker_interval_s),
         ],
-        routers=[routes(runtime, rules), cycle_routes(runtime, rules), simulation_routes(runtime)],
+        routers=[
+            routes(runtime, rules),
+            cycle_routes(runtime, rules),
+            simulation_routes(runtime),
+            emergency_routes(runtime, rules),
+            appeal_routes(runtime, rules),
+        ],
     )
 
 

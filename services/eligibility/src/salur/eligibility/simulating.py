@@ -34,10 +34,13 @@ async def simulate(url: str, question: Question, processes: int) -> Comparison:
         parts = _ranges(pages, processes * PARTS_PER_PROCESS)
         context = multiprocessing.get_context("spawn")
         loop = asyncio.get_running_loop()
-        with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        pool = ProcessPoolExecutor(processes, mp_context=context)
+        try:
             work = [loop.run_in_executor(pool, run_part, url, snapshot, question, part) for part in parts]
-            for part in asyncio.as_completed(work):
-                whole.merge(await part)
+            for done in asyncio.as_completed(work):
+                whole.merge(await done)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # a service that stops does not wait for what has not begun
     return whole
 
 

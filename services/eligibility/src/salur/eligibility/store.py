@@ -48,6 +48,8 @@ class DecisionRow(NamedTuple):
     enrolled_members: list[str]
     score: float | None
     vulnerability: int | None
+    occasion: str
+    corrections: Json | None
 
 
 class EntitlementRow(NamedTuple):

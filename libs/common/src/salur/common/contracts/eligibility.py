@@ -1,5 +1,6 @@
 """Events eligibility writes: programmes, decisions, cycles, entitlements."""
 
+from datetime import date, datetime
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -241,6 +242,59 @@ class CycleReleased(Fact):
     programme_id: Code
     opened_by: str
     reason: Name
+
+
+@contract("salur.emergency.declared.v1", "eligibility.cycles")
+class EmergencyDeclared(Fact):
+    """A disaster was declared and waits for another person's approval. Key: declaration_id."""
+
+    declaration_id: Id
+    programme_id: Code
+    programme_version: Sha256
+    name: Name
+    regions: list[str]
+    started_on: date
+    cut_id: Id = Field(description="who lives there at this cut is helped")
+    reason: Name
+
+
+@contract("salur.emergency.approved.v1", "eligibility.cycles")
+class EmergencyApproved(Fact):
+    """Everyone who lives in the declared regions is being helped. Key: declaration_id. The actor approved."""
+
+    declaration_id: Id
+    programme_id: Code
+    cycle_id: Id
+    declared_by: str
+
+
+@contract("salur.appeal.opened.v1", "eligibility.decisions")
+class AppealOpened(Fact):
+    """Somebody objects to a decision. Key: household_id. The person's words stay in the service, sealed."""
+
+    appeal_id: Id
+    decision_id: Id
+    programme_id: Code
+    household_id: Id
+    grounds: Code
+    evidence: list[Sha256] = Field(description="hashes of documents kept elsewhere")
+    due_at: datetime
+
+
+@contract("salur.appeal.decided.v1", "eligibility.decisions")
+class AppealDecided(Fact):
+    """Another person upheld or dismissed an objection. Key: household_id. Upheld: `new_decision_id` took its place."""
+
+    appeal_id: Id
+    decision_id: Id
+    programme_id: Code
+    household_id: Id
+    outcome: Literal["upheld", "dismissed"]
+    reason: Name
+    opened_by: str
+    new_decision_id: Id | None = None
+    back_pay_minor: AmountMinor = 0
+    currency: Currency | None = None
 
 
 @contract("salur.cycle.granted.v1", "eligibility.entitlements")

@@ -22,7 +22,7 @@ ON CONFLICT DO NOTHING RETURNING cycle_id;
 
 -- name: lock_cycle_at_work^
 SELECT cycle_id, programme_id, programme, cut_id, currency, state, chooses, regions, decided, enrolled, selected,
-       entitlements, not_due, amount_minor, cause, opened_at
+       entitlements, not_due, amount_minor, cause, opened_at, opened_by, name
 FROM cycle WHERE state NOT IN ('held', 'granted') ORDER BY opened_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: grant_page

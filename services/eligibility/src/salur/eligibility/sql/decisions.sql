@@ -47,14 +47,14 @@ ORDER BY d.household_id LIMIT :most;
 
 -- name: decision_of^
 SELECT d.household_id, d.household_version AS version, d.decision_id, d.enrolled, d.unmet, d.criteria, d.components,
-       d.not_due, d.amount_minor, d.input_hash, d.decided_at, h.region, h.attributes, h.members
+       d.not_due, d.amount_minor, d.input_hash, d.decided_at, d.corrections, h.region, h.attributes, h.members
 FROM decision d
 JOIN household h ON h.household_id = d.household_id AND h.version = d.household_version AND h.replaced_by IS NULL
 WHERE d.programme = :programme AND d.household_id = :household_id AND d.overturned_by IS NULL;
 
 -- name: replay_page
 SELECT d.programme, d.household_id, d.household_version AS version, d.occasion, d.decision_id, d.unmet, d.criteria,
-       d.components, d.not_due, d.amount_minor, d.input_hash, d.enrolled_members, h.region, h.attributes,
+       d.components, d.not_due, d.amount_minor, d.input_hash, d.enrolled_members, d.corrections, h.region, h.attributes,
        h.members
 FROM decision d
 JOIN household h ON h.household_id = d.household_id AND h.version = d.household_version

@@ -38,7 +38,7 @@ SELECT number, programme_id, version FROM programme WHERE in_force AND NOT on_ca
 SELECT number, rules FROM programme WHERE number = ANY(:numbers::int[]);
 
 -- name: programmes
-SELECT programme_id, version, name, currency, published_by, published_at FROM programme
+SELECT programme_id, version, name, currency, decided, proposed_by, published_by, published_at FROM programme
 WHERE in_force ORDER BY programme_id;
 
 -- name: programme^

@@ -30,7 +30,7 @@ WITH standing AS MATERIALIZED (
 ), others AS MATERIALIZED (
     SELECT DISTINCT e.beneficiary_id FROM entitlement e
     JOIN (SELECT DISTINCT ON (y.programme_id) y.cycle_id FROM cycle y
-          WHERE y.programme_id = ANY(:exclusions::text[]) ORDER BY y.programme_id, y.opened_at DESC) latest
+          WHERE y.programme_id = ANY(:exclusions::text[]) AND y.appeal_id IS NULL ORDER BY y.programme_id, y.opened_at DESC) latest
         ON latest.cycle_id = e.cycle_id
 ), judged AS (
     SELECT s.*, n.waiting_since, left(s.region, :area_length) AS area,
@@ -178,3 +178,22 @@ UPDATE cycle SET state = 'granting', released_by = :actor WHERE cycle_id = :cycl
 -- name: cycle_indicators^
 SELECT cycle_id, programme_id, programme, cut_id, chooses, state, indicators, alarms FROM cycle
 WHERE cycle_id = :cycle_id;
+
+-- name: cycles_on_cut
+SELECT cycle_id FROM cycle WHERE cut_id = :cut_id;
+
+-- name: reached_page
+-- Households that stood at the cut, in order; `reached`: who of them is owed something by a cycle on it.
+WITH page AS MATERIALIZED (
+    SELECT h.household_id, h.version, h.region, h.attributes, h.members FROM household h
+    JOIN cut_mark c ON c.cut_id = :cut_id AND c.partition = h.partition
+        AND h.sequence < c.sequence AND (h.replaced_by IS NULL OR h.replaced_by > c.sequence)
+    WHERE h.household_id > :after AND h.merged_into IS NULL
+    ORDER BY h.household_id LIMIT :most
+)
+SELECT p.*, coalesce((
+    SELECT array_agg(DISTINCT e.beneficiary_id) FROM entitlement e
+    WHERE e.cycle_id = ANY(:cycles::text[]) AND e.entitlement_id IS NOT NULL
+      AND e.beneficiary_id = ANY(ARRAY[p.household_id] || ARRAY(
+          SELECT member ->> 'member_id' FROM jsonb_array_elements(p.members) AS member))), '{}') AS reached
+FROM page p ORDER BY p.household_id;

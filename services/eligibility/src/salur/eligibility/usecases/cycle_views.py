@@ -3,10 +3,13 @@
 from typing import Any
 
 from salur.common.auth import Caller
+from salur.common.contracts.topics import PARTITIONS
 from salur.common.database import Connection
 from salur.eligibility import errors
+from salur.eligibility.domain.indicators import Tally
 from salur.eligibility.domain.places import place_told
 from salur.eligibility.store import queries
+from salur.eligibility.usecases.decide import facts_of
 from salur.eligibility.usecases.fairness import Check
 from salur.eligibility.usecases.programmes import Rules
 
@@ -24,6 +27,7 @@ async def indicators_view(conn: Connection, rules: Rules, cycle_id: str) -> dict
         last: str | None = ""
         while last is not None:
             last = await check.take_page(conn, cycle, last, PAGE)
+            check.committed()
         result = check.tally.result()
     return {"cycle_id": cycle_id, "state": cycle["state"], "alarms": cycle["alarms"], "indicators": result}
 
@@ -52,3 +56,34 @@ async def place_view(
         "candidates", "places", "score", "vulnerability", "waiting_since", "draw",
     )  # fmt: skip
     return {name: row[name] for name in shown} | {"told": place_told(document, row)}
+
+
+async def cut_view(conn: Connection, cut_id: str) -> dict[str, Any]:
+    """How far a registry cut has come here."""
+    passed = await queries.cut_passed(conn, cut_id=cut_id)
+    return {
+        "cut_id": cut_id,
+        "passed": passed["partitions"],
+        "partitions": PARTITIONS,
+        "households": passed["households"],
+    }
+
+
+async def coverage_view(conn: Connection, cut_id: str) -> dict[str, Any]:
+    """Who of those at a cut is owed anything by a cycle on it. Raises Conflict until the cut has passed."""
+    passed = await queries.cut_passed(conn, cut_id=cut_id)
+    if passed["partitions"] < PARTITIONS:
+        raise errors.cut_not_passed(passed["partitions"], PARTITIONS)
+    cycles = [row["cycle_id"] for row in await queries.cycles_on_cut(conn, cut_id=cut_id)]
+    tally, after = Tally(), ""
+    while rows := await queries.reached_page(conn, cut_id=cut_id, cycles=cycles, after=after, most=PAGE):
+        for row in rows:
+            household, reached = facts_of(row), set(row["reached"])
+            whole = row["household_id"] in reached
+            places = {place for place, member_id in enumerate(household.member_ids) if member_id in reached}
+            tally.add(
+                row["region"], row["attributes"], household.members, reached=bool(reached),
+                reached_places=None if whole else places, ought=None,
+            )  # fmt: skip
+        after = rows[-1]["household_id"]
+    return {"cut_id": cut_id, "cycles": len(cycles), "coverage": tally.result()}

@@ -14,6 +14,7 @@ from salur.common.events.stream import queries as event_queries
 from salur.common.values import derived_id
 from salur.eligibility import errors
 from salur.eligibility.store import HOUSEHOLDS_CONSUMER, queries
+from salur.eligibility.usecases.emergencies import decide_residents
 from salur.eligibility.usecases.fairness import Check
 from salur.eligibility.usecases.grant import REGULAR, close, grant
 from salur.eligibility.usecases.programmes import Rules
@@ -107,6 +108,8 @@ class CycleWork:
         after = self._after if self._after[:2] == here else (*here, "", 0)
         self._reached = after
         match cycle["state"]:
+            case "deciding":
+                return True, await self._decide(conn, cycle, after)
             case "selecting":
                 return True, await self._select(conn, cycle)
             case "announcing":
@@ -119,6 +122,14 @@ class CycleWork:
     def committed(self) -> None:
         """The step's transaction committed: go on from where it ended."""
         self._after = self._reached
+        if self._check is not None:
+            self._check.committed()
+
+    async def _decide(self, conn: Connection, cycle: Mapping[str, Any], after: Reached) -> list[Draft]:
+        place, drafts = await decide_residents(conn, self.rules, cycle, after[2], self.batch)
+        if place is not None:
+            self._reached = (*after[:2], place, 0)
+        return drafts
 
     async def _select(self, conn: Connection, cycle: Mapping[str, Any]) -> list[Draft]:
         ruling = await self.rules.numbered(conn, cycle["programme"])

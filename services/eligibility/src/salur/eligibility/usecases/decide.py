@@ -22,6 +22,8 @@ class Case:
 
     household: HouseholdFacts
     cause: str
+    occasion: str = ""
+    corrections: Mapping[str, Any] | None = None
 
 
 async def decide_cases(conn: Connection, ruling: Ruling, cases: Sequence[Case]) -> list[Draft]:
@@ -30,13 +32,13 @@ async def decide_cases(conn: Connection, ruling: Ruling, cases: Sequence[Case]) 
     drafts: list[Draft] = []
     for case in cases:
         household, decision = case.household, decide(ruling.compiled, case.household)
-        fact = _fact(ruling.compiled, household, decision)
+        fact = _fact(ruling.compiled, household, decision, case.occasion)
         rows.append(
             DecisionRow(
                 ruling.number, household.household_id, household.version, fact.decision_id,
                 decision.outcome == "enrolled", decision.unmet, decision.criteria, decision.components,
                 decision.not_due, decision.amount_minor, decision.input_hash, decision.enrolled_members,
-                decision.score, decision.vulnerability,
+                decision.score, decision.vulnerability, case.occasion, case.corrections,
             )
         )  # fmt: skip
         drafts.append(Draft(fact, household.household_id, ACTOR, case.cause))
@@ -44,10 +46,12 @@ async def decide_cases(conn: Connection, ruling: Ruling, cases: Sequence[Case]) 
     return drafts
 
 
-def _fact(compiled: Compiled, household: HouseholdFacts, decision: Decision) -> DecisionMade:
+def _fact(compiled: Compiled, household: HouseholdFacts, decision: Decision, occasion: str) -> DecisionMade:
     programme_id, version = compiled.document.id, compiled.version
     return DecisionMade(
-        decision_id=derived_id(programme_id, version, household.household_id, str(household.version)),
+        decision_id=derived_id(
+            programme_id, version, household.household_id, str(household.version), *([occasion] if occasion else [])
+        ),
         programme_id=programme_id, programme_version=version, household_id=household.household_id,
         household_version=household.version, outcome=decision.outcome, unmet=decision.unmet,
         criteria=[
@@ -70,10 +74,16 @@ START = Place(0)
 
 
 def facts_of(row: Mapping[str, Any]) -> HouseholdFacts:
-    """A stored household version as rules see it."""
-    members = row["members"]
+    """A stored household version as rules see it; `corrections`, where a row has some, put facts right."""
+    members, attributes = row["members"], row["attributes"]
+    if put_right := row.get("corrections"):
+        attributes = attributes | put_right["household"]
+        members = [
+            {**member, "attributes": member["attributes"] | put_right["members"].get(member["member_id"], {})}
+            for member in members
+        ]
     return HouseholdFacts(
-        row["household_id"], row["version"], row["attributes"], [member["attributes"] for member in members],
+        row["household_id"], row["version"], attributes, [member["attributes"] for member in members],
         row["region"], [member["member_id"] for member in members],
     )  # fmt: skip
 

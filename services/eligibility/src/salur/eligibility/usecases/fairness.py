@@ -19,10 +19,14 @@ ACTOR = "service:eligibility"
 
 @dataclass(slots=True)
 class Check:
-    """Counts the households that stood at the cut, page by page; a crash begins again."""
+    """Counts the households that stood at the cut, page by page; a crash begins again.
+
+    A page counts once its transaction is committed: one that fails is read again.
+    """
 
     compiled: Compiled
     tally: Tally = field(default_factory=Tally)
+    _page: Tally = field(default_factory=Tally)
 
     async def take_page(self, conn: Connection, cycle: Mapping[str, Any], after: str, most: int) -> str | None:
         """Count the next households; returns the last one's id, None when all are counted."""
@@ -30,9 +34,15 @@ class Check:
             conn, cycle_id=cycle["cycle_id"], cut_id=cycle["cut_id"], programme=cycle["programme"],
             chooses=cycle["chooses"], after=after, most=most,
         )  # fmt: skip
+        self._page = Tally()
         for row in rows:
             self._add(row)
         return rows[-1]["household_id"] if rows else None
+
+    def committed(self) -> None:
+        """Count the page taken last."""
+        self.tally.merge(self._page)
+        self._page = Tally()
 
     def _add(self, row: Mapping[str, Any]) -> None:
         household = facts_of(row)
@@ -41,7 +51,7 @@ class Check:
         if self.compiled.document.kind == "person":
             reached_ids = set(row["reached"])
             persons = {place for place, member_id in enumerate(household.member_ids) if member_id in reached_ids}
-        self.tally.add(
+        self._page.add(
             row["region"], row["attributes"], household.members, reached=bool(row["reached"]),
             reached_places=persons, ought=self.compiled.reference.value(facts) if self.compiled.reference else None,
             decile=facts.get("decile"),
