@@ -23,33 +23,42 @@ def _expand(master: bytes, purpose: str) -> bytes:
 
 
 class Secrets:
-    """Seals, opens and tokenises. Sealed form: key id (4 bytes), nonce (12), ciphertext with tag."""
+    """Seals, opens and tokenises. Sealed form: key id (4 bytes), nonce (12), ciphertext with tag.
 
-    def __init__(self, master: bytes) -> None:
-        if len(master) != 32:
-            raise ValueError(f"the master key must be 32 bytes, got {len(master)}")
-        seal_key = _expand(master, "seal")
-        self._key_id = hashlib.sha256(seal_key).digest()[:KEY_ID_SIZE]
-        self._aead = AESGCM(seal_key)
+    `newer` keys come by rotation: the last one seals, all of them open. Tokens stay those of the master for life.
+    """
+
+    def __init__(self, master: bytes, *newer: bytes) -> None:
+        self._aeads: dict[bytes, AESGCM] = {}
+        for key in (master, *newer):
+            if len(key) != 32:
+                raise ValueError(f"a key must be 32 bytes, got {len(key)}")
+            seal_key = _expand(key, "seal")
+            self.key_id = hashlib.sha256(seal_key).digest()[:KEY_ID_SIZE]
+            self._aeads[self.key_id] = AESGCM(seal_key)
         self._token_key = _expand(master, "token")
 
     @classmethod
     def from_file(cls, path: Path) -> "Secrets":
-        """Read a hex key. Raises ValueError when the file does not hold 64 hex digits."""
-        return cls(bytes.fromhex(path.read_text(encoding="ascii").strip()))
+        """Read hex keys, one a line, the master first. Raises ValueError when a line is not 64 hex digits."""
+        keys = [bytes.fromhex(line) for line in path.read_text(encoding="ascii").split()]
+        if not keys:
+            raise ValueError(f"the key file {path} is empty: put the service's key there")
+        return cls(*keys)
 
     def seal(self, plain: bytes, context: bytes) -> bytes:
         """Encrypt; `context` is bound in and must be given again to open."""
         nonce = os.urandom(NONCE_SIZE)
-        return self._key_id + nonce + self._aead.encrypt(nonce, plain, context)
+        return self.key_id + nonce + self._aeads[self.key_id].encrypt(nonce, plain, context)
 
     def open(self, sealed: bytes, context: bytes) -> bytes:
         """Decrypt. Raises SealBroken."""
-        if sealed[:KEY_ID_SIZE] != self._key_id:
+        aead = self._aeads.get(sealed[:KEY_ID_SIZE])
+        if aead is None:
             raise SealBroken("sealed under a key this service does not hold: operations must supply that key")
         nonce = sealed[KEY_ID_SIZE : KEY_ID_SIZE + NONCE_SIZE]
         try:
-            return self._aead.decrypt(nonce, sealed[KEY_ID_SIZE + NONCE_SIZE :], context)
+            return aead.decrypt(nonce, sealed[KEY_ID_SIZE + NONCE_SIZE :], context)
         except InvalidTag:
             raise SealBroken("sealed bytes were changed or belong to another context") from None
 

@@ -7,7 +7,7 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -335,10 +335,22 @@ class Process:
         return text_of(service_document(self.runtime.name, self.service.description, consumed))
 
 
-def run(build: Build, *, name: str, settings_class: type[Settings] = Settings) -> None:
-    """The entry point of a service: `python -m salur.<name> [serve|migrate|recover|republish] [--parts …]`."""
+def run(
+    build: Build,
+    *,
+    name: str,
+    settings_class: type[Settings] = Settings,
+    commands: Mapping[str, Callable[[Runtime], Awaitable[None]]] | None = None,
+) -> None:
+    """The entry point of a service: `python -m salur.<name> [serve|migrate|recover|republish] [--parts …]`.
+
+    `commands` are the service's own, run on an open database.
+    """
+    own = commands or {}
     parser = argparse.ArgumentParser(prog=f"python -m salur.{name}")
-    parser.add_argument("command", nargs="?", default="serve", choices=("serve", "migrate", "recover", "republish"))
+    parser.add_argument(
+        "command", nargs="?", default="serve", choices=("serve", "migrate", "recover", "republish", *own)
+    )
     parser.add_argument("--parts", default=",".join(PARTS), help="comma list of " + ", ".join(PARTS))
     parser.add_argument("--stream", help="republish: the stream, for example registry.households/3")
     parser.add_argument("--from", dest="sequence", type=int, default=1, help="republish: from this sequence on")
@@ -360,6 +372,8 @@ def run(build: Build, *, name: str, settings_class: type[Settings] = Settings) -
             if not options.stream:
                 parser.error("republish needs --stream")
             _run_loop(_republish(runtime, options.stream, options.sequence))
+        case command if command in own:
+            _run_loop(_run_own(runtime, own[command]))
         case _:
             _run_loop(Process(runtime, service, parts).run())
 
@@ -369,6 +383,14 @@ async def _recover(runtime: Runtime) -> int:
     await runtime.db.open()
     try:
         return await recover(runtime.db, runtime.store, partial(read_tails, kafka), partial(read_stream, kafka))
+    finally:
+        await runtime.db.close()
+
+
+async def _run_own(runtime: Runtime, command: Callable[[Runtime], Awaitable[None]]) -> None:
+    await runtime.db.open()
+    try:
+        await command(runtime)
     finally:
         await runtime.db.close()
 

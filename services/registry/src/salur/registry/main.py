@@ -4,6 +4,7 @@ import gc
 from pathlib import Path
 
 from salur.common.events import Consumer
+from salur.common.logs import get_logger
 from salur.common.service import Runtime, Service, Worker, run
 from salur.registry.http import household_routes
 from salur.registry.http_accounts import account_routes
@@ -22,8 +23,11 @@ from salur.registry.usecases.cases import mark_overdue
 from salur.registry.usecases.indicators import count_step
 from salur.registry.usecases.notices import TOPICS as NOTICE_TOPICS
 from salur.registry.usecases.notices import Notices, load_templates
+from salur.registry.usecases.reseal import reseal
 from salur.registry.usecases.send_notices import send_notices
 from salur.registry.worker import ImportWorker, matching_step
+
+log = get_logger("registry")
 
 IMPORT_POLL_S = 0.2
 OVERDUE_POLL_S = 60.0
@@ -88,7 +92,12 @@ def build(runtime: Runtime) -> Service:
     )
 
 
+async def _reseal(runtime: Runtime) -> None:
+    """Every sealed value under the newest key of the key file."""
+    log.info("resealed", **await reseal(runtime.db, runtime.secrets))
+
+
 def main() -> None:
     """`python -m salur.registry`"""
     gc.set_threshold(*COLLECT_AFTER)
-    run(build, name="registry", settings_class=RegistrySettings)
+    run(build, name="registry", settings_class=RegistrySettings, commands={"reseal": _reseal})

@@ -6,11 +6,11 @@ ON CONFLICT DO NOTHING;
 SELECT stream, sequence FROM match_mark ORDER BY stream FOR UPDATE SKIP LOCKED;
 
 -- name: events_to_match
-SELECT m.stream, e.sequence, e.key
+SELECT m.stream, e.sequence, e.key, e.ours
 FROM unnest(:streams::text[], :sequences::bigint[]) AS m (stream, sequence)
 CROSS JOIN LATERAL (
-    SELECT sequence, key FROM event
-    WHERE stream = m.stream AND sequence > m.sequence AND type LIKE 'salur.household.%'
+    SELECT sequence, key, type LIKE 'salur.household.%' AS ours FROM event
+    WHERE stream = m.stream AND sequence > m.sequence
     ORDER BY sequence LIMIT :most
 ) e;
 

@@ -61,8 +61,8 @@ class MatchingWork:
         if not events:
             return False
         heads = {event["stream"]: event["sequence"] for event in events}
-        records = await self._records(conn, sorted({event["key"] for event in events}))
-        await self._replace(conn, sorted({event["key"] for event in events}), records)
+        households = sorted({event["key"] for event in events if event["ours"]})
+        await self._replace(conn, households, await self._records(conn, households))
         await queries.advance_match_marks(conn, streams=list(heads), sequences=list(heads.values()))
         return True
 

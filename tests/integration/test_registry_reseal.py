@@ -1,0 +1,52 @@
+"""The sealing key is rotated: everything sealed opens under the new key alone, and no table is forgotten."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from salur.common.secrets import SealBroken, Secrets
+from salur.registry.usecases.reseal import PLACES, reseal
+from support.households import group, household, nik
+from support.registry import api, changed, open_registry
+
+pytestmark = pytest.mark.integration
+NOT_SEALED = {"event.body", "event_personal.sealed", "foreign_record.content_hash"}
+"""What is public, sealed under the subject's own key (which is resealed), or a hash."""
+
+
+async def test_every_sealed_value_is_resealed_and_the_registry_goes_on(database_url: str, tmp_path: Path) -> None:
+    async with (
+        open_registry(database_url, tmp_path) as (runtime, service),
+        api(runtime, service) as first,
+        api(runtime, service, sub="person:second") as second,
+    ):
+        household_id = (await first.post("/households", json=household(1, 2))).json()["household_id"]
+        payee = {"bank": "bank-b", "number": "1112223334", "holder": "Siti Example"}
+        await changed(first, second, {"kind": "payee", "household_id": household_id, "payee": payee})
+        await first.post("/groups", json=group(11, payee=payee))
+        master, newer = bytes.fromhex((tmp_path / "master.key").read_text()), os.urandom(32)
+        done = await reseal(runtime.db, Secrets(master, newer))
+        assert done.items() >= {"identifier": 3, "household": 1, "payee": 1, "payee_version": 1}.items()
+        assert all(done[table] for table in ("subject_key", "group_version", "change_request"))
+        assert sum((await reseal(runtime.db, Secrets(master, newer))).values()) == 0
+        async with runtime.db.connection() as conn:
+            sealed = await conn.fetchrow("SELECT sealed, token FROM identifier LIMIT 1")
+        assert sealed is not None
+        assert Secrets(newer).open(sealed["sealed"], sealed["token"].encode())
+        with pytest.raises(SealBroken):
+            Secrets(master).open(sealed["sealed"], sealed["token"].encode())
+    (tmp_path / "master.key").write_text(f"{master.hex()}\n{newer.hex()}\n")
+    async with open_registry(database_url, tmp_path) as (runtime, service), api(runtime, service) as client:
+        found = await client.post("/households/find", json={"scheme": "nik", "value": nik(11)})
+        assert found.json()["household_id"] == household_id
+
+
+async def test_no_table_with_sealed_values_is_forgotten(database_url: str, tmp_path: Path) -> None:
+    async with open_registry(database_url, tmp_path) as (runtime, _), runtime.db.connection() as conn:
+        rows = await conn.fetch(
+            "SELECT table_name, column_name FROM information_schema.columns "
+            "WHERE table_schema = 'public' AND data_type = 'bytea'"
+        )
+    found = {f"{row['table_name']}.{row['column_name']}" for row in rows}
+    assert found - NOT_SEALED == {f"{place.table}.{place.column}" for place in PLACES}
