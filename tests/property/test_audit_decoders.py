@@ -50,6 +50,7 @@ class Samples:
         self.statement = (self.log / "completeness").read_text()
         self.handovers = rotate(folder / "keys", LOG.name).handovers
         self.witness = Witness(folder / "witness", "w.example", [LOG.verifier])
+        self.entries = (self.log / tile_path("entries", 0)).read_bytes()
         self.request = request_body(0, [], self.note)
         path = folder / "bundle.zip"
         write_bundle(self.log, Question("payment", "p3"), answers(reader, Question("payment", "p3")), POLICY, path)
@@ -126,7 +127,7 @@ def decoders(samples: Samples) -> dict[str, tuple[bytes, Callable[[bytes], objec
         "statement": (samples.statement.encode(), text(lambda note: open_statement(note, samples.head, keys))),
         "handovers": (samples.handovers.encode(), text(lambda notes: follow_handovers(keys, notes))),
         "entries": (
-            (samples.log / tile_path("entries", 0)).read_bytes(),
+            samples.entries,
             lambda data: unpack_entries(data, 256, "tile/entries/000", 0),
         ),
     }
