@@ -8,6 +8,8 @@ import typer
 from salur.audit.log.keys import LogKeys, retire, rotate
 from salur.audit.settings import AuditSettings
 from salur.audit.witness import main
+from salur.local.cli.output import answer_of
+from salur.local.cli.up import STATE, StateDir
 
 log_app = typer.Typer(help="Keys of the audit log. The audit takes them when it starts next.")
 
@@ -26,6 +28,20 @@ def witness(
     """Cosign the heads of audit logs that only grow; refuse forks and rollbacks. Runs until SIGTERM."""
     logs = [word for path in log for word in ("--log", str(path))]
     main(["--name", name, *logs, "--state-dir", str(state_dir), "--host", host, "--port", str(port)])
+
+
+def witnesses(state_dir: StateDir = STATE) -> None:
+    """Whether the published head has its quorum, and how far each witness has followed; exit code 1 without quorum."""
+    who = ("person:auditor", ["auditor"])
+    view = answer_of(state_dir, who, "audit", "GET", "/log/witnesses")
+    for witness in view["witnesses"]:
+        said = "cosigned" if witness["cosigned_published"] else "has not cosigned"
+        typer.echo(
+            f"{witness['name']}: {said} the head of {view['published']} entries, last one {witness['last_size']}"
+        )
+    typer.echo({True: "quorum", False: "NO QUORUM", None: "no witnesses are asked"}[view["quorum"]])
+    if view["quorum"] is False:
+        raise typer.Exit(1)
 
 
 @log_app.command("rotate-key")

@@ -22,6 +22,7 @@ from salur.audit.log.tiles import TileReader
 from salur.audit.log.tree import consistency_proof, verify_consistency
 from salur.audit.log.verify import verify_log
 from salur.common.database import Database, migrate
+from salur.local.bench.usage import cpu_seconds, spent
 from salur.local.client import CallFailed, Client
 from salur.local.kafka import run_blocking
 from salur.local.platform import Options, Platform, running
@@ -98,9 +99,16 @@ class Trail:
             if time.monotonic() > deadline:
                 raise TimeoutError("the audit takes nothing")
             time.sleep(POLL_S)
-        began = time.monotonic()
+        began, before = time.monotonic(), cpu_seconds(self.platform)
         seconds = self.drained(self.sent) - began
-        self.report["appends_per_second"] = round((self.sent - began_size) / seconds, 1)
+        appended = self.sent - began_size
+        used = spent(before, cpu_seconds(self.platform))
+        self.report |= {
+            "appends_per_second": round(appended / seconds, 1),
+            "cpu_us_per_append": {
+                name: round(us / appended * 1e6, 1) for name, us in used.items() if us / appended > 1e-7
+            },
+        }
 
     def latency(self) -> None:
         """From Kafka's acknowledgement to the entry in a durable tile, at a steady rate."""
