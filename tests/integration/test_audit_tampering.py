@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from salur.audit import store
 from salur.common.database import Database, migrate
-from salur.local.trail.lab import MIGRATIONS, Lab
+from salur.local.trail.lab import MIGRATIONS, Lab, Record, event
 from salur.local.trail.tamper import Case, tamper_all
 
 pytestmark = pytest.mark.integration
@@ -28,3 +29,24 @@ async def test_each_is_caught_by_its_tool_at_the_first_bad_entry(cases: list[Cas
         "salur verify", "salur verify --head", "salur verify --policy", "salur witness", "POST /log/compare",
         "salur completeness", "the audit's consumer", "the audit's seal check", "the audit at its start",
     }  # fmt: skip
+
+
+async def test_a_service_that_stops_sealing_is_named_until_it_seals(
+    db: Database, database_url: str, tmp_path: Path
+) -> None:
+    migrate(database_url, [MIGRATIONS])
+    lab = Lab(db, tmp_path)
+    facts = [Record("payments.lists", 3, n - 1, event("payments.lists", 3, n)) for n in (1, 2, 3)]
+    await lab.processor.declare()
+    await lab.take(facts)
+    assert await overdue(db, age_s=60.0) == {"payments.lists/3"}
+    assert await overdue(db, age_s=100 * 365 * 86_400.0) == set(), "facts may be younger than a minute"
+    await lab.seal("payments.lists/3", 1, [fact.value or b"" for fact in facts])
+    assert await overdue(db, age_s=60.0) == set(), "the seal itself needs none"
+    lab.close()
+
+
+async def overdue(db: Database, age_s: float) -> set[str]:
+    async with db.connection() as conn:
+        rows = await store.queries.overdue_seals(conn, consumer=store.EVENTS_CONSUMER, age_s=age_s)
+    return {row["stream"] for row in rows}

@@ -1,6 +1,8 @@
 """A witness signs a log's heads only as the log grows: what it answers to every request, over HTTP and on disk."""
 
 import http.client
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -175,3 +177,11 @@ def test_two_requests_at_once_never_roll_back(witness: Witness) -> None:
         thread.join()
     (won,) = [size for size, status in answers if status == 200]
     assert witness.add_checkpoint(request(0, 1)).body == f"{won}\n"
+
+
+def test_it_needs_nothing_of_the_platform() -> None:
+    """Only the standard library, `cryptography` and its neighbours: a bank can run it apart."""
+    script = "import sys, salur.audit.witness; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert set(loaded) & {"orjson", "fastapi", "pydantic", "asyncpg", "aiokafka", "structlog", "httpx"} == set()
+    assert "cryptography" in loaded

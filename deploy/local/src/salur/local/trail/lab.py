@@ -16,10 +16,11 @@ from salur.audit.log.keys import LogKeys
 from salur.audit.log.note import Checkpoint, Signer, open_checkpoint
 from salur.audit.log.policy import Policy
 from salur.audit.log.tiles import TileReader
-from salur.audit.log.tree import consistency_proof
+from salur.audit.log.tree import consistency_proof, leaf_hashes
 from salur.audit.publisher import Publisher
 from salur.audit.usecases.record import compare_repeats, record_events
 from salur.audit.witness import Answer, Witness, request_body
+from salur.common.contracts.activity import ServiceSealed
 from salur.common.contracts.topics import ALL_TOPICS
 from salur.common.database import Database
 from salur.common.events import EventStore, RawConsumer
@@ -111,6 +112,18 @@ class Lab:
     async def take(self, taken: Sequence[Record]) -> None:
         """What the consumer does with a batch."""
         await self.processor.process(taken)
+
+    async def seal(self, stream: str, first: int, leaves: Sequence[bytes]) -> None:
+        """The service states these events of a stream, as its seal event does."""
+        digest = hashlib.sha256(b"".join(leaf_hashes(leaves))).hexdigest()
+        seal = {
+            "stream": stream, "first": first, "head": first + len(leaves) - 1, "count": len(leaves),
+            "range_hash": digest,
+        }  # fmt: skip
+        topic = "payments.activity"
+        async with self.db.connection() as conn:
+            at = await conn.fetchval("SELECT sequence FROM mark WHERE stream = $1", f"{topic}/0")
+        await self.take([Record(topic, 0, at, event(topic, 0, at + 1, ServiceSealed.event_type, seals=[seal]))])
 
     async def fill(self, count: int, head_every: int) -> None:
         """Take so many records; publish and keep a head every so many."""

@@ -1,6 +1,5 @@
 """Every way somebody could change the trail, done for real; which tool catches it, at which entry."""
 
-import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,10 +12,8 @@ from salur.audit.compare import compare_rows
 from salur.audit.log.errors import LogBroken, LogError
 from salur.audit.log.note import Checkpoint
 from salur.audit.log.tiles import WIDTH, LogWriter, TileReader, pack_entries, tile_path
-from salur.audit.log.tree import leaf_hash
 from salur.audit.log.verify import VerifyReport, verify_log
 from salur.audit.usecases.record import SALT_SIZE, SEAL_CONTEXT, commitment_leaf
-from salur.common.contracts.activity import ServiceSealed
 from salur.local.trail.lab import Lab, Record, event, records
 
 SIZE, HEAD_EVERY = 3_000, 500
@@ -284,22 +281,10 @@ async def _second_story(lab: Lab) -> Case:
 _SEALED = "payments.payments/1"
 
 
-async def _claim(lab: Lab, first: int, leaves: Sequence[bytes]) -> None:
-    """The service's seal over these leaves of the stream payments.payments/1, as an event."""
-    digest = hashlib.sha256(b"".join(leaf_hash(leaf) for leaf in leaves)).hexdigest()
-    seal = {"stream": _SEALED, "first": first, "head": first + len(leaves) - 1, "count": len(leaves),
-            "range_hash": digest}  # fmt: skip
-    topic = "payments.activity"
-    async with lab.db.connection() as conn:
-        at = await conn.fetchval("SELECT sequence FROM mark WHERE stream = $1", f"{topic}/0")
-    value = event(topic, 0, at + 1, ServiceSealed.event_type, seals=[seal])
-    await lab.take([Record(topic, 0, at, value)])
-
-
 async def _resequenced(lab: Lab) -> Case:
     """A stream's events change places after its service has sealed them."""
     honest = [event("payments.payments", 1, n) for n in range(1, 21)]
-    await _claim(lab, 1, [*honest[:4], honest[5], honest[4], *honest[6:]])
+    await lab.seal(_SEALED, 1, [*honest[:4], honest[5], honest[4], *honest[6:]])
     async with lab.db.transaction() as conn:
         rows = await store.queries.check_claims(conn, consumer=store.EVENTS_CONSUMER, most=10)
         expected = await conn.fetchval("SELECT leaf_index FROM entry WHERE stream = $1 AND sequence = 1", _SEALED)
@@ -313,7 +298,7 @@ async def _resequenced(lab: Lab) -> Case:
 async def _withheld(lab: Lab) -> Case:
     """A service seals more than the log was given."""
     held = SIZE // 8
-    await _claim(lab, held + 1, [event("payments.payments", 1, held + 1)])
+    await lab.seal(_SEALED, held + 1, [event("payments.payments", 1, held + 1)])
     async with lab.db.connection() as conn:
         rows = await store.queries.completeness(conn, consumer=store.EVENTS_CONSUMER)
     behind = {row["stream"]: row["sealed"] - row["taken"] for row in rows if row["sealed"] > row["taken"]}
