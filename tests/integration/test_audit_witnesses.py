@@ -1,7 +1,9 @@
 """The log and its witnesses on the real pair: quorum, witnesses away, rollbacks that only witnesses remember."""
 
 import shutil
+import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -18,7 +20,7 @@ from salur.audit.log.policy import Policy
 from salur.audit.publisher import Publisher
 from salur.audit.store import Entry
 from salur.audit.witness import Witness, serve
-from salur.audit.witnesses import Witnesses
+from salur.audit.witnesses import TIMEOUT_S, Witnesses
 from salur.common.database import Database, migrate
 from salur.common.values import new_id
 from support.pair import Addresses
@@ -195,3 +197,13 @@ async def test_a_witness_that_another_history_was_shown_to_gives_no_signature(lo
     await log.add(10)
     with pytest.raises(LogBroken, match="size 5 was signed with another root"):
         await log.publisher.publish_all()
+
+
+async def test_a_witness_that_hangs_delays_a_head_by_no_more_than_its_time(log: Log, away: Board) -> None:
+    with socket.create_server(("127.0.0.1", away.port)):  # takes connections, answers nothing
+        await log.add(10)
+        began = time.monotonic()
+        await log.publisher.publish_all()
+        waited = time.monotonic() - began
+    assert log.cosigners() == ("one",)
+    assert waited < 4 * TIMEOUT_S  # once for its head at the start, once for the signature

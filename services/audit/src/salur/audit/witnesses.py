@@ -50,7 +50,7 @@ class Witnesses:
         async with self._db.connection() as conn:
             kept = {row["witness"]: row["line"] for row in await store.queries.cosignatures(conn, size=head.size)}
         missing = [witness for witness in self._asked if witness.name not in kept]
-        answers = await asyncio.gather(*(self._ask(witness, head, note, reader) for witness in missing))
+        answers = await asyncio.gather(*(self._ask_in_time(witness, head, note, reader) for witness in missing))
         new = {witness.name: line for witness, line in zip(missing, answers, strict=True) if line}
         if new:
             async with self._db.transaction() as conn:
@@ -75,6 +75,13 @@ class Witnesses:
             log.error("witness-answers-wrongly", witness=witness.name, problem=str(error))
             return ""
         return answer.body
+
+    async def _ask_in_time(self, witness: WitnessEntry, head: Checkpoint, note: str, reader: TileReader) -> str:
+        try:
+            return await asyncio.wait_for(self._ask(witness, head, note, reader), TIMEOUT_S)
+        except TimeoutError:
+            log.warning("witness-away", witness=witness.name, error="TimeoutError")
+            return ""
 
     async def _ask(self, witness: WitnessEntry, head: Checkpoint, note: str, reader: TileReader) -> str:
         """The witness's line, or nothing. Its first refusal tells the size to start from."""
