@@ -88,6 +88,10 @@ def test_lines_of_libraries_keep_what_is_not_personal(lines: list[dict[str, Any]
     assert any(line["event"] == "Task exception was never retrieved" for line in lines if line["part"] == "asyncio")
 
 
+def test_a_library_that_repeats_itself_is_told_once(lines: list[dict[str, Any]]) -> None:
+    assert [line["event"] for line in lines].count("Unable connect to node with id 1") == 1
+
+
 def test_what_nobody_caught_is_told_too(lines: list[dict[str, Any]]) -> None:
     events = [line["event"] for line in lines if line["part"] == "process"]
     assert events == ["python-warning", "uncaught-in-thread", "uncaught-at-the-end", "uncaught"]

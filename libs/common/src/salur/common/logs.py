@@ -7,6 +7,7 @@ errors nobody caught. Errors are told by type and place only (`traces`).
 import logging
 import sys
 import threading
+import time
 import types
 import uuid
 import warnings
@@ -37,6 +38,9 @@ PERSONAL_NAMES = frozenset(
 )
 """Field names that never reach a log: the processor replaces their value by its shape."""
 QUIET = ("aiokafka", "faststream", "uvicorn", "uvicorn.access")
+ECHO_S = 5.0
+"""The same line of the same library within so many seconds is told once."""
+TOLD_MAX = 200
 ITEMS_MAX = 50
 DEPTH_MAX = 4
 Event = structlog.typing.EventDict
@@ -81,12 +85,30 @@ def _plain(field: str, value: Any, depth: int = 0) -> Any:
 
 
 class _Library(logging.Handler):
-    """Lines of libraries on our way: without the texts of errors, whoever put them in."""
+    """Lines of libraries on our way: without the texts of errors, whoever put them in, and without echoes.
+
+    A client whose server is away says so a hundred times a second, and buries what we say ourselves.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: dict[tuple[str, str], float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
         text = withhold(_message(record), error)
+        if error is None and self._is_echo(record.name, text):
+            return
         get_logger(record.name).log(record.levelno, text, exc_info=error)
+
+    def _is_echo(self, library: str, text: str) -> bool:
+        now = time.monotonic()
+        if now - self._told.get((library, text), -ECHO_S) < ECHO_S:
+            return True
+        if len(self._told) >= TOLD_MAX:
+            self._told.clear()
+        self._told[library, text] = now
+        return False
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -17,7 +17,7 @@ from salur.common.contracts.topics import topic_named
 from salur.common.events.acks import Acks, answers
 from salur.common.events.consumer import BatchProcessor, Outcome
 from salur.common.events.envelope import Envelope, Undecodable, parse
-from salur.common.events.relay import Outgoing, Producer, Tail
+from salur.common.events.relay import KafkaAway, Outgoing, Producer, Tail
 from salur.common.events.stream import stream_name
 from salur.common.logs import get_logger
 from salur.common.telemetry import HOLES, TAKEN
@@ -61,7 +61,7 @@ class KafkaProducer:
             await producer.start()
         except KafkaError as error:
             await producer.stop()
-            raise ConnectionError(f"Kafka does not answer: {type(error).__name__}") from error
+            raise KafkaAway(f"Kafka does not answer: {type(error).__name__}") from error
         return cls(producer)
 
     async def send(self, record: Outgoing) -> "asyncio.Future[object]":
@@ -75,7 +75,7 @@ class KafkaProducer:
 
 
 async def read_tails(bootstrap: str, places: Sequence[tuple[str, int]]) -> dict[str, Tail]:
-    """The highest event Kafka holds per stream. Raises ConnectionError when Kafka does not answer.
+    """The highest event Kafka holds per stream. Raises KafkaAway when Kafka does not answer.
 
     It need not be the last record: repeats of a relay that lost its turn, or bytes of somebody else, may stand behind.
     """
@@ -91,7 +91,7 @@ async def read_tails(bootstrap: str, places: Sequence[tuple[str, int]]) -> dict[
 
 
 async def read_stream(bootstrap: str, topic: str, partition: int) -> AsyncIterator[tuple[ConsumerRecord, Envelope]]:
-    """Every event Kafka holds of one stream, in the order of its records. Raises ConnectionError."""
+    """Every event Kafka holds of one stream, in the order of its records. Raises KafkaAway."""
     async with _reader(bootstrap, [(topic, partition)], None) as batches:
         async for place, records in batches:
             for record in records:
@@ -120,7 +120,7 @@ async def _reader(
             consumer.seek(tp, begins[tp] if depth is None else max(begins[tp], ends[tp] - depth))
         yield _until(consumer, {tp: ends[tp] for tp in partitions if ends[tp] > begins[tp]})
     except KafkaError as error:
-        raise ConnectionError(f"Kafka does not answer: {type(error).__name__}") from error
+        raise KafkaAway(f"Kafka does not answer: {type(error).__name__}") from error
     finally:
         await consumer.stop()
 
@@ -136,7 +136,7 @@ async def _until(
         if batches:
             deadline = time.monotonic() + READ_TIMEOUT_S
         elif time.monotonic() > deadline:
-            raise ConnectionError("Kafka does not give the records of our partitions in time")
+            raise KafkaAway("Kafka does not give the records of our partitions in time")
         for tp in [tp for tp in ends if await consumer.position(tp) >= ends[tp]]:
             del ends[tp]
 

@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from salur.common.events.kafka import KafkaProducer
-from salur.common.events.relay import Outgoing
+from salur.common.events.relay import KafkaAway, Outgoing
 from salur.common.events.stream import stream_name
 
 WINDOW = 100
@@ -19,14 +19,14 @@ TEXT = [("content-type", b"text/plain; charset=utf-8")]
 
 
 async def send_plain(bootstrap: str, topic: str, key: bytes, values: Sequence[bytes]) -> None:
-    """Write text records in order, each acknowledged before the next. Raises ConnectionError."""
+    """Write text records in order, each acknowledged before the next. Raises KafkaAway."""
     producer = await KafkaProducer.start(bootstrap)
     try:
         for value in values:
             record = Outgoing(stream_name(topic, PARTITION), 0, topic, PARTITION, key, value, TEXT)
             await (await producer.send(record))
     except KafkaError as error:
-        raise ConnectionError(f"Kafka does not take the record: {type(error).__name__}") from error
+        raise KafkaAway(f"Kafka does not take the record: {type(error).__name__}") from error
     finally:
         await producer.close()
 
@@ -35,7 +35,7 @@ async def send_plain(bootstrap: str, topic: str, key: bytes, values: Sequence[by
 async def read_back(bootstrap: str, topic: str) -> AsyncIterator[AsyncIterator[list[bytes]]]:
     """The values of a topic of one partition, window by window from its end; in a window the oldest first.
 
-    Raises ConnectionError when Kafka does not answer.
+    Raises KafkaAway when Kafka does not answer.
     """
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
@@ -48,7 +48,7 @@ async def read_back(bootstrap: str, topic: str) -> AsyncIterator[AsyncIterator[l
         async with aclosing(_windows(consumer, TopicPartition(topic, PARTITION))) as windows:
             yield windows
     except KafkaError as error:
-        raise ConnectionError(f"Kafka does not answer: {type(error).__name__}") from error
+        raise KafkaAway(f"Kafka does not answer: {type(error).__name__}") from error
     finally:
         await consumer.stop()
 
@@ -71,4 +71,4 @@ async def _read(consumer: AIOKafkaConsumer, place: TopicPartition, start: int, e
         values += [record.value or b"" for record in records if record.offset < end]
         if await consumer.position(place) >= end:
             return values
-    raise ConnectionError(f"Kafka does not give the records of {place.topic} in time")
+    raise KafkaAway(f"Kafka does not give the records of {place.topic} in time")

@@ -7,9 +7,10 @@ repeats by their marks.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import asyncpg
 
@@ -24,9 +25,17 @@ from salur.common.traces import describe
 
 log = get_logger("relay")
 
+_R = TypeVar("_R")
 LOCK_NAME = "salur.relay"
 POLL_S = 1.0
 RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+ALARM_ATTEMPTS = len(RETRY_S)
+"""So many interruptions in a row, with nothing published between them, are an error and no longer a warning."""
+ALARM_S = 10.0
+REMEDY = {
+    "Kafka": "operations: does Kafka run, and has its disk room? Until then events wait here, in order",
+    "PostgreSQL": "operations: does PostgreSQL run, and has its disk room?",
+}
 STANDBY_S = 0.5
 """Between two attempts to take over from another owner, or while fenced."""
 
@@ -63,6 +72,10 @@ class Tail:
 
 TailReader = Callable[[Sequence[tuple[str, int]]], Awaitable[dict[str, Tail]]]
 """The tail per stream name, for the given (topic, partition)s; streams of which Kafka holds nothing are left out."""
+
+
+class KafkaAway(ConnectionError):
+    """Kafka does not answer, or not with what was asked of it."""
 
 
 class SendFailed(Exception):
@@ -125,16 +138,19 @@ class Relay:
         """Relay until `stop`; survives losing the database, Kafka and the lock."""
         attempt = 0
         while not stop.is_set():
-            delay = STANDBY_S
+            delay, published = STANDBY_S, self.published_total
             try:
                 await self._own(stop)
                 attempt = 0
             except (*TRANSIENT, asyncpg.PostgresError, SendFailed) as error:
                 end_if_out_of_memory(error)
+                attempt = 0 if self.published_total > published else attempt
                 delay = RETRY_S[min(attempt, len(RETRY_S) - 1)]
                 attempt += 1
                 self.interrupted_total += 1
-                log.warning("relay-interrupted", error=describe(error))
+                tell = log.error if attempt >= ALARM_ATTEMPTS else log.warning
+                away = "Kafka" if isinstance(error, KafkaAway | SendFailed) else "PostgreSQL"
+                tell("relay-interrupted", away=away, error=describe(error), attempt=attempt, remedy=REMEDY[away])
             await _pause(stop, delay)
 
     async def _own(self, stop: asyncio.Event) -> None:
@@ -173,7 +189,7 @@ class Relay:
         """
         marks = await queries.published_marks(conn)
         outgoing = await self._unpublished(conn, marks)
-        acknowledged, failure = await send_in_order(producer, outgoing)
+        acknowledged, failure = await _tell_while_waiting(send_in_order(producer, outgoing), len(outgoing))
         if acknowledged:
             republishes = {row["stream"]: row["republishes"] for row in marks}
             await queries.save_published(
@@ -185,7 +201,7 @@ class Relay:
         if failure is not None:
             raise SendFailed(
                 f"{type(failure).__name__}: the producer is rebuilt and resumes from what was acknowledged"
-            )
+            ) from failure
         self.published_total += len(outgoing)
         return len(outgoing)
 
@@ -243,6 +259,19 @@ async def send_in_order(
         elif record.stream not in broken:
             acknowledged[record.stream] = record.sequence
     return acknowledged, failure
+
+
+async def _tell_while_waiting(sending: Coroutine[Any, Any, _R], events: int) -> _R:
+    """Await it, and raise the alarm again and again while it lasts: an idempotent producer retries for ever."""
+    began = time.monotonic()
+    task = asyncio.ensure_future(sending)
+    try:
+        while not (await asyncio.wait({task}, timeout=ALARM_S))[0]:
+            log.error("relay-waits", away="Kafka", events=events, age_s=round(time.monotonic() - began),
+                      remedy=REMEDY["Kafka"])  # fmt: skip
+    finally:
+        task.cancel()
+    return task.result()
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:
