@@ -179,6 +179,15 @@ def test_a_full_disk_leaves_the_writer_as_it_was(tmp_path: Path, at: int) -> Non
     assert (report.problems, report.size) == ([], 700)
 
 
+def test_a_verification_tells_how_far_it_is(tmp_path: Path) -> None:
+    writer = LogWriter(tmp_path, 0)
+    writer.append(LEAVES[:700])
+    publish(tmp_path, writer, Disk())
+    told: list[tuple[int, int]] = []
+    verify_log(tmp_path, SIGNER.verifier, watch=lambda done, whole: told.append((done, whole)))
+    assert told == [(done, 1400) for done in (256, 512, 700, 956, 1212, 1400)]
+
+
 def test_an_entry_too_large_changes_nothing(tmp_path: Path) -> None:
     writer = LogWriter(tmp_path, 0)
     writer.append([b"x" * 65_535])

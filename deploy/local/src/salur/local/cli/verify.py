@@ -7,6 +7,7 @@ from typing import Annotated
 import orjson
 import typer
 from rich.console import Console
+from rich.progress import Progress
 
 from salur.audit.log.completeness import open_statement
 from salur.audit.log.errors import LogError
@@ -51,7 +52,13 @@ def verify(
     try:
         trust = Policy.parse(policy.read_text(encoding="utf-8")) if policy else None
         keys = trust.logs if trust else _trusted(key, folder / "log.handovers")
-        report = verify_log(folder, *keys, heads=[path.read_text(encoding="utf-8") for path in head or ()])
+        kept = [path.read_text(encoding="utf-8") for path in head or ()]
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            bar = progress.add_task(f"verifying {folder}", total=None)
+            report = verify_log(
+                folder, *keys, heads=kept,
+                watch=lambda done, whole: progress.update(bar, completed=done, total=whole),
+            )  # fmt: skip
         if trust and report.ok:
             trust.open((folder / "checkpoint").read_text(encoding="utf-8"))
     except LogError as error:
@@ -62,8 +69,9 @@ def verify(
     elif report.ok:
         console.print(f"[green]the log holds[/]: {report.size} entries, {report.streams} streams without a gap")
         console.print(f"root {report.root}; {report.proofs_checked} proofs checked in {report.seconds:.1f} s")
-    for problem in report.problems:
-        console.print(f"[red]{problem}[/] (first bad index {report.first_bad_index})")
+    else:
+        for problem in report.problems:
+            console.print(f"{problem} (first bad index {report.first_bad_index})", style="red", markup=False)
     if not report.ok:
         raise typer.Exit(1)
 

@@ -1,7 +1,7 @@
 """Verify a log from its files alone: checkpoint, every bundle, every tile, the root, every inclusion proof."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,7 +42,17 @@ class VerifyReport:
         return not self.problems
 
 
-def verify_log(folder: Path, *keys: VerifierKey, proofs: bool = True, heads: Sequence[str] = ()) -> VerifyReport:
+Watch = Callable[[int, int], None]
+"""Told how much is checked and how much there is to check, in no unit that means anything else."""
+
+
+def verify_log(
+    folder: Path,
+    *keys: VerifierKey,
+    proofs: bool = True,
+    heads: Sequence[str] = (),
+    watch: Watch = lambda _done, _all: None,
+) -> VerifyReport:
     """Re-derive everything under `folder`. `keys` default to `log.pub` there: give the ones you trust instead.
 
     `heads` are notes that somebody kept, a witness or the holder of a receipt: this log must extend each of them.
@@ -52,7 +62,7 @@ def verify_log(folder: Path, *keys: VerifierKey, proofs: bool = True, heads: Seq
     began = time.monotonic()
     report = VerifyReport()
     try:
-        _verify(folder, keys or parse_keys(_text(folder, "log.pub")), report, proofs, heads)
+        _verify(folder, keys or parse_keys(_text(folder, "log.pub")), report, proofs, heads, watch)
     except LogError as error:
         report.problems.append(str(error))
         report.first_bad_index = error.index if isinstance(error, LogBroken) else -1
@@ -68,18 +78,25 @@ def _text(folder: Path, name: str) -> str:
 
 
 def _verify(
-    folder: Path, keys: Sequence[VerifierKey], report: VerifyReport, proofs: bool, heads: Sequence[str]
+    folder: Path,
+    keys: Sequence[VerifierKey],
+    report: VerifyReport,
+    proofs: bool,
+    heads: Sequence[str],
+    watch: Watch,
 ) -> None:
     head = open_checkpoint(_text(folder, "checkpoint"), *keys)
     report.size, report.root = head.size, head.root.hex()
     reader = TileReader(folder, head.size)
     streams = Streams()
+    whole = head.size * (2 if proofs else 1)
     for number in range((head.size + WIDTH - 1) // WIDTH):
         leaves = _entries(reader, number)
         _compare_bundle(reader, number, leaves)
         report.entries_read += len(leaves)
         for index, leaf in enumerate(leaves, number * WIDTH):
             streams.take(index, leaf)
+        watch(report.entries_read, whole)
     _compare_levels(reader)
     if reader.root() != head.root:
         raise LogBroken("the tiles do not lead to the signed root: the log was rewritten, tell the auditors")
@@ -87,7 +104,7 @@ def _verify(
     _report_streams(streams, report)
     _compare_statement(folder, head, keys, streams)
     if proofs:
-        _check_proofs(reader, head.root, report)
+        _check_proofs(reader, head.root, report, lambda done: watch(head.size + done, whole))
 
 
 def _compare_heads(reader: TileReader, notes: Sequence[str], keys: Sequence[VerifierKey]) -> None:
@@ -164,7 +181,7 @@ def _compare_levels(reader: TileReader) -> None:
         level += 1
 
 
-def _check_proofs(reader: TileReader, root: bytes, report: VerifyReport) -> None:
+def _check_proofs(reader: TileReader, root: bytes, report: VerifyReport, watch: Callable[[int], None]) -> None:
     prover = Prover(reader.size, reader.hash_at)
     for index in range(reader.size):
         report.proofs_checked += 1
@@ -175,3 +192,5 @@ def _check_proofs(reader: TileReader, root: bytes, report: VerifyReport) -> None
             if report.proofs_failed == 1:
                 report.problems.append(f"proof of entry {index}: {error}")
                 report.first_bad_index = index
+        if report.proofs_checked % WIDTH == 0 or report.proofs_checked == reader.size:
+            watch(report.proofs_checked)
