@@ -59,6 +59,21 @@ def test_the_back_off_grows(tmp_path: Path, supervisor: Supervisor) -> None:
     assert [gap >= least for gap, least in zip(gaps, (0.2, 0.5, 1.0), strict=True)] == [True] * 3
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [("raise SystemExit(71)", "exit code 71"), ("import os; os.kill(os.getpid(), 9)", "killed by SIGKILL")],
+)
+def test_how_a_child_ended_is_told_once_it_is_started_again(
+    tmp_path: Path, supervisor: Supervisor, code: str, words: str
+) -> None:
+    crashing = supervisor.add(child(tmp_path, code))
+    crashing.data_dir = tmp_path
+    crashing.start()
+    assert crashing.ended == ""
+    until(lambda: bool(supervisor.tend()), "a restart")
+    assert crashing.ended == words
+
+
 def test_a_child_that_ignores_the_stop_signal_is_killed(tmp_path: Path, supervisor: Supervisor) -> None:
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf'); time.sleep(600)"
     deaf = supervisor.add(child(tmp_path, code))

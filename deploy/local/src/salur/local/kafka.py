@@ -106,6 +106,7 @@ class Kafka:
         self._config = self.data_dir / "server.properties"
         self._env = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
         self.child = Child("kafka", [], self._env, log_path, echo=echo, stop_signal=signal.SIGTERM, stage=1)
+        self.child.data_dir = self.data_dir
 
     def prepare(self) -> None:
         """Resolve jars, write the configuration, format the storage once."""

@@ -234,6 +234,10 @@ class Platform:
         """Restart what died; call it from the main thread while waiting."""
         return self.supervisor.tend()
 
+    def started_again(self, name: str) -> str:
+        """What to tell of a process that `tend` has started again."""
+        return f"had ended ({self.supervisor.children[name].ended}) and was started again"
+
     def describe(self) -> dict[str, dict[str, Any]]:
         """Per process: pid (None when it does not run), restarts and log file, for harnesses and tables."""
         return {

@@ -91,6 +91,7 @@ class Postgres:
             echo=echo,
             before_start=self._wait_for_survivors,
             stage=0,
+            data_dir=self.data_dir,
         )
 
     @property

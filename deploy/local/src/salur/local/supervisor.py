@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,8 @@ STABLE_S = 20.0
 STOP_TIMEOUT_S = 15.0
 LOG_TAIL_BYTES = 6_000
 LOG_LINE_BYTES = 64 * 1024
+DISK_FULL_SIZE = 16 * 1024 * 1024
+"""An engine that ended with less room than this on its disk ended for want of it."""
 _COLOURS = (36, 32, 33, 35, 34, 96, 92, 93, 95, 94)
 
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -67,6 +70,10 @@ class Child:
     restarts: int = 0
     started_at: float = 0.0
     wanted: bool = False
+    data_dir: Path | None = None
+    """Where it keeps its data, when it keeps any."""
+    ended: str = ""
+    """How its last life ended before it was started again, and who must act where that will not mend it."""
     before_start: Callable[[], None] | None = None
     stage: int = 2
     """Stopped from the highest stage to the lowest, a stage together: 0 the engines' store, 1 the log, 2 services."""
@@ -82,6 +89,16 @@ class Child:
     @property
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None
+
+    def how_it_ended(self) -> str:
+        """In words, with who must act where starting it again mends nothing."""
+        code = self.process.poll() if self.process else None
+        if code is None:
+            return ""
+        words = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        if self.data_dir and self.data_dir.exists() and shutil.disk_usage(self.data_dir).free < DISK_FULL_SIZE:
+            return f"{words}; no room left on the disk of {self.data_dir}: operations must make room"
+        return words
 
     def start(self) -> None:
         """Spawn the process in a session of its own. Raises RuntimeError outside the main thread."""
@@ -196,6 +213,7 @@ class Supervisor:
             if ran_s < RESTART_BACKOFF_S[min(child.restarts, len(RESTART_BACKOFF_S) - 1)]:
                 continue
             child.restarts += 1
+            child.ended = child.how_it_ended()
             child.start()
             restarted.append(child.name)
         return restarted

@@ -34,7 +34,7 @@ def up(
             while True:
                 time.sleep(TEND_S)
                 for name in platform.tend():
-                    console.print(f"[yellow]{name} had ended and was started again[/]")
+                    console.print(f"{name} {platform.started_again(name)}", style="yellow", markup=False)
     except KeyboardInterrupt:
         console.print("stopped")
     except (RuntimeError, OSError) as error:

@@ -225,7 +225,7 @@ def keep_running(platform: Platform, console: Console) -> None:
     try:
         while True:
             for name in platform.tend():
-                sys.stderr.write(f"{name} had ended and was started again\n")
+                sys.stderr.write(f"{name} {platform.started_again(name)}\n")
             time.sleep(0.5)
     except KeyboardInterrupt:
         console.print("stopping")
