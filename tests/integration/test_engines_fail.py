@@ -48,7 +48,7 @@ def folder() -> Iterator[Path]:
     """Not below pytest's own folder, which other users may not pass: PostgreSQL never runs as root."""
     path = Path(tempfile.mkdtemp(prefix="salur-engines-"))
     path.chmod(0o755)
-    yield path
+    yield path / "state"
     shutil.rmtree(path)
 
 
@@ -56,7 +56,7 @@ def folder() -> Iterator[Path]:
 def platform() -> Iterator[Platform]:
     with tempfile.TemporaryDirectory(prefix="salur-engines-") as path:
         Path(path).chmod(0o755)
-        with running(Path(path)) as started:
+        with running(Path(path) / "state") as started:
             yield started
 
 
@@ -166,6 +166,7 @@ def test_kafka_away_holds_nobody_up_and_what_waited_follows_in_order(platform: P
             told = callers.taken["households"] - before
             assert told > 100
             assert unsent(platform) >= 2 * (told - IN_FLIGHT)
+            assert b'"event":"relay-waits"' in (platform.state_dir / "logs" / "registry.log").read_bytes()
     assert set(callers.answers) <= TAKEN, "nobody notices"
     until(platform, lambda: unsent(platform) == 0, "everything sent")
 
@@ -196,12 +197,12 @@ def fill(file: Path) -> None:
 
 def test_a_full_disk_of_postgresql_loses_nothing_that_was_acknowledged(folder: Path) -> None:
     with small_disk(folder / "postgres", DISK_SIZE) as filler, running(folder) as platform:
-        log = folder / "logs" / "postgres.log"
+        log = folder / "logs" / "registry.log"
         with acknowledged(platform) as callers:
             more(platform, callers)
             fill(filler)
             until(platform, lambda: callers.answers[503] > 20, "commands refused")
-            until(platform, lambda: b"No space left on device" in log.read_bytes(), "the log names the cause")
+            until(platform, lambda: b"DiskFullError" in log.read_bytes(), "the log names the cause")
             filler.unlink()
             more(platform, callers)
         assert callers.problems == OUTAGE

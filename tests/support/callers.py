@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from itertools import count
 from types import TracebackType
 from typing import Any
 
@@ -12,12 +13,17 @@ from salur.local.platform import Platform
 PAUSE_S = 0.02
 TIMEOUT_S = 20.0
 TAKEN = frozenset({200, 201})
+NUMBERS = count(1)
+"""Never one twice, whoever calls: a household that is known already is no new one."""
 DIED = 0
 """In place of a status: the service was gone before it answered."""
 
 
 class Callers:
-    """Threads that register households and open funds for the block; leaving it waits for their last answers."""
+    """Threads that register households and open funds for the block; leaving it waits for their last answers.
+
+    When the block fails they give up what is not taken yet.
+    """
 
     def __init__(
         self, platform: Platform, *, kinds: tuple[str, ...] = ("households", "funds"), threads: int = 4
@@ -27,9 +33,9 @@ class Callers:
         self.problems: set[tuple[str, str]] = set()
         """Code and who must act of every answer that was no success."""
         self._platform = platform
-        self._number = 0
         self._lock = threading.Lock()
         self._over = threading.Event()
+        self._given_up = False
         names = {"households": ("registry", "registrar"), "funds": ("payments", "payment-operator")}
         self._threads = [
             threading.Thread(target=self._work, args=(kind, *names[kind]), name=f"caller-{kind}", daemon=True)
@@ -45,6 +51,7 @@ class Callers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._given_up = kind is not None
         self._over.set()
         self._platform.tend()
         while any(thread.is_alive() for thread in self._threads):
@@ -56,13 +63,10 @@ class Callers:
         headers = {"authorization": f"Bearer {self._platform.token(f'person:{role}', role)}"}
         with httpx.Client(base_url=self._platform.url(service), headers=headers, timeout=TIMEOUT_S) as client:
             while not self._over.is_set():
-                with self._lock:
-                    self._number += 1
-                    number = self._number
-                self._insist(client, kind, COMMANDS[kind](number))
+                self._insist(client, kind, COMMANDS[kind](next(NUMBERS)))
 
     def _insist(self, client: httpx.Client, kind: str, body: dict[str, Any]) -> None:
-        while True:
+        while not self._given_up:
             try:
                 answer = client.post(f"/{kind}", json=body)
                 status = answer.status_code
