@@ -229,7 +229,9 @@ class Trouble:
         find = {"scheme": "kk", "value": FAMILIES[3].kk}
         known = self._pipeline.registrar.call("registry", "POST", "/households/find", json=find)["household_id"]
         payee = {"bank": "bank-a", "number": LATECOMER.account, "holder": LATECOMER.holder}
-        self._pipeline.registrar.call("registry", "PUT", f"/households/{known}/payee", json=payee)
+        proposal = {"kind": "payee", "household_id": known, "reason": "a new account", "payee": payee}
+        change = self._pipeline.registrar.call("registry", "POST", "/changes", json=proposal)
+        self._pipeline.second_registrar.call("registry", "POST", f"/changes/{change['change_id']}/accept", json={})
         self._until_dead_letters("payments", 1)
 
     def _constrain(self, service: str, sql: str) -> None:
