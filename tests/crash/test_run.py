@@ -14,7 +14,8 @@ from salur.local.crash.plan import make_plan
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
-SEED = 3
+SEED = 236
+"""Its faults of the intake come early: in so short a run the last files are taken before a late one could strike."""
 AWAY_S = 6.0
 RUN_TIMEOUT_S = 280
 

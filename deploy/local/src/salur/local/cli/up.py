@@ -15,6 +15,8 @@ from salur.local.services import built_services
 STATE = Path("var/up")
 CACHE = Path("var/cache/kafka")
 TEND_S = 0.5
+NOTICES = {"registry": {"SALUR_NOTICES": "true"}}
+"""A platform people work with tells families what concerns them; a measured run does not."""
 
 StateDir = Annotated[Path, typer.Option(help="Folder of the run's state.")]
 
@@ -28,7 +30,7 @@ def up(
     console = Console()
     services, banks = built_services()
     try:
-        platform = Platform(state_dir, cache_dir, Options(services=services, banks=banks, echo=not quiet))
+        platform = Platform(state_dir, cache_dir, Options(services=services, banks=banks, echo=not quiet, env=NOTICES))
         with running(platform):
             _show(console, platform)
             while True:
