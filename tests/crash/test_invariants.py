@@ -33,7 +33,7 @@ def order(world: World, records: dict[str, list[Record]] | None = None) -> Findi
 
 
 def lost(world: World) -> Finding:
-    return invariants.lost(world.book_states, world.payments, world.entitled)
+    return invariants.lost(world.book_states, world.payments, world.entitled, [])
 
 
 def test_a_true_world_keeps_every_promise(world: World) -> None:
@@ -98,7 +98,7 @@ def test_a_second_attempt_after_a_return_is_no_double_payment(world: World) -> N
 
 def test_lost_payments_are_reported_in_both_directions(world: World) -> None:
     missing = [payment for payment in world.payments if payment.instruction_id != "payment-0-001"]
-    found = invariants.lost(world.book_states, missing, world.entitled)
+    found = invariants.lost(world.book_states, missing, world.entitled, [])
     assert found.problems == [
         "payment-0-001: the bank's book says accepted, payments unheard of",
         "entitlement entitlement-0 has no final payment",

@@ -35,6 +35,10 @@ _APPROVED = """
 SELECT i.instruction_id FROM list_item i JOIN payment_list l USING (list_id)
 WHERE l.state = 'approved' AND i.rank <= l.last_rank AND i.hold IS NULL
 """
+_HELD = """
+SELECT i.entitlement_id FROM list_item i JOIN gate_hit h USING (list_id, payment_id)
+WHERE i.hold IS NOT NULL AND h.check_code = 'refused-last-cycle'
+"""
 _SUMS = "SELECT currency, sum(amount_minor)::bigint FROM entry GROUP BY currency"
 _FUNDS = """
 SELECT f.fund_id, -coalesce((SELECT sum(e.amount_minor) FROM entry e
@@ -90,6 +94,8 @@ class Evidence:
     payments: Sequence[Payment]
     approved: Sequence[str]
     entitled: Sequence[str]
+    held: Sequence[str]
+    """Entitlements that wait for a person: the bank refused the same account in an earlier round."""
     sums_minor: Mapping[str, int]
     differing: Sequence[str]
     funds: Sequence[Fund]
@@ -114,6 +120,7 @@ def gather(platform: Platform, pipeline: Pipeline, programme_id: str, numbers: S
     with psycopg.connect(platform.postgres.url("payments")) as conn:
         payments = [Payment(*row) for row in conn.execute(_PAYMENTS).fetchall()]
         approved = [row[0] for row in conn.execute(_APPROVED).fetchall()]
+        held = [row[0] for row in conn.execute(_HELD).fetchall()]
         sums: dict[str, int] = dict(conn.execute(_SUMS).fetchall())
         funds = [Fund(*row) for row in conn.execute(_FUNDS).fetchall()]
         suspended = len(conn.execute("SELECT 1 FROM suspense").fetchall())
@@ -124,7 +131,8 @@ def gather(platform: Platform, pipeline: Pipeline, programme_id: str, numbers: S
     paths = [book_path(platform.bank_dir(bank)) for bank in platform.options.banks]
     return Evidence(
         appended=appended, heads=heads, records=records, results=results, leaves=leaves, outside=outside,
-        verified=verified, payments=payments, approved=approved, entitled=entitled, sums_minor=sums,
+        verified=verified, payments=payments, approved=approved, entitled=entitled, held=held,
+        sums_minor=sums,
         differing=ledger["differing_accounts"], funds=funds, books=[transfers(path) for path in paths],
         book_states=_book_states(paths), household_ids=_household_ids(pipeline.registrar, numbers),
         eligible=progress["eligible_by_criterion"].get("poverty", 0), dead_letters=letters, suspended=suspended,

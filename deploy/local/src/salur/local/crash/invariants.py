@@ -149,10 +149,13 @@ def single_payment(books: Sequence[Sequence[Movement]]) -> Finding:
     return finding
 
 
-def lost(book_states: Mapping[str, str], payments: Sequence[Payment], entitled: Iterable[str]) -> Finding:
-    """Payments one side knows and the other does not hold alike, and entitlements nobody paid or refused.
+def lost(
+    book_states: Mapping[str, str], payments: Sequence[Payment], entitled: Iterable[str], held: Iterable[str]
+) -> Finding:
+    """Payments one side knows and the other does not hold alike, and entitlements nobody paid, refused or holds.
 
-    `book_states`: accepted, returned, rejected or closed per instruction id, over all banks; `entitled`: ids.
+    `book_states`: accepted, returned, rejected or closed per instruction id, over all banks; `entitled`: ids; `held`:
+    those the gate keeps for a person, with its evidence.
     """
     finding = Finding("no payment was lost between the banks and us, no entitlement forgotten")
     ours = {payment.instruction_id: payment.state for payment in payments}
@@ -161,7 +164,7 @@ def lost(book_states: Mapping[str, str], payments: Sequence[Payment], entitled: 
         finding.look(said == BOOK_STATE[state], f"{instruction}: the bank's book says {state}, payments {said}")
     for instruction in ours.keys() - book_states.keys():
         finding.look(False, f"{instruction} is {ours[instruction]} here, no bank's book knows it")
-    ended = {payment.entitlement_id for payment in payments if payment.state in FINAL}
+    ended = {payment.entitlement_id for payment in payments if payment.state in FINAL} | set(held)
     for entitlement in entitled:
         finding.look(entitlement in ended, f"entitlement {entitlement} has no final payment")
     return finding
