@@ -21,17 +21,18 @@ STAMP := .venv/.salur-installed
 PYTEST_ARGS ?=
 N ?= 20000
 ENTRIES ?= 1000000
+FAMILIES ?= 200000
 PAYMENTS ?= 100000
 SEED ?= 1
 SEEDS ?= 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20
 UV_VERSION := 0.13.9
 
-.PHONY: help setup demo up test lint bench settle crash trail lock doctor clean clean-venv
+.PHONY: help setup demo up test lint bench settle crash trail national lock doctor clean clean-venv
 
 help: ## Show this list
 	@printf 'Salur: disburse social assistance and prove it.\n\n'
 	grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
-	printf '\nOptions: DATA=file.csv KEEP=1 (demo), N=families (bench), PAYMENTS=100000 SEED=1 (settle),\n         SEEDS="1 2 3" (crash), ENTRIES=1000000 SEED=1 (trail), PYTHON=python3.11 (set-up)\n'
+	printf '\nOptions: DATA=file.csv KEEP=1 (demo), N=families (bench), PAYMENTS=100000 SEED=1 (settle),\n         SEEDS="1 2 3" (crash), ENTRIES=1000000 SEED=1 (trail), FAMILIES=200000 SEED=1 (national), PYTHON=python3.11 (set-up)\n'
 
 setup: $(STAMP) ## Make .venv with the locked packages and this project
 
@@ -72,6 +73,9 @@ crash: setup ## Kill and pause every process at random moments; check every prom
 
 trail: setup ## Put the audit log to the test: speed, proofs, witnesses, tampering, kills, tools of others
 	@$(BIN)/python -m salur.local.trail --entries $(ENTRIES) --seed $(SEED)
+
+national: setup ## Ten programmes on FAMILIES generated families in one cycle (SEED makes them)
+	@$(BIN)/python -m salur.local.national --families $(FAMILIES) --seed $(SEED)
 
 doctor: setup ## What is missing on this machine and how to mend it
 	@$(BIN)/salur doctor
