@@ -66,8 +66,8 @@ VALUES = {"letter_id": "00000000-0000-0000-0000-000000000001", "path": "tile/0/0
 ID = "0" * 32
 CENTRAL["eligibility"] |= {"/score-models", "/score-models/{model_id}/approve", "/cycles/{cycle_id}/release"}
 CENTRAL["eligibility"] |= {"/simulations", "/simulations/{simulation_id}"}
-CENTRAL["payments"] |= {"/bank-files"}
 CENTRAL["eligibility"] |= {"/declarations", "/declarations/{declaration_id}/approve"}
+CENTRAL["payments"] |= {"/bank-files", "/banks/{bank}/keys", "/banks/{bank}/keys/{key_id}/end"}
 OUTSIDERS = ("bank:bank-a", "citizen", "nobody-knows-this-role")
 
 

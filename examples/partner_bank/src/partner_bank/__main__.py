@@ -3,11 +3,13 @@
 import argparse
 import asyncio
 import logging
+from functools import partial
 from pathlib import Path
 
 from partner_bank.book import Book, book_path
 from partner_bank.profile import PROFILES
 from partner_bank.service import hold_lock, serve
+from partner_bank.signing import read_key, signature_header
 
 
 def main() -> None:
@@ -18,12 +20,17 @@ def main() -> None:
     parser.add_argument("--state-dir", type=Path, required=True, help="where the bank keeps its book")
     parser.add_argument("--seed", type=int, default=7, help="chooses which instructions are refused, late, silent …")
     parser.add_argument("--profile", choices=sorted(PROFILES), default="default")
+    parser.add_argument("--signing-key", type=Path, help="file with an Ed25519 private key, 64 hex digits")
+    parser.add_argument("--key-id", default="k1", help="the id Salur knows the key's public half by")
     arguments = parser.parse_args()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it logs every attempt while a broker is away
+    sign = (
+        partial(signature_header, read_key(arguments.signing_key), arguments.key_id) if arguments.signing_key else None
+    )
     with hold_lock(arguments.state_dir):
         book = Book(book_path(arguments.state_dir), arguments.bank, PROFILES[arguments.profile], arguments.seed)
         try:
-            asyncio.run(serve(arguments.bank, arguments.bootstrap, book))
+            asyncio.run(serve(arguments.bank, arguments.bootstrap, book, sign))
         finally:
             book.close()
 

@@ -27,13 +27,15 @@ REQUEST_TIMEOUT_MS = 10_000
 LOCK_POLL_S = 0.1
 
 T = TypeVar("T")
+Sign = Callable[[bytes], tuple[str, bytes]]
+"""The header that signs a message."""
 
 
 class Bank:
     """One bank: `run` until `stop` is called."""
 
-    def __init__(self, code: str, bootstrap: str, book: Book) -> None:
-        self._code, self._bootstrap, self._book = code, bootstrap, book
+    def __init__(self, code: str, bootstrap: str, book: Book, sign: Sign | None = None) -> None:
+        self._code, self._bootstrap, self._book, self._sign = code, bootstrap, book, sign
         self._instructions = f"payments.instructions.{code}"
         self._results = f"banks.results.{code}"
         self._work = asyncio.Event()
@@ -154,6 +156,8 @@ class Bank:
                 key = answer.key.encode()
                 partition = zlib.crc32(key) % partitions
                 headers = [("content-type", b"application/cloudevents+json")]
+                if self._sign is not None:
+                    headers.append(self._sign(answer.value))
                 futures.append(
                     await producer.send(self._results, answer.value, key=key, partition=partition, headers=headers)
                 )
@@ -197,9 +201,9 @@ def hold_lock(state_dir: Path) -> TextIO:
             time.sleep(LOCK_POLL_S)
 
 
-async def serve(code: str, bootstrap: str, book: Book) -> None:
+async def serve(code: str, bootstrap: str, book: Book, sign: Sign | None = None) -> None:
     """Run until SIGTERM or SIGINT."""
-    bank = Bank(code, bootstrap, book)
+    bank = Bank(code, bootstrap, book, sign)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, bank.stop)

@@ -6,7 +6,8 @@ from salur.common.contracts.topics import results_topic
 from salur.common.database import Connection
 from salur.common.events import Consumer, Draft, OutsideConsumer, OutsideRecord, Received
 from salur.common.service import Runtime
-from salur.payments.usecases import inputs, settle
+from salur.payments.settings import PaymentsSettings
+from salur.payments.usecases import bank_keys, inputs, settle
 
 INPUTS_MAX_RECORDS = 1_000
 RESULTS_MAX_RECORDS = 1_000
@@ -14,13 +15,15 @@ RESULTS_MAX_RECORDS = 1_000
 
 def consumers(runtime: Runtime) -> list[Consumer | OutsideConsumer]:
     """Payees, entitlements, and the answers of every connected bank."""
-    secrets = runtime.secrets
+    secrets, settings = runtime.secrets, runtime.settings
+    assert isinstance(settings, PaymentsSettings)
 
     async def payees(conn: Connection, batch: Sequence[Received]) -> Sequence[Draft]:
         return await inputs.take_payees(conn, batch, secrets)
 
     async def results(conn: Connection, records: Sequence[OutsideRecord]) -> Sequence[Draft]:
-        return await settle.take_results(conn, records, secrets)
+        signatures = await bank_keys.signatures(conn, settings.signed_banks, settings.signature_window_s)
+        return await settle.take_results(conn, records, secrets, signatures)
 
     declared: list[Consumer | OutsideConsumer] = [
         Consumer(inputs.PAYEES_CONSUMER, ["registry.payees"], payees, INPUTS_MAX_RECORDS),

@@ -249,3 +249,15 @@ def fund_cannot_return(cycle_id: str) -> Conflict:
         code="no-funds",
         who="budget holder",
     )
+
+
+def bank_key_exists(bank: str, key_id: str) -> Conflict:
+    return Conflict(
+        f"{bank} has a key {key_id}: keys are never replaced, give the new one another id",
+        code="bank-key-exists",
+        who="payment-operator",
+    )
+
+
+def bank_key_unknown(bank: str, key_id: str) -> NotFound:
+    return NotFound(f"{bank} has no key {key_id}: read the ids again", code="bank-key-unknown", who="caller")

@@ -1,25 +1,23 @@
 """The HTTP API of payments."""
 
-from dataclasses import asdict
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field, model_validator
 
 from salur.common.asyncapi import partner_text
-from salur.common.contracts.base import BankCode, Code, Id, Name, Sha256
+from salur.common.contracts.base import Code, Id, Name, Sha256
 from salur.common.http import Caller, permit, public
 from salur.common.routes import YAML
 from salur.common.service import Runtime
 from salur.payments import errors
-from salur.payments.banks.reasons import reasons
+from salur.payments.http_banks import bank_routes
 from salur.payments.http_funds import After, Limit, fund_routes, proposal_routes
 from salur.payments.http_gate import gate_routes
 from salur.payments.http_money import ending_routes, money_routes
 from salur.payments.http_operations import operation_routes
 from salur.payments.settings import PaymentsSettings
 from salur.payments.usecases import checks, lists, views
-from salur.payments.usecases.bank_files import files_page as bank_files_page
 from salur.payments.usecases.checks import ListCommand
 
 
@@ -64,6 +62,7 @@ def routes(runtime: Runtime) -> APIRouter:
     """Commands and views."""
     router = APIRouter()
     fund_routes(router, runtime)
+    bank_routes(router, runtime)
     proposal_routes(router, runtime)
     gate_routes(router, runtime)
     money_routes(router, runtime)
@@ -185,21 +184,6 @@ def _views(router: APIRouter, runtime: Runtime) -> None:
         """Sums per currency, balances, and the hash over balances and transfers."""
         async with runtime.db.transaction() as conn:
             return await views.ledger_view(conn, with_hash=with_hash)
-
-    @router.get("/bank-files", tags=["banks"])
-    async def bank_files(
-        _caller: Annotated[Caller, permit("payment:read", central=True)],
-        bank: BankCode | None = None,
-        limit: Limit = 100,
-    ) -> dict[str, Any]:
-        """Files that came from banks: kind, how far they are taken, why one was refused."""
-        async with runtime.db.connection() as conn:
-            return await bank_files_page(conn, bank, limit)
-
-    @router.get("/bank-reasons", tags=["banks"])
-    async def bank_reasons(_caller: Annotated[Caller, permit("payment:read")]) -> dict[str, Any]:
-        """Every reason code of banks: what happens next, who must act, in English and Indonesian."""
-        return {"reasons": [asdict(reason) for reason in reasons().values()]}
 
     @router.get("/suspense", tags=["payments"])
     async def suspense(

@@ -22,6 +22,10 @@ class PaymentsSettings(Settings):
     instruct_batch: int = Field(default=1_000, ge=1, le=5_000)
     worker_interval_s: float = Field(default=0.1, gt=0)
 
+    signed_banks: CommaList = ()
+    """Banks whose messages must be signed; what is not, is put aside."""
+    signature_window_s: float = Field(default=7 * 24 * 3600.0, gt=0)
+    """A signed message older than this is put aside: a recording is worth nothing. Results are kept 7 days."""
     bank_files_dir: Path | None = None
     """Below it each bank has its folder with outbox, inbox, archive and refused; None: no files."""
     file_banks: CommaList = ()

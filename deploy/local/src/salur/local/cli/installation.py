@@ -1,4 +1,4 @@
-"""`salur keys` and `salur topics`: what the all-in-one run does by itself, for installations on given engines."""
+"""`salur keys`, `topics`, `acls`: what the all-in-one run does by itself, for installations on given engines."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +7,7 @@ import orjson
 import typer
 
 from salur.common.auth import local_issuer
+from salur.local.acls import commands
 from salur.local.kafka import create_topics, run_blocking
 from salur.local.keys import secret_file
 from salur.local.platform import DEFAULT_BANKS, declared_topics
@@ -45,3 +46,13 @@ def topics(
         for t in declared
     ]  # fmt: skip
     typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+
+
+def acls(
+    bootstrap: Annotated[str, typer.Option(help="Kafka with an authorizer, host:port.")],
+    config: Annotated[str, typer.Option(help="Client properties of a principal that may alter ACLs.")],
+    bank: Annotated[list[str] | None, typer.Option(help="Code of a partner bank; may be given more than once.")] = None,
+) -> None:
+    """Print the commands of Kafka's own tool that let each principal touch its topics and no others."""
+    for line in commands(bank or DEFAULT_BANKS, bootstrap, config):
+        typer.echo(line)

@@ -69,6 +69,7 @@ class OutsideRecord(NamedTuple):
     key: bytes | None
     value: bytes | None
     timestamp_ms: int
+    headers: Sequence[tuple[str, bytes]] = ()
 
     @property
     def stream(self) -> str:
@@ -291,7 +292,9 @@ class BatchProcessor:
         records: Sequence[KafkaRecord],
         marks: dict[str, Mark],
     ) -> tuple[Outcome, dict[str, Mark]]:
-        outside = [OutsideRecord(r.topic, r.partition, r.offset, r.key, r.value, r.timestamp) for r in records]
+        outside = [
+            OutsideRecord(r.topic, r.partition, r.offset, r.key, r.value, r.timestamp, r.headers) for r in records
+        ]
         batch = sort_outside(outside, marks)
         drafts = list(await consumer.handler(conn, batch.taken)) if batch.taken else []
         await self._store.append(conn, drafts)

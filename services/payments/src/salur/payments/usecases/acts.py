@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from salur.payments.usecases import endings, funds, gate, late, reconcile, stop
+from salur.payments.usecases import bank_keys, endings, funds, gate, late, reconcile, stop
 from salur.payments.usecases.proposals import Execute
 
 ACTS: Mapping[str, Execute] = {
@@ -17,5 +17,7 @@ ACTS: Mapping[str, Execute] = {
     endings.END_CYCLE: endings.end_cycle,
     stop.STOP: stop.stop_list,
     late.CASE_RESOLVE: late.resolve_case,
+    bank_keys.ADD: bank_keys.add_key,
+    bank_keys.END: bank_keys.end_key,
     reconcile.BREAK_RESOLVE: reconcile.resolve_break,
 }

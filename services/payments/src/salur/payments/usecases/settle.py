@@ -20,6 +20,7 @@ from salur.common.events import Draft, OutsideRecord
 from salur.common.secrets import Secrets
 from salur.common.values import derived_id
 from salur.payments import ledger, store
+from salur.payments.banks.signing import NO_SIGNATURES, Signatures
 from salur.payments.domain.results import (
     DEFAULT_REASON,
     RESULT_MAX_SIZE,
@@ -189,9 +190,11 @@ def _fact(payment: Any, answer: Answer, act: str, reason: str | None) -> Any:
             return PaymentReturned(**common, reason=reason, bank_reference=result.bank_reference)
 
 
-async def take_results(conn: Connection, records: Sequence[OutsideRecord], secrets: Secrets) -> Sequence[Draft]:
+async def take_results(
+    conn: Connection, records: Sequence[OutsideRecord], secrets: Secrets, signatures: Signatures = NO_SIGNATURES
+) -> Sequence[Draft]:
     """Judge a batch of banks' answers in a handful of statements, in the order given."""
-    answers, unusable = _read(records)
+    answers, unusable = _read(records, signatures)
     fresh, conflicts = await _sift(conn, answers)
     ids = sorted({answer.result.instruction_id for answer in fresh})
     payments = {row["instruction_id"]: row for row in await store.queries.lock_payments(conn, instruction_ids=ids)}
@@ -222,12 +225,15 @@ def bank_of(topic: str) -> str:
     return topic.removeprefix(RESULTS_PREFIX).removeprefix(FILES_PREFIX).partition("/")[0]
 
 
-def _read(records: Sequence[OutsideRecord]) -> tuple[list[Answer], list[tuple[OutsideRecord, str, Unusable]]]:
+def _read(
+    records: Sequence[OutsideRecord], signatures: Signatures
+) -> tuple[list[Answer], list[tuple[OutsideRecord, str, Unusable]]]:
     answers: list[Answer] = []
     unusable: list[tuple[OutsideRecord, str, Unusable]] = []
     for record in records:
         bank = bank_of(record.topic)
         try:
+            signatures.check(bank, record.value or b"", record.headers)
             result = read_result(record.value, bank)
         except Unusable as trouble:
             unusable.append((record, bank, trouble))
