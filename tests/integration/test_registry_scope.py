@@ -17,6 +17,11 @@ from support.registry import announced, api, open_registry, run_matching
 
 pytestmark = pytest.mark.integration
 HERE, ELSEWHERE = "31.71", "32"
+USUL = {"reference": "usul-00001", "nominated_by": "other", "region": HERE, "text": "Not registered yet."}
+MEETING = {
+    "reference": "musdes-0001", "region": HERE, "held_on": "2026-03-01",
+    "participants": [{"role": "residents", "name": "Somebody"}] * 3,
+}  # fmt: skip
 FEED = {"kind": "deaths", "source": "Dukcapil", "name": "2026-02", "as_of": "2026-02-28"}
 COMPLAINT = {
     "reference": "letter-0001", "category": "service", "region": HERE, "channel": "office", "text": "Nobody came."
@@ -33,7 +38,7 @@ COMMON = (
     "/seals",
     "/marks",
 )
-RIGHTS = ("/principals", "/grants", "/devices", "/me")
+RIGHTS = ("/principals", "/grants", "/devices", "/me/")
 """Who works here: a registrar may not ask; their own tests try other regions."""
 
 
@@ -52,6 +57,7 @@ class Known:
     pair_id: str
     group_id: str
     consent_id: str
+    nomination_id: str
 
 
 Call = Callable[[Known], tuple[dict[str, str], Any]]
@@ -101,6 +107,15 @@ CALLS: dict[str, Call] = {
     "POST /feed-matches/{match_id}/decide": lambda k: (
         {"match_id": k.match_id}, {"outcome": "confirmed", "reason": "seen"}
     ),
+    "POST /nominations": lambda _: ({}, USUL | {"reference": "usul-00002"}),
+    "GET /nominations": lambda _: ({}, None),
+    "POST /meetings": lambda k: ({}, MEETING | {"verdicts": [
+        {"nomination_id": k.nomination_id, "outcome": "supported", "reason": "known"}
+    ]}),
+    "POST /nominations/{nomination_id}/read": lambda k: (
+        {"nomination_id": k.nomination_id}, {"reason": "verifying"}
+    ),
+    "POST /nominations/{nomination_id}/decide": lambda k: ({"nomination_id": k.nomination_id}, {"reason": "wrong"}),
     "POST /indicators": lambda _: ({}, {"name": "mine"}),
     "PUT /indicators/references": lambda _: (
         {}, {"source": "s", "references": [{"dimension": "all", "region": HERE, "band": "all", "persons": 1}]}
@@ -145,6 +160,7 @@ SHOWS_NOTHING = {
     "GET /cases",
     "GET /indicators",
     "GET /feed-matches",
+    "GET /nominations",
 }
 """Answers 200 with an empty list: the question itself is allowed everywhere."""
 OPEN = {"GET /counts", "GET /duplicates/progress", "POST /imports", "POST /feeds"}
@@ -169,6 +185,7 @@ async def _prepare(client: httpx.AsyncClient, service: Service) -> Known:
     (pair,) = (await client.get("/duplicates")).json()["pairs"]
     member_id = read["members"][0]["member_id"]
     given = (await client.post(f"/households/{ids[0]}/consents", json=consent())).json()
+    usul = (await client.post("/nominations", json=USUL)).json()
     group_id = (await client.post("/groups", json=group())).json()["group_id"]
     return Known(
         ids[0],
@@ -182,6 +199,7 @@ async def _prepare(client: httpx.AsyncClient, service: Service) -> Known:
         pair["pair_id"],
         group_id,
         given["consent_id"],
+        usul["nomination_id"],
     )
 
 

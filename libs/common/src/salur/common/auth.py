@@ -28,7 +28,16 @@ _READ = frozenset({"streams:read", "own-right:read", "own-right:delegate"})
 """What everybody who works here may."""
 PERMISSIONS: dict[str, frozenset[str]] = {
     "registrar": _READ
-    | {"feed:send", "feed:decide", "indicator:read", "case:open", "case:read", "case:handle"}
+    | {
+        "nomination:make",
+        "nomination:decide",
+        "feed:send",
+        "feed:decide",
+        "indicator:read",
+        "case:open",
+        "case:read",
+        "case:handle",
+    }
     | {"household:register", "household:read", "household:change", "import:run", "import:accept", "import:read"}
     | {"cut:make", "change:propose", "change:read", "change:decide"}
     | {"payee:check"},
@@ -74,7 +83,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     | {"case:read", "case:oversee", "indicator:read", "simulation:read"},
     "operator": _READ | {"streams:seal", "dead-letter:read", "dead-letter:replay", "log:read", "log:publish"},
     "administrator": _READ | {"dead-letter:read", "principal:manage", "principal:read"},
-    "citizen": frozenset(),
+    "citizen": frozenset({"nomination:make"}),
 }
 """What each role may do. A bank's role (`bank:<code>`) is spoken to over Kafka and holds no HTTP permission."""
 

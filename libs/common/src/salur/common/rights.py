@@ -26,6 +26,8 @@ TOPIC = "registry.principals"
 FRESH_S = 1.0
 KNOWN_MAX = 10_000
 ADMINISTRATOR = "administrator"
+CITIZEN = "citizen"
+"""Who does not work here: the token of the identity provider is enough."""
 ENOUGH_ADMINISTRATORS = 2
 """A grant needs two of them; below it, tokens may name administrators, so that nobody is locked out for ever."""
 
@@ -96,6 +98,8 @@ class Rights:
     async def _without_standing(self, caller: Caller) -> Caller:
         if self._unregistered == "trusted":
             return caller
+        if CITIZEN in caller.roles:
+            return replace(caller, roles=frozenset({CITIZEN}))
         if ADMINISTRATOR in caller.roles:
             async with self._db.connection() as conn:
                 if await queries.administrators(conn) < ENOUGH_ADMINISTRATORS:

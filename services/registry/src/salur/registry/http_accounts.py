@@ -23,7 +23,7 @@ from salur.registry.usecases.states import unknown_household
 class CheckBody(Body):
     """The bank's answer about one version of an account."""
 
-    version: int = Field(ge=1)
+    version: int = Field(ge=1, le=2**31 - 1)
     result: CheckResult
 
 

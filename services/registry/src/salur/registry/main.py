@@ -15,6 +15,7 @@ from salur.registry.http_feeds import feed_routes
 from salur.registry.http_groups import group_routes
 from salur.registry.http_imports import import_routes
 from salur.registry.http_indicators import indicator_routes
+from salur.registry.http_nominations import nomination_routes
 from salur.registry.http_notices import notice_routes
 from salur.registry.http_principals import principal_routes
 from salur.registry.outbox import LocalOutbox
@@ -87,6 +88,7 @@ def build(runtime: Runtime) -> Service:
             case_routes(runtime),
             notice_routes(runtime),
             feed_routes(runtime),
+            nomination_routes(runtime),
             indicator_routes(runtime),
         ],
     )

@@ -1,6 +1,17 @@
 """Event contracts: one file per writer. The catalogue partner banks and services build on."""
 
-from salur.common.contracts import activity, banks, cases, eligibility, feeds, notices, payments, principals, registry
+from salur.common.contracts import (
+    activity,
+    banks,
+    cases,
+    eligibility,
+    feeds,
+    nominations,
+    notices,
+    payments,
+    principals,
+    registry,
+)
 from salur.common.contracts.base import CONTRACTS, Fact, Personal, Scalar
 
 __all__ = [
@@ -13,6 +24,7 @@ __all__ = [
     "cases",
     "eligibility",
     "feeds",
+    "nominations",
     "notices",
     "payments",
     "principals",
