@@ -59,7 +59,7 @@ CENTRAL = {
         "/lists/{list_id}/stop",
         "/cycles/{cycle_id}/end-failed",
     },
-    "audit": set(),
+    "audit": {"/trail/reads", "/flags", "/flags/{flag_id}/take", "/flags/{flag_id}/close"},
 }
 """Commands that act on every region: whoever acts for some of them is refused."""
 VALUES = {"letter_id": "00000000-0000-0000-0000-000000000001", "path": "tile/0/000"}

@@ -15,4 +15,5 @@ class AuditSettings(Settings):
     log_origin: str = "audit.salur.local"
     integrate_interval_s: float = 1.0
     publish_interval_s: float = 10.0
+    search_interval_s: float = 0.5
     witness_policy: Path | None = None

@@ -20,6 +20,7 @@ from salur.local.cli import (
     population,
     programme,
     simulate,
+    trail,
     up,
     verify,
     witness,
@@ -61,6 +62,7 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(programme.app, name="programme")
 app.add_typer(cycle.app, name="cycle")
 app.add_typer(payments.app, name="payments")
+app.add_typer(trail.app, name="trail")
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from salur.common.contracts import (
     payments,
     principals,
     registry,
+    trail,
 )
 from salur.common.contracts.base import CONTRACTS, Fact, Personal, Scalar
 
@@ -29,4 +30,5 @@ __all__ = [
     "payments",
     "principals",
     "registry",
+    "trail",
 ]

@@ -1,0 +1,1 @@
+"""Red flags: rules as data."""

@@ -1,0 +1,43 @@
+"""Bring search up to the log, a bounded piece at a time. The work is PostgreSQL's: the appending process only waits."""
+
+from prometheus_client import Gauge
+
+from salur.audit import store
+from salur.common.database import Database
+from salur.common.logs import get_logger
+
+log = get_logger("search")
+
+ENTRIES_PER_STEP = 2_000
+PARTITION_ENTRIES = 2_000_000
+LAG_ALARM_S = 60.0
+
+LAG_ENTRIES = Gauge("salur_search_lag_entries", "Entries of the log that search does not know yet")
+LAG_SECONDS = Gauge("salur_search_lag_seconds", "How long the oldest of them has waited")
+
+
+class Indexer:
+    """Steps of the projection; alarms once when it falls behind, and tells once when it is back."""
+
+    def __init__(self, db: Database, *, partition_entries: int = PARTITION_ENTRIES) -> None:
+        self._db = db
+        self._partition_entries = partition_entries
+        self._late = False
+
+    async def step(self) -> bool:
+        """Index the next entries. True = there are more."""
+        async with self._db.transaction() as conn:
+            count = await store.queries.search_index(
+                conn, most=ENTRIES_PER_STEP, partition_entries=self._partition_entries
+            )
+            lag = await store.queries.search_lag(conn)
+        entries, age_s = lag["entries"], max(0.0, lag["age_s"])
+        LAG_ENTRIES.set(entries)
+        LAG_SECONDS.set(age_s)
+        if (late := entries > 0 and age_s > LAG_ALARM_S) != self._late:
+            self._late = late
+            if late:
+                log.error("search-late", entries=entries, age_s=round(age_s), remedy="see runbook search-late")
+            else:
+                log.info("search-again", entries=entries)
+        return int(count) > 0 and entries > 0
