@@ -1,4 +1,4 @@
-"""The whole platform under load while an engine stops, goes away or has no disk left.
+"""The whole platform under load while an engine stops, goes away or has no disk left, or a service has no memory.
 
 The callers keep count of what was acknowledged: in the end exactly that is there, and all of it stands in the trail.
 """
@@ -16,20 +16,25 @@ import psycopg
 import pytest
 
 from salur.common.contracts.topics import SERVICES
+from salur.common.memory import EXIT_CODE
+from salur.local.crash.plan import Fault, Moment
+from salur.local.crash.strikes import OutOfMemory
 from salur.local.demo.pipeline import Pipeline
 from salur.local.platform import Options, Platform
 from salur.local.supervisor import Child
-from support.callers import TAKEN, Callers
+from support.callers import DIED, TAKEN, Callers
 from support.pair import CACHE
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(280)]
 
 AWAY_S = 30.0
-DISK_SIZE = "160m"
+DISK_SIZE = {"postgres": "160m", "kafka": "64m"}
 TIMEOUT_S = 60.0
 IN_FLIGHT = 8
 """Commands that may have been committed and sent before Kafka went, and acknowledged to their callers after."""
 REGISTERED, FUNDED = "salur.household.registered.v1", "salur.fund.opened.v1"
+OUT_OF_MEMORY = {f"exit code {EXIT_CODE}", "killed by SIGABRT"}
+"""Ours, and that of a library which cannot tell us of its failed allocation."""
 OUTAGE = {("unavailable", "operations")}
 
 
@@ -171,6 +176,25 @@ def test_kafka_away_holds_nobody_up_and_what_waited_follows_in_order(platform: P
     until(platform, lambda: unsent(platform) == 0, "everything sent")
 
 
+@pytest.mark.usefixtures("whole")
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_without_memory_ends_and_goes_on_where_it_was(platform: Platform, service: str) -> None:
+    with acknowledged(platform) as callers:
+        more(platform, callers, 20, 5)
+        strike = OutOfMemory(Fault("out-of-memory", service, Moment(0, 0.0)), platform)
+        strike.begin()
+        try:
+            until(platform, strike.step, "the blow")
+        finally:
+            strike.undo()
+        until(platform, lambda: strike.is_back, "another process")
+        more(platform, callers, 20, 5)
+    assert not strike.failed, strike.effect
+    assert platform.supervisor.children[service].ended in OUT_OF_MEMORY, strike.effect
+    assert set(callers.answers) <= TAKEN | {503, DIED}
+    assert callers.problems <= OUTAGE | {("not-ready", "caller")}
+
+
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
     """A file system of its own at `folder`; gives a file that fills it. Skips where one may not be mounted."""
@@ -195,8 +219,24 @@ def fill(file: Path) -> None:
                 continue
 
 
+def test_a_full_disk_of_kafka_holds_nobody_up_and_says_who_must_act(folder: Path) -> None:
+    with small_disk(folder / "kafka", DISK_SIZE["kafka"]) as filler, running(folder) as platform:
+        with acknowledged(platform) as callers:
+            more(platform, callers)
+            fill(filler)
+            kafka, logs = platform.kafka.child, folder / "logs"
+            until(platform, lambda: f"no room left on the disk of {folder / 'kafka'}" in kafka.ended, "its end is told")
+            until(platform, lambda: b"has its disk room" in (logs / "registry.log").read_bytes(), "an alarm")
+            more(platform, callers)
+            assert unsent(platform) > 0
+            filler.unlink()
+        assert set(callers.answers) <= TAKEN, "nobody notices"
+        until(platform, lambda: unsent(platform) == 0, "what waited is sent")
+        check_trail(platform)
+
+
 def test_a_full_disk_of_postgresql_loses_nothing_that_was_acknowledged(folder: Path) -> None:
-    with small_disk(folder / "postgres", DISK_SIZE) as filler, running(folder) as platform:
+    with small_disk(folder / "postgres", DISK_SIZE["postgres"]) as filler, running(folder) as platform:
         log = folder / "logs" / "registry.log"
         with acknowledged(platform) as callers:
             more(platform, callers)
