@@ -68,8 +68,7 @@ class Trail:
             await store.insert_entries(conn, [Entry(first, leaf, *place)])
 
     async def index(self) -> None:
-        while await self.indexer.step():
-            pass
+        await self.indexer.catch_up()
 
 
 @pytest.fixture

@@ -150,10 +150,12 @@ async def run(url: str, entries: int, each: int) -> dict[str, Any]:
         await append(db, max(0, entries - 2 * APPEND_CHECK))
         indexer = Indexer(db)
         began = time.perf_counter()
-        indexing = asyncio.create_task(_catch_up(indexer))
+        stop = asyncio.Event()
+        indexing = asyncio.create_task(_index_until(stop, indexer))
         beside = await append(db, min(APPEND_CHECK, entries))
+        stop.set()
         await indexing
-        await _catch_up(indexer)
+        await indexer.catch_up()
         seconds = time.perf_counter() - began
         async with db.connection() as conn:
             size = await store.size(conn)
@@ -171,9 +173,9 @@ async def run(url: str, entries: int, each: int) -> dict[str, Any]:
     }
 
 
-async def _catch_up(indexer: Indexer) -> None:
-    while await indexer.step():
-        pass
+async def _index_until(stop: asyncio.Event, indexer: Indexer) -> None:
+    while not stop.is_set():
+        await indexer.step()
 
 
 def main() -> None:
