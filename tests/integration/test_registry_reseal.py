@@ -25,10 +25,17 @@ async def test_every_sealed_value_is_resealed_and_the_registry_goes_on(database_
         payee = {"bank": "bank-b", "number": "1112223334", "holder": "Siti Example"}
         await changed(first, second, {"kind": "payee", "household_id": household_id, "payee": payee})
         await first.post("/groups", json=group(11, payee=payee))
+        usul = {"reference": "usul-00001", "nominated_by": "other", "region": "31.71.01", "text": "no list knows them"}
+        nominated = await first.post("/nominations", json=usul)
+        verdict = {"nomination_id": nominated.json()["nomination_id"], "outcome": "supported", "reason": "known"}
+        taking_part = [{"role": role, "name": "Pak Lurah"} for role in ("village-head", "women", "residents")]
+        met = {"reference": "musdes-00001", "region": "31.71.01", "held_on": "2026-03-01", "participants": taking_part,
+               "verdicts": [verdict]}  # fmt: skip
+        assert (await first.post("/meetings", json=met)).status_code == 201
         master, newer = bytes.fromhex((tmp_path / "master.key").read_text()), os.urandom(32)
         done = await reseal(runtime.db, Secrets(master, newer))
         assert done.items() >= {"identifier": 3, "household": 1, "payee": 1, "payee_version": 1}.items()
-        assert all(done[table] for table in ("subject_key", "group_version", "change_request"))
+        assert all(done[t] for t in ("subject_key", "group_version", "change_request", "nomination", "meeting"))
         assert sum((await reseal(runtime.db, Secrets(master, newer))).values()) == 0
         async with runtime.db.connection() as conn:
             sealed = await conn.fetchrow("SELECT sealed, token FROM identifier LIMIT 1")

@@ -52,6 +52,8 @@ PLACES = (
     Place("feed_match", "match_id"),
     Place("case_text", "text_id"),
     Place("notice", "notice_id"),
+    Place("nomination", "nomination_id"),
+    Place("meeting", "meeting_id"),
 )
 
 
