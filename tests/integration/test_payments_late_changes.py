@@ -11,7 +11,7 @@ from salur.common.events import Received
 from salur.common.secrets import Secrets
 from salur.common.values import derived_id, payment_id
 from salur.payments import ledger
-from salur.payments.usecases import endings, funds, gate, late
+from salur.payments.usecases import endings, funds, gate, money_cases
 from support.payments import (
     AMOUNT_MINOR,
     CURRENCY,
@@ -121,9 +121,9 @@ async def test_settled_money_becomes_a_case_that_two_people_end(house: House) ->
     cases = await house.fetch("SELECT case_id, kind, amount_minor FROM money_case ORDER BY kind")
     assert [(row["kind"], row["amount_minor"]) for row in cases] == [("overpayment", HALF), ("supplement", HALF)]
     assert len(await house.events("salur.money-case.opened.v1")) == 2
-    await house.act(late.CASE_RESOLVE, cases[0]["case_id"], resolution="offset")
+    await house.act(money_cases.CASE_RESOLVE, cases[0]["case_id"], resolution="offset")
     with pytest.raises(Conflict) as ended:
-        await house.act(late.CASE_RESOLVE, cases[0]["case_id"], resolution="written-off")
+        await house.act(money_cases.CASE_RESOLVE, cases[0]["case_id"], resolution="written-off")
     assert ended.value.code == "case-ended"
     assert set((await house.states()).values()) == {"settled"}
 

@@ -202,6 +202,14 @@ def case_ended(case_id: str, state: str) -> Conflict:
     return Conflict(f"money case {case_id} ended already: {state}", code="case-ended", who="nobody")
 
 
+def case_resolution(kind: str, possible: frozenset[str]) -> Conflict:
+    return Conflict(
+        f"a case of kind {kind} cannot end like that: it ends {' or '.join(sorted(possible))}",
+        code="case-resolution",
+        who="payment-operator",
+    )
+
+
 def statement_differs(statement_id: str) -> Conflict:
     return Conflict(
         f"statement {statement_id[:60]} came again with other lines: the bank must send it under a new id",

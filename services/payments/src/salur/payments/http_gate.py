@@ -11,7 +11,7 @@ from salur.common.http import Caller, permit
 from salur.common.service import Runtime
 from salur.common.values.region import RegionCode
 from salur.payments.http_funds import After, Limit, Reason, ReasonBody, person_of
-from salur.payments.usecases import decisions, gate, proposals, views
+from salur.payments.usecases import decisions, gate, proposals, reissue, views
 from salur.payments.usecases.proposals import Proposal
 
 REPORTS_MAX = 5_000
@@ -35,6 +35,15 @@ class BandBody(BaseModel):
     currency: Currency
     over_minor: AmountMinor
     approvers: int = Field(ge=1, le=9)
+    reason: Reason
+
+
+class OrderBody(BaseModel):
+    """Which failed payments are issued again by themselves, and why. `max_minor` 0 ends the order."""
+
+    max_minor: AmountMinor
+    attempts_max: int = Field(3, ge=2, le=9)
+    retry_after_s: int = Field(24 * 3600, ge=0, le=31 * 24 * 3600)
     reason: Reason
 
 
@@ -76,6 +85,14 @@ def gate_routes(router: APIRouter, runtime: Runtime) -> None:
         """Propose a programme's limits; they hold from the next list on when another person accepts."""
         content = body.model_dump(exclude={"reason"}) | {"excludes": ",".join(body.excludes)}
         return await propose(caller, Proposal(gate.SET_RULE, programme_id, body.reason, content))
+
+    @router.post("/programmes/{programme_id}/re-issue", tags=["gate"], status_code=202)
+    async def set_order(
+        programme_id: Code, body: OrderBody, caller: Annotated[Caller, permit("proposal:make", central=True)]
+    ) -> dict[str, Any]:
+        """Propose a standing order: what failed is issued again once its cause is gone; another person accepts."""
+        content = body.model_dump(exclude={"reason"})
+        return await propose(caller, Proposal(reissue.SET_ORDER, programme_id, body.reason, content))
 
     @router.post("/regions/{region}/close", tags=["gate"], status_code=202)
     async def close_region(

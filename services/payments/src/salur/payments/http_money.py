@@ -12,7 +12,7 @@ from salur.common.http import Caller, permit
 from salur.common.service import Runtime
 from salur.payments.domain.reconcile import Line, Statement
 from salur.payments.http_funds import After, Limit, Reason, ReasonBody, person_of
-from salur.payments.usecases import endings, late, proposals, reconcile, stop, views
+from salur.payments.usecases import endings, money_cases, proposals, reconcile, stop, views
 from salur.payments.usecases.proposals import Proposal
 
 LINES_MAX = 5_000
@@ -47,7 +47,7 @@ class BreakBody(BaseModel):
 class CaseBody(BaseModel):
     """How a money case ends, and why."""
 
-    resolution: Literal["offset", "recovery", "written-off", "paid"]
+    resolution: Literal["offset", "recovery", "written-off", "paid", "retried", "ended"]
     reason: Reason
 
 
@@ -151,7 +151,7 @@ def ending_routes(router: APIRouter, runtime: Runtime) -> None:
     ) -> dict[str, Any]:
         """Propose how a money case ends; another person accepts."""
         content = {"resolution": body.resolution}
-        return await propose(caller, Proposal(late.CASE_RESOLVE, case_id, body.reason, content))
+        return await propose(caller, Proposal(money_cases.CASE_RESOLVE, case_id, body.reason, content))
 
     @router.post("/payments/{payment_id}/to-treasury", tags=["payments"], status_code=202)
     async def to_treasury(

@@ -7,6 +7,7 @@ from salur.common.telemetry import BACKLOG, BACKLOG_AGE_S
 from salur.payments.consumers import consumers
 from salur.payments.files import file_workers
 from salur.payments.http import routes
+from salur.payments.reissuer import Reissuer
 from salur.payments.settings import PaymentsSettings
 from salur.payments.usecases.checks import expire_list
 from salur.payments.usecases.instruct import Patience, inquire_batch, instruct_batch
@@ -39,6 +40,8 @@ def build(runtime: Runtime) -> Service:
             unit.emit(*drafts)
         return more
 
+    reissue = Reissuer(runtime, settings)
+
     async def expire() -> bool:
         async with runtime.unit_of_work() as unit:
             more, drafts = await expire_list(unit.conn)
@@ -63,6 +66,7 @@ def build(runtime: Runtime) -> Service:
             Worker("instruct", instruct, settings.worker_interval_s),
             Worker("inquire", inquire, settings.worker_interval_s),
             Worker("expire", expire, EXPIRE_INTERVAL_S),
+            Worker("reissue", reissue.step, settings.reissue_interval_s),
             *file_workers(runtime),
             Worker("measure", measure, MEASURE_INTERVAL_S),
         ],

@@ -19,6 +19,8 @@ class PaymentsSettings(Settings):
     """After this long the bank must refuse an instruction it has not executed."""
     approve_within_s: float = Field(default=14 * 24 * 3600.0, gt=0)
     """A submitted list that nobody has checked after this long expires: its reserved funds are free again."""
+    reissue_interval_s: float = Field(default=60.0, gt=0)
+    """How often failed payments under a standing order are looked at: may they be issued again?"""
     instruct_batch: int = Field(default=1_000, ge=1, le=5_000)
     worker_interval_s: float = Field(default=0.1, gt=0)
 

@@ -1,8 +1,9 @@
 """Payments' rows. SQL stands in sql/; this module gives it shape."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import astuple
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -138,15 +139,23 @@ async def candidates(conn: Connection, cycle_id: str) -> AsyncIterator[list[Cand
         after = rows[-1]["entitlement_id"]
 
 
-async def follow_up_candidates(
-    conn: Connection, cycle_id: str
-) -> AsyncIterator[list[tuple[Candidate, frozenset[str]]]]:
-    """What earlier lists left and can be paid now, with the checks a person released, page by page."""
+Released = tuple[Candidate, frozenset[str]]
+"""A candidate with the gate's checks that a person released."""
+
+
+def follow_up_candidates(conn: Connection, cycle_id: str) -> AsyncIterator[list[Released]]:
+    """What earlier lists left and can be paid now."""
+    needs_decision = sorted(NEEDS_DECISION)
+    return follow_up_pages(
+        conn, partial(queries.follow_up_candidates, cycle_id=cycle_id, needs_decision=needs_decision)
+    )
+
+
+async def follow_up_pages(conn: Connection, query: Callable[..., Awaitable[Any]]) -> AsyncIterator[list[Released]]:
+    """Candidates of a query with `after` and `most`, page by page."""
     after = ""
     while True:
-        rows = await queries.follow_up_candidates(
-            conn, cycle_id=cycle_id, after=after, most=CANDIDATES_PAGE, needs_decision=sorted(NEEDS_DECISION)
-        )
+        rows = await query(conn, after=after, most=CANDIDATES_PAGE)
         if not rows:
             return
         yield [(Candidate(*list(row.values())[:10]), frozenset(row["released"])) for row in rows]

@@ -209,6 +209,14 @@ class PaymentUnknown(_PaymentState):
     inquiry: int
 
 
+@contract("salur.payment.reissued.v1", "payments.payments")
+class PaymentReissued(_PaymentState):
+    """A failed payment is tried again under a new instruction id; the one it replaces is closed. Key: payment_id."""
+
+    attempt: int = Field(ge=2)
+    replaces: InstructionId
+
+
 @contract("salur.payment.held.v1", "payments.payments")
 class PaymentHeld(Fact):
     """An entitlement that cannot be instructed now, why, and who must act. Key: payment_id."""
@@ -238,7 +246,11 @@ class PaymentSentToTreasury(_PaymentState):
 
 @contract("salur.money-case.opened.v1", "payments.payments")
 class MoneyCaseOpened(Fact):
-    """A late change met money already paid: more than due (overpayment) or less (supplement). Key: case_id."""
+    """Two people must decide about money. Key: case_id.
+
+    More than due was paid (overpayment) or less (supplement), a recipient says it did not come (not-received), or it
+    failed for a reason a person must look into (failed-payment).
+    """
 
     case_id: Id
     kind: Code

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from salur.payments.usecases import bank_keys, endings, funds, gate, late, reconcile, stop
+from salur.payments.usecases import bank_keys, endings, funds, gate, money_cases, reconcile, reissue, stop
 from salur.payments.usecases.proposals import Execute
 
 ACTS: Mapping[str, Execute] = {
@@ -16,7 +16,8 @@ ACTS: Mapping[str, Execute] = {
     endings.CANCEL_FAILED: endings.cancel_failed,
     endings.END_CYCLE: endings.end_cycle,
     stop.STOP: stop.stop_list,
-    late.CASE_RESOLVE: late.resolve_case,
+    money_cases.CASE_RESOLVE: money_cases.resolve_case,
+    reissue.SET_ORDER: reissue.set_order,
     bank_keys.ADD: bank_keys.add_key,
     bank_keys.END: bank_keys.end_key,
     reconcile.BREAK_RESOLVE: reconcile.resolve_break,

@@ -6,9 +6,8 @@ from typing import Any
 
 from salur.common.database import Connection
 from salur.common.events import Draft
-from salur.common.values import derived_id
 from salur.payments.store import queries
-from salur.payments.usecases.late import open_cases
+from salur.payments.usecases.money_cases import case_of, open_cases
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +34,11 @@ async def take(conn: Connection, answers: Sequence[Answer]) -> tuple[dict[str, A
         conn, payment_ids=[answer.payment_id for answer in ordered],
         channels=[answer.channel for answer in ordered], received=[answer.received_minor for answer in ordered],
     )  # fmt: skip
-    names = ("payment_id", "entitlement_id", "beneficiary_id", "region", "currency")
     cases = [
-        {
-            "case_id": derived_id("money-case", row["payment_id"], "not-received"), "kind": "not-received",
-            **{name: row[name] for name in names},
-            "amount_minor": abs(row["amount_minor"] - row["received_minor"]), "reason": "the recipient says so",
-        }
+        case_of("not-received", row, abs(row["amount_minor"] - row["received_minor"]), "the recipient says so")
         for row in rows
         if row["amount_minor"] != row["received_minor"]
-    ]  # fmt: skip
+    ]
     return {"taken": len(rows), "differing": len(cases)}, await open_cases(conn, cases)
 
 

@@ -53,6 +53,7 @@ async def _send(
             raise errors.fund_cannot_return(rows[0]["cycle_id"]) from None
         raise
     await store.move_payments(conn, [Moved(row["instruction_id"], "treasury", None, None, None) for row in rows])
+    await _end_cases(conn, rows, proposal_id)
     facts = [
         PaymentSentToTreasury(**{name: row[name] for name in FACTS}, proposal_id=proposal_id, reason=proposal.reason)
         for row in rows
@@ -76,12 +77,30 @@ async def end_cycle(
     back = [row for row in rows if row["state"] == "returned"]
     refused = [row for row in rows if row["state"] == "rejected"]
     drafts = await _send(conn, back, proposal_id, proposal, person)
-    drafts += await _cancel(conn, refused, proposal, person)
+    drafts += await _cancel(conn, refused, proposal_id, proposal, person)
     return {"cycle_id": proposal.subject, "to_treasury": len(back), "cancelled": len(refused)}, drafts
 
 
-async def _cancel(conn: Connection, rows: Sequence[Any], proposal: Proposal, person: Person) -> list[Draft]:
+async def end_failed(
+    conn: Connection, payment_id: str, proposal_id: str, proposal: Proposal, person: Person
+) -> list[Draft]:
+    """End one failed payment: what came back goes to the treasury, what was refused is cancelled."""
+    row = await _failed(conn, payment_id, person)
+    if row["state"] == "returned":
+        return await _send(conn, [row], proposal_id, proposal, person)
+    return await _cancel(conn, [row], proposal_id, proposal, person)
+
+
+async def _end_cases(conn: Connection, rows: Sequence[Any], proposal_id: str) -> None:
+    ids = [row["payment_id"] for row in rows]
+    await queries.end_failed_cases(conn, payment_ids=ids, state="ended", proposal_id=proposal_id)
+
+
+async def _cancel(
+    conn: Connection, rows: Sequence[Any], proposal_id: str, proposal: Proposal, person: Person
+) -> list[Draft]:
     await store.move_payments(conn, [Moved(row["instruction_id"], "cancelled", None, None, None) for row in rows])
+    await _end_cases(conn, rows, proposal_id)
     names = ("payment_id", "entitlement_id", "beneficiary_id", "cycle_id", "list_id", "amount_minor", "currency")
     facts = [
         PaymentCancelled(**{name: row[name] for name in names}, reason=proposal.reason, cancelled_by=person.actor)
@@ -91,8 +110,9 @@ async def _cancel(conn: Connection, rows: Sequence[Any], proposal: Proposal, per
 
 
 async def cancel_failed(
-    conn: Connection, _proposal_id: str, proposal: Proposal, person: Person
+    conn: Connection, proposal_id: str, proposal: Proposal, person: Person
 ) -> tuple[dict[str, Any], list[Draft]]:
     """End a failed payment for good; its money is with its fund already. Raises NotFound, Conflict by its state."""
     row = await _failed(conn, proposal.subject, person)
-    return {"payment_id": proposal.subject, "state": "cancelled"}, await _cancel(conn, [row], proposal, person)
+    drafts = await _cancel(conn, [row], proposal_id, proposal, person)
+    return {"payment_id": proposal.subject, "state": "cancelled"}, drafts

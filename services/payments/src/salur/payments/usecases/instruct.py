@@ -5,11 +5,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from salur.common.contracts.payments import PaymentHeld, PaymentInquired, PaymentInstructed, PaymentUnknown
+from salur.common.contracts.payments import (
+    PaymentHeld,
+    PaymentInquired,
+    PaymentInstructed,
+    PaymentReissued,
+    PaymentUnknown,
+)
 from salur.common.contracts.topics import instructions_topic
 from salur.common.database import Connection
 from salur.common.events import SEED_SIZE, Draft, blocked_keys, commitment
 from salur.common.secrets import Secrets
+from salur.common.values import instruction_id
 from salur.payments import ledger
 from salur.payments.domain.lists import INPUT_BLOCKED, PAYEE_CHANGED
 from salur.payments.store import queries
@@ -57,10 +64,14 @@ async def instruct_batch(
             draft, account = _instruction(item, secrets, execute_until, row["programme_id"], row["check_cause"])
             drafts.append(draft)
             named[item["payment_id"]] = account
+            if item["attempt"] > 1:
+                drafts.append(_reissued(item, row))
     await queries.insert_payments(
         conn, list_id=list_id, payment_ids=list(named), account_commitments=list(named.values()),
         execute_until=execute_until, answer_timeout_s=patience.answer_timeout_s,
     )  # fmt: skip
+    again = [item["payment_id"] for item in items if item["attempt"] > 1 and item["payment_id"] in named]
+    await queries.end_failed_cases(conn, payment_ids=again, state="retried", proposal_id=None)
     await queries.advance_list(conn, list_id=list_id, rank=last)
     return True, drafts
 
@@ -77,6 +88,16 @@ def _held(item: Any, reason: str, row: Any) -> Draft:
     fact = PaymentHeld(
         **{name: item[name] for name in names}, cycle_id=row["cycle_id"], list_id=row["list_id"], reason=reason
     )
+    return Draft(fact, fact.payment_id, ACTOR, row["check_cause"])
+
+
+def _reissued(item: Any, row: Any) -> Draft:
+    names = (
+        "payment_id", "instruction_id", "entitlement_id", "beneficiary_id", "bank", "amount_minor", "currency",
+        "attempt",
+    )  # fmt: skip
+    replaces = instruction_id(item["payment_id"], item["attempt"] - 1)
+    fact = PaymentReissued(**{name: item[name] for name in names}, cycle_id=row["cycle_id"], replaces=replaces)
     return Draft(fact, fact.payment_id, ACTOR, row["check_cause"])
 
 

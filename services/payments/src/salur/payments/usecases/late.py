@@ -9,18 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from salur.common.contracts.payments import MoneyCaseOpened, PaymentHeld
+from salur.common.contracts.payments import PaymentHeld
 from salur.common.database import Connection
 from salur.common.events import Draft
-from salur.common.values import derived_id, payment_id
-from salur.payments import errors, ledger
+from salur.common.values import payment_id
+from salur.payments import ledger
 from salur.payments.domain.lists import ENTITLEMENT_CHANGED, FIRST_PART
 from salur.payments.ledger import Move
 from salur.payments.store import queries
 from salur.payments.usecases.checks import SERVICE, release
-from salur.payments.usecases.proposals import Person, Proposal
-
-CASE_RESOLVE = "money-case-resolve"
+from salur.payments.usecases.money_cases import case_of, open_cases
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,45 +71,15 @@ def _judge(work: Work, item: Any, change: Any) -> None:
         case "settled" | "disputed":
             difference = item["amount_minor"] - change["due_minor"]
             if difference:
-                work.cases.append(case_of(item, difference, change["reason"]))
+                kind = "overpayment" if difference > 0 else "supplement"
+                about = str(abs(difference)), change["reason"]
+                work.cases.append(case_of(kind, item, abs(difference), change["reason"], *about))
         case None if item["hold"] is None:
             work.held.append(item)
             if item["list_state"] != "locked" and item["rank"] <= item["last_rank"]:
                 work.freed.append(release(item["list_id"], item["payment_id"]))
         case _:
             pass  # held, or failed: the next list pays what is due then
-
-
-def case_of(item: Any, difference_minor: int, reason: str) -> dict[str, Any]:
-    """An overpayment (paid more than due) or a supplement (less)."""
-    kind = "overpayment" if difference_minor > 0 else "supplement"
-    names = ("payment_id", "entitlement_id", "beneficiary_id", "region", "currency")
-    return {
-        "case_id": derived_id("money-case", item["payment_id"], kind, str(abs(difference_minor)), reason),
-        "kind": kind,
-        **{name: item[name] for name in names},
-        "amount_minor": abs(difference_minor),
-        "reason": reason,
-    }
-
-
-async def open_cases(conn: Connection, cases: Sequence[dict[str, Any]]) -> list[Draft]:
-    """Open cases that are not open yet."""
-    if not cases:
-        return []
-    columns = {
-        "case_ids": "case_id", "kinds": "kind", "payment_ids": "payment_id", "entitlement_ids": "entitlement_id",
-        "beneficiary_ids": "beneficiary_id", "regions": "region", "amounts": "amount_minor", "currencies": "currency",
-        "reasons": "reason",
-    }  # fmt: skip
-    added = await queries.insert_cases(conn, **{name: [case[key] for case in cases] for name, key in columns.items()})
-    new = {row["case_id"] for row in added}
-    facts = [
-        MoneyCaseOpened(**{key: value for key, value in case.items() if key != "region"})
-        for case in cases
-        if case["case_id"] in new
-    ]
-    return [Draft(fact, fact.case_id, SERVICE, fact.payment_id) for fact in facts]
 
 
 def _held(item: Any) -> Draft:
@@ -126,17 +94,3 @@ async def payees_changed(conn: Connection, beneficiaries: Sequence[str]) -> None
     if rows:
         ids = sorted(row["instruction_id"] for row in rows)
         await queries.ask_to_cancel(conn, instruction_ids=ids, reasons=["payee-changed"] * len(ids))
-
-
-async def resolve_case(
-    conn: Connection, proposal_id: str, proposal: Proposal, person: Person
-) -> tuple[dict[str, Any], list[Draft]]:
-    """End a money case as proposed: offset, recovery, written-off or paid. Raises NotFound, Conflict when it ended."""
-    row = await queries.case_for_update(conn, case_id=proposal.subject)
-    if row is None or not person.sees(row["region"]):
-        raise errors.case_unknown(proposal.subject)
-    if row["state"] != "open":
-        raise errors.case_ended(proposal.subject, row["state"])
-    state = proposal.content["resolution"]
-    await queries.close_case(conn, case_id=proposal.subject, state=state, proposal_id=proposal_id)
-    return {"case_id": proposal.subject, "resolution": state}, []

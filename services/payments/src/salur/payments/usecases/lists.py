@@ -120,6 +120,13 @@ async def build_follow_up(conn: Connection, command: BuildList) -> tuple[dict[st
     checks again all that no person released. `funds` empty: the funds of the regular list. Raises Conflict when
     another list of the cycle is undecided or there is nothing to pay.
     """
+    return await build_from(conn, command, store.follow_up_candidates(conn, command.cycle_id))
+
+
+async def build_from(
+    conn: Connection, command: BuildList, pages: AsyncIterator[list[store.Released]]
+) -> tuple[dict[str, Any], list[Draft]]:
+    """Lock a follow-up list of these candidates, checked by the gate. Raises as `build_follow_up` does."""
     if await queries.lock_cycle(conn, cycle_id=command.cycle_id) is None:
         raise errors.cycle_not_complete(f"no mark of cycle {command.cycle_id} has arrived")
     cycle = await queries.cycle_standing(conn, cycle_id=command.cycle_id)
@@ -134,7 +141,7 @@ async def build_follow_up(conn: Connection, command: BuildList) -> tuple[dict[st
     for fund in funds:
         _check_fund(fund, cycle)
     builder = ListBuilder(command.banks, _sources(funds, shares))
-    items = await _payable_now(conn, command, cycle, builder)
+    items = await _payable_now(conn, command, cycle, builder, pages)
     if builder.items == 0:
         raise errors.nothing_to_follow_up(command.cycle_id)
     list_id = new_id()
@@ -146,11 +153,17 @@ async def build_follow_up(conn: Connection, command: BuildList) -> tuple[dict[st
     return await _lock(conn, list_id, cycle, builder), []
 
 
-async def _payable_now(conn: Connection, command: BuildList, cycle: Any, builder: ListBuilder) -> list[Item]:
+async def _payable_now(
+    conn: Connection,
+    command: BuildList,
+    cycle: Any,
+    builder: ListBuilder,
+    pages: AsyncIterator[list[store.Released]],
+) -> list[Item]:
     """Ranked items only: what would be held again stays where it is held."""
     hits = await gate_hits(conn, command.cycle_id, cycle["programme_id"])
     items: list[Item] = []
-    async for page in store.follow_up_candidates(conn, command.cycle_id):
+    async for page in pages:
         keys = [candidate.beneficiary_id for candidate, _ in page]
         blocked = await blocked_keys(conn, [PAYEES_CONSUMER, ENTITLEMENTS_CONSUMER], keys)
         for candidate, released in page:

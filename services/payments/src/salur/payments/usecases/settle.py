@@ -34,6 +34,7 @@ from salur.payments.ledger import Move
 from salur.payments.store import MessageId, Moved, Parked, Suspended
 from salur.payments.usecases.checks import reserve_id
 from salur.payments.usecases.instruct import ACTOR
+from salur.payments.usecases.reissue import open_failed
 
 RESULTS_CONSUMER = "payments.bank-results"
 FILES_PREFIX = "banks.files."
@@ -81,6 +82,7 @@ class Batch:
     judged: list[MessageId] = field(default_factory=list)
     suspended: list[Suspended] = field(default_factory=list)
     drafts: list[Draft] = field(default_factory=list)
+    failed: list[tuple[Any, str]] = field(default_factory=list)
 
     def take(self, answer: Answer) -> None:
         """Judge one answer, and after a move every return that waited for one."""
@@ -148,6 +150,8 @@ class Batch:
         step = self.steps[number]
         step.moved.append(Moved(result.instruction_id, act, reason, paid, back))
         step.postings += postings(payment, act)
+        if reason is not None:
+            self.failed.append((payment, reason))
         self.drafts.append(Draft(_fact(payment, answer, act, reason), payment["payment_id"], ACTOR, answer.position))
 
 
@@ -212,7 +216,7 @@ async def take_results(
     await store.park_returns(conn, list(batch.parked.values()))
     await store.judge_returns(conn, batch.judged)
     await store.insert_suspense(conn, batch.suspended)
-    return batch.drafts
+    return [*batch.drafts, *await open_failed(conn, batch.failed)]
 
 
 def files_topic(bank: str, sha256: str) -> str:

@@ -162,13 +162,14 @@ async def cycle_standing(conn: Connection, cycle_id: str) -> dict[str, Any]:
     """Every payment of a cycle in exactly one state; `paid + in_flight + returned + held + cancelled` = `payments`.
 
     `returned`: the money is back with fund or treasury, or disputed with the bank; `in_flight` includes what waits for
-    approval or instruction.
+    approval or instruction. `reissued`, apart: attempts after a payment's first.
     """
     states = _amounts(await queries.cycle_standing_counts(conn, cycle_id=cycle_id), "state")
     groups = dict.fromkeys(("paid", "in_flight", "returned", "held", "cancelled"), 0)
     for state, amount in states.items():
         groups[GROUPS.get(state, "in_flight")] += amount["count"]
-    return {"cycle_id": cycle_id, "payments": sum(groups.values()), **groups, "states": states}
+    again = await queries.reissued_of_cycle(conn, cycle_id=cycle_id)
+    return {"cycle_id": cycle_id, "payments": sum(groups.values()), **groups, "reissued": again, "states": states}
 
 
 GROUPS = {
