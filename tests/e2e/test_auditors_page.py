@@ -63,11 +63,13 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         head = open_checkpoint((log / "checkpoint").read_text(), *parse_keys((log / "log.pub").read_text()))
         leaves = [orjson.loads(leaf) for leaf in TileReader(log, head.size).leaves(0, head.size)]
         settled = next(leaf for leaf in leaves if leaf.get("type") == "salur.payment.settled.v1")
+        payee = next(leaf for leaf in leaves if leaf.get("type") == "salur.payee.registered.v1")
         approved = next(leaf for leaf in leaves if leaf.get("type") == "salur.payment-list.approved.v1")
         shutil.copy(log / "log.pub", folder / "OLD-log.pub")
         words = {
             "STATE": str(state), "PAYMENT": settled["subject"], "BENEFICIARY": settled["data"]["beneficiary_id"],
             "CYCLE": settled["data"]["cycle_id"], "ACTOR": approved["actor"], "EVENT": settled["id"],
+            "PAYEE": payee["id"],
         }  # fmt: skip
         yield Office(folder, words)
     shutil.rmtree(state.parent, ignore_errors=True)
@@ -99,6 +101,21 @@ def test_the_bundle_of_a_payment_shows_who_when_and_under_which_rule(office: Off
     assert steps["approved"]["what"] != steps["list submitted"]["what"]
     assert "entry" in steps["confirmed"]["what"], "the bank's own message is in the bundle"
     assert all(step["time"] for step in story["steps"])
+
+
+def test_a_changed_opening_is_refused_and_the_reveal_is_told_without_its_value(office: Office) -> None:
+    opening = json.loads((office.folder / "opening.json").read_text())
+    assert opening["event_id"] == office.words["PAYEE"]
+    (office.folder / "forged.json").write_text(json.dumps(opening | {"value": "0000000000"}))
+    done = office.run("salur verify-opening forged.json --receipt payee.tlog-proof --policy STATE/trust/policy")
+    assert done.returncode == 1
+    assert "does not belong to this event" in done.stderr
+    reads = office.run(
+        "salur trail reads person:investigator 2026-01-01T00:00:00Z 2099-01-01T00:00:00Z --state-dir STATE"
+    )
+    (read,) = json.loads(reads.stdout)["reads"]
+    assert "event-field" in json.dumps(read)
+    assert opening["value"] not in reads.stdout
 
 
 def test_the_cycle_takes_in_every_payment(office: Office) -> None:

@@ -1,7 +1,7 @@
-"""Routes every service has: health, metrics, streams, dead letters, documents."""
+"""Routes every service has: health, metrics, streams, dead letters, openings, documents."""
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Query, Response
@@ -9,9 +9,14 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 
+from salur.common.contracts.activity import PersonalRead
+from salur.common.contracts.base import Code, Id
+from salur.common.database import Connection
 from salur.common.errors import Unavailable
 from salur.common.events.consumer import Handler
 from salur.common.events.deadletters import replay_key
+from salur.common.events.envelope import Draft
+from salur.common.events.openings import no_such_value, open_value
 from salur.common.events.seals import seal_streams
 from salur.common.events.stream import queries
 from salur.common.http import Caller, permit, public
@@ -29,6 +34,49 @@ class ReplayRequest(BaseModel):
     """Why a blocked key may go through now."""
 
     reason: str = Field(min_length=3, max_length=200)
+
+
+RegionOf = Callable[[Connection, str], Awaitable[str | None]]
+"""The region of what an event's key stands for, None when it is known nowhere."""
+
+
+class OpeningRequest(BaseModel):
+    """Which personal value of which event, for which purpose and reason, and for which case if there is one.
+
+    Codes, because they stand in the trail, where a free text could hold what must not stand there.
+    """
+
+    stream: str = Field(min_length=3, max_length=100, pattern=r"^[a-z0-9.-]+/[0-9]+$")
+    sequence: int = Field(ge=1, lt=2**62)
+    field: str = Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_.-]+$")
+    purpose: Code
+    reason: Code
+    case_id: Id | None = None
+
+
+def opening_routes(runtime: "Runtime", region_of: RegionOf) -> APIRouter:
+    """Open a personal value of an event of this service, for those who may, in their regions, never unseen."""
+    router = APIRouter()
+
+    @router.post("/openings", tags=["personal values"])
+    async def open_personal(body: OpeningRequest, caller: Annotated[Caller, permit("personal:open")]) -> dict[str, Any]:
+        """One personal value of an event and its salt: with the log's entry they prove each other. That it was opened
+        is an event in the same transaction."""
+        async with runtime.unit_of_work() as unit:
+            opened = await open_value(unit.conn, runtime.secrets, body.stream, body.sequence, body.field)
+            region = opened.region or await region_of(unit.conn, opened.subject)
+            if caller.regions and (region is None or not caller.sees(region)):
+                raise no_such_value()
+            fact = PersonalRead(subject=opened.subject, kind="event-field", **body.model_dump())
+            topic = f"{runtime.name}.activity"
+            unit.emit(Draft(fact, opened.subject, caller.actor, caller.request_id, topic=topic))
+        return {
+            "event_id": opened.event_id, "type": opened.type, "stream": body.stream, "sequence": body.sequence,
+            "field": body.field, "commitment": opened.commitment, "value": opened.opening.value,
+            "salt": opened.opening.salt.hex(),
+        }  # fmt: skip
+
+    return router
 
 
 def common_routes(runtime: "Runtime", handlers: Mapping[str, Handler], is_ready: Callable[[], bool]) -> APIRouter:

@@ -34,7 +34,7 @@ from salur.common.http import include, make_app, problem
 from salur.common.logs import configure_logs, get_logger
 from salur.common.memory import end_if_out_of_memory
 from salur.common.rights import Rights, principals_consumer
-from salur.common.routes import common_routes, document_routes
+from salur.common.routes import RegionOf, common_routes, document_routes, opening_routes
 from salur.common.secrets import Secrets
 from salur.common.settings import Settings
 from salur.common.traces import describe
@@ -94,12 +94,18 @@ class Worker:
     interval_s: float
 
 
+async def nowhere(_conn: Connection, _key: str) -> None:
+    """The region of keys that stand for nothing in a region."""
+    return
+
+
 @dataclass(frozen=True)
 class Service:
-    """A service, declared."""
+    """A service, declared. `region_of`: where what an event's key stands for is, for openings by region scope."""
 
     description: str
     migrations: Path
+    region_of: RegionOf = nowhere
     consumers: Sequence[AnyConsumer] = ()
     workers: Sequence[Worker] = ()
     routers: Sequence[APIRouter] = ()
@@ -325,7 +331,8 @@ class Process:
         app = make_app(f"Salur {runtime.name}", self.service.description, Verifier(runtime.settings.jwks_file), rights)
         handlers = {c.name: c.handler for c in self.consumers if isinstance(c, Consumer)}
         common = common_routes(runtime, handlers, lambda: self.ready and not self._stop.is_set())
-        include(app, common, *self.service.routers, document_routes(app, self.asyncapi_text()))
+        openings = opening_routes(runtime, self.service.region_of)
+        include(app, common, openings, *self.service.routers, document_routes(app, self.asyncapi_text()))
         app.middleware("http")(self._refuse_while_starting)
         return app
 

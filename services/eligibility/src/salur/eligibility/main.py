@@ -16,7 +16,7 @@ from salur.eligibility.http_rights import appeal_routes, emergency_routes
 from salur.eligibility.http_simulations import simulation_routes
 from salur.eligibility.settings import EligibilitySettings
 from salur.eligibility.simulating import simulate
-from salur.eligibility.store import HOUSEHOLDS_CONSUMER
+from salur.eligibility.store import HOUSEHOLDS_CONSUMER, region_of
 from salur.eligibility.usecases.cycles import CycleWork
 from salur.eligibility.usecases.decide import Backfill
 from salur.eligibility.usecases.households import take_households
@@ -67,6 +67,7 @@ def build(runtime: Runtime) -> Service:
     return Service(
         description="Who is owed what, and why: programmes, decisions, cycles, entitlements.",
         migrations=Path(__file__).parent / "migrations",
+        region_of=region_of,
         consumers=[Consumer(HOUSEHOLDS_CONSUMER, ["registry.households"], take, settings.household_records)],
         workers=[
             Worker("decide", partial(step, Backfill(rules, settings.decide_batch)), settings.worker_interval_s),

@@ -9,6 +9,7 @@ from salur.payments.files import file_workers
 from salur.payments.http import routes
 from salur.payments.reissuer import Reissuer
 from salur.payments.settings import PaymentsSettings
+from salur.payments.store import region_of
 from salur.payments.usecases.checks import expire_list
 from salur.payments.usecases.instruct import Patience, inquire_batch, instruct_batch
 from salur.payments.usecases.views import backlog
@@ -61,6 +62,7 @@ def build(runtime: Runtime) -> Service:
     return Service(
         description="Money to people: funds, ledger, payment lists, instructions to banks and their answers.",
         migrations=Path(__file__).parent / "migrations",
+        region_of=region_of,
         consumers=consumers(runtime),
         workers=[
             Worker("instruct", instruct, settings.worker_interval_s),

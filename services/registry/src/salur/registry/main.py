@@ -20,6 +20,7 @@ from salur.registry.http_notices import notice_routes
 from salur.registry.http_principals import principal_routes
 from salur.registry.outbox import LocalOutbox
 from salur.registry.settings import RegistrySettings
+from salur.registry.store import region_of
 from salur.registry.usecases.cases import mark_overdue
 from salur.registry.usecases.indicators import count_step
 from salur.registry.usecases.notices import TOPICS as NOTICE_TOPICS
@@ -69,6 +70,7 @@ def build(runtime: Runtime) -> Service:
     return Service(
         description="Who people are: households, identifiers, payee accounts, imports.",
         migrations=Path(__file__).parent / "migrations",
+        region_of=region_of,
         consumers=told,
         workers=[
             Worker("imports", ImportWorker(runtime).step, IMPORT_POLL_S),

@@ -19,6 +19,7 @@ from salur.local.cli import (
     payments,
     population,
     programme,
+    reveal,
     simulate,
     trail,
     up,
@@ -48,6 +49,8 @@ app.command("verify")(verify.verify)
 app.command("completeness")(verify.completeness)
 app.command("receipt")(verify.receipt)
 app.command("verify-receipt")(verify.verify_receipt)
+app.command("reveal")(reveal.reveal)
+app.command("verify-opening")(reveal.verify_opening)
 app.command("bank-check")(bank_check.bank_check)
 app.command("bundle")(evidence.bundle)
 app.command("verify-bundle")(evidence.verify_bundle)

@@ -52,11 +52,19 @@ class DeadLetterReplayed(Fact):
 
 @contract("salur.personal-value.read.v1", *ACTIVITY_TOPICS)
 class PersonalRead(Fact):
-    """Somebody read personal values in clear, and why. Key: the subject, whose id it is. The actor is who read."""
+    """Somebody read personal values in clear, and why. Key: the subject, whose id it is. The actor is who read.
+
+    Of an event that was opened: its place, the field, the purpose, and the case it was opened for. Never the value.
+    """
 
     subject: Id
     kind: Code
     reason: Code
+    purpose: Code | None = None
+    case_id: Id | None = None
+    stream: Name | None = None
+    sequence: int | None = Field(default=None, ge=1)
+    field: Name | None = None
 
 
 @contract("salur.action.refused.v1", *ACTIVITY_TOPICS)

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import hmac
 import os
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -24,10 +25,39 @@ class CommitmentBroken(ValueError):
 
 def commitment(seed: bytes, path: str, value: Any) -> str:
     """The commitment to `value` at `path`."""
-    name = path.encode()
-    salt = hmac.digest(seed, name, "sha256")
+    return _commitment(salt_of(seed, path), path, value)
+
+
+def salt_of(seed: bytes, path: str) -> bytes:
+    """The salt of one field: it opens that field and no other."""
+    return hmac.digest(seed, path.encode(), "sha256")
+
+
+def _commitment(salt: bytes, path: str, value: Any) -> str:
     canonical = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    return PREFIX + hashlib.sha256(salt + name + b"\x00" + canonical).hexdigest()
+    return PREFIX + hashlib.sha256(salt + path.encode() + b"\x00" + canonical).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """One personal value of an event with the salt that proves it. `path` is `field` or `field.key`."""
+
+    path: str
+    value: Any
+    salt: bytes
+
+
+def check_opening(data: dict[str, Any], opening: Opening) -> str:
+    """The commitment in an event's `data` that the opening opens. Raises CommitmentBroken when it opens none."""
+    field, dot, key = opening.path.partition(".")
+    mark = data.get(field)
+    if dot:
+        mark = mark.get(key) if isinstance(mark, dict) else None
+    if not isinstance(mark, str) or mark != _commitment(opening.salt, opening.path, opening.value):
+        raise CommitmentBroken(
+            f"the opening of {opening.path[:80]} does not belong to this event: the service that gave it must act"
+        )
+    return mark
 
 
 def split(data: dict[str, Any], personal_fields: frozenset[str], seed: bytes | None = None) -> bytes:

@@ -63,3 +63,6 @@ WHERE (d.programme, d.household_id, d.household_version, d.occasion)
   AND (:programme_id::text IS NULL
        OR d.programme IN (SELECT number FROM programme WHERE programme_id = :programme_id::text))
 ORDER BY d.programme, d.household_id, d.household_version, d.occasion LIMIT :most;
+
+-- name: region_of$
+SELECT region FROM household WHERE household_id = :key ORDER BY version DESC LIMIT 1;

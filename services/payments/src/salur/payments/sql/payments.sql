@@ -92,3 +92,6 @@ SELECT instruction_id, payment_id, bank, amount_minor, currency, region, state, 
 FROM payment
 WHERE list_id = :list_id AND instruction_id > :after AND (:state::text IS NULL OR state = :state)
 ORDER BY instruction_id LIMIT :most;
+
+-- name: region_of$
+SELECT region FROM payment WHERE payment_id = :key LIMIT 1;

@@ -116,3 +116,9 @@ UPDATE household_merge SET undone_by = :actor, undone_reason = :reason, undone_a
 
 -- name: household_version^
 SELECT members, identity FROM household_version WHERE household_id = :id AND version = :version;
+
+-- name: region_of$
+SELECT region FROM household WHERE household_id = :key
+UNION ALL
+(SELECT region FROM group_version WHERE group_id = :key ORDER BY version DESC LIMIT 1)
+LIMIT 1;

@@ -156,3 +156,9 @@ SELECT pg_try_advisory_xact_lock(hashtext('salur.seal'));
 
 -- name: take_recover_turn
 SELECT pg_advisory_xact_lock(hashtext('salur.recover'));
+
+-- name: event_with_personal^
+SELECT e.body, p.sealed, p.subject, k.sealed AS subject_key FROM event e
+LEFT JOIN event_personal p ON p.stream = e.stream AND p.sequence = e.sequence
+LEFT JOIN subject_key k ON k.subject = p.subject
+WHERE e.stream = :stream AND e.sequence = :sequence;
