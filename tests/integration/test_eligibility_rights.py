@@ -178,6 +178,28 @@ async def test_an_upheld_appeal_decides_again_and_pays_back_every_cycle_of_the_w
     assert not sealed
 
 
+async def test_a_decision_overturned_against_the_family_lowers_what_was_granted_even_if_it_is_paid(
+    office: Office,
+) -> None:
+    """Not while the cycle is being granted: who is counted in it must not change."""
+    await office.publish()
+    await office.take(household("a", enrolled=[True, True]))
+    cycle = await office.open(await office.cut("1998-1", 1))
+    appeal_id = await appeal(office, await decision_id(office, "a"))
+    with pytest.raises(Conflict, match="is being granted"):
+        await review(office, appeal_id, True, poverty_index=900.0)
+    await office.grant()
+    answer = await review(office, appeal_id, True, poverty_index=900.0)
+    assert answer["back_pay_minor"] == 0
+    (change,) = await office.events("salur.entitlement.cancelled.v1")
+    told = {name: change["data"][name] for name in ("cycle_id", "beneficiary_id", "reason", "retroactive")}
+    assert told == {
+        "cycle_id": cycle["cycle_id"], "beneficiary_id": derived_id("a"), "reason": "decision-overturned",
+        "retroactive": True,
+    }  # fmt: skip
+    assert change["cause"] == appeal_id
+
+
 async def test_what_was_paid_already_is_not_paid_back_and_a_dismissed_appeal_pays_nothing(office: Office) -> None:
     await office.publish()
     await office.take(household("a", enrolled=[True, None]))

@@ -128,6 +128,18 @@ async def test_settled_money_becomes_a_case_that_two_people_end(house: House) ->
     assert set((await house.states()).values()) == {"settled"}
 
 
+async def test_what_was_right_when_it_was_paid_opens_no_case(house: House) -> None:
+    """A death after the pay-out is no overpayment; a decision that was wrong from the start is."""
+    await approved(house, 2)
+    await house.answers([answer(0), answer(1)])
+    later = amended(0, HALF)
+    fact = later.data.model_copy(update={"retroactive": False})
+    await house.take_entitlements([later._replace(data=fact), amended(1, HALF)])
+    cases = await house.fetch("SELECT entitlement_id, amount_minor FROM money_case")
+    assert [tuple(row) for row in cases] == [(entitlement(1), HALF)]
+    await house.check_books()
+
+
 async def test_a_payee_changed_while_the_bank_was_told_is_asked_about_at_once(house: House) -> None:
     """The bank has not executed it: the next attempt goes to the new account."""
     await house.act(gate.SET_RULE, "test-programme", cool_off_s=0)

@@ -23,6 +23,7 @@ from salur.eligibility.store import HOUSEHOLDS_CONSUMER
 from salur.eligibility.usecases.cycles import CycleWork, OpenCycle, open_cycle
 from salur.eligibility.usecases.decide import Backfill
 from salur.eligibility.usecases.households import take_households
+from salur.eligibility.usecases.late import LateWork
 from salur.eligibility.usecases.programmes import Rules, approve, propose
 from support.facts import Record
 
@@ -148,7 +149,7 @@ class Office:
             await self.store.append(conn, drafts)
         return state == "proposed"
 
-    async def work(self, worker: Backfill | CycleWork) -> None:
+    async def work(self, worker: Backfill | CycleWork | LateWork) -> None:
         """Steps of a worker until it has nothing left."""
         more = True
         while more:

@@ -124,6 +124,16 @@ def correction_changes_nothing() -> Conflict:
     )
 
 
+def cycle_at_work() -> Conflict:
+    """Who has a place is counted already: a decision that changes meanwhile would be paid twice or never."""
+    return Conflict(
+        "a cycle of this programme is being granted or is held: decide the appeal when it is granted",
+        code="cycle-at-work",
+        who="reviewer",
+        retry_after_s=RETRY_AFTER_S,
+    )
+
+
 def condition_unknown(code: str) -> Invalid:
     return Invalid(
         f"the programme has no condition {code!r}: read its conditions again", code="condition-unknown", who="caller"

@@ -20,6 +20,7 @@ from salur.eligibility.store import HOUSEHOLDS_CONSUMER, region_of
 from salur.eligibility.usecases.cycles import CycleWork
 from salur.eligibility.usecases.decide import Backfill
 from salur.eligibility.usecases.households import take_households
+from salur.eligibility.usecases.late import LateWork
 from salur.eligibility.usecases.programmes import Rules
 from salur.eligibility.usecases.simulations import answer, next_question, question_of
 
@@ -35,7 +36,7 @@ def build(runtime: Runtime) -> Service:
     async def take(conn: Connection, batch: Sequence[Received]) -> Sequence[Draft]:
         return await take_households(conn, batch, rules)
 
-    async def step(worker: Backfill | CycleWork) -> bool:
+    async def step(worker: Backfill | CycleWork | LateWork) -> bool:
         async with runtime.unit_of_work() as unit:
             more, drafts = await worker.step(unit.conn)
             unit.emit(*drafts)
@@ -72,6 +73,11 @@ def build(runtime: Runtime) -> Service:
         workers=[
             Worker("decide", partial(step, Backfill(rules, settings.decide_batch)), settings.worker_interval_s),
             Worker("simulate", simulate_next, settings.worker_interval_s),
+            Worker(
+                "late-changes",
+                partial(step, LateWork(rules, settings.late_batch, settings.late_change_days)),
+                settings.worker_interval_s,
+            ),
             Worker("cycles", partial(step, CycleWork(rules, settings.grant_batch)), settings.worker_interval_s),
         ],
         routers=[

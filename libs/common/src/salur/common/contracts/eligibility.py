@@ -316,6 +316,9 @@ class _EntitlementChange(Fact):
     cycle_id: Id
     beneficiary_id: Id
     reason: Code
+    retroactive: bool = Field(
+        default=True, description="it was wrong when granted: it counts even if paid; else only as long as it is not"
+    )
 
 
 @contract("salur.entitlement.amended.v1", "eligibility.entitlements")
@@ -324,6 +327,7 @@ class EntitlementAmended(_EntitlementChange):
 
     amount_minor: AmountMinor
     currency: Currency
+    payee_id: Id | None = Field(default=None, description="whose account is paid from now on, when that changed too")
 
 
 @contract("salur.entitlement.cancelled.v1", "eligibility.entitlements")

@@ -29,22 +29,15 @@ WHERE household_id = :household_id AND decision_id = :decision_id;
 
 -- name: cycles_paid_by
 -- The cycles that paid, or did not pay, by a decision: its programme version, and its household version at their cut.
-SELECT y.cycle_id, y.name, y.cut_id, y.currency, y.opened_at,
-       coalesce((SELECT jsonb_object_agg(e.beneficiary_id, e.amount_minor) FROM entitlement e
-                 WHERE e.cycle_id = y.cycle_id AND e.beneficiary_id = ANY(:beneficiaries::text[])), '{}') AS had
+SELECT y.cycle_id, y.programme_id, y.programme, p.version AS programme_version, y.name, y.cut_id, y.currency, y.opened_at
 FROM cycle y
+JOIN programme p ON p.number = y.programme
 JOIN cut_mark c ON c.cut_id = y.cut_id AND c.partition = :partition AND :sequence < c.sequence
     AND (:replaced_by::bigint IS NULL OR :replaced_by::bigint > c.sequence)
-WHERE y.programme = :programme AND y.appeal_id IS NULL
+WHERE y.programme = :programme AND y.appeal_id IS NULL AND y.supplements IS NULL
   AND (y.regions = '{}' OR EXISTS (
        SELECT 1 FROM unnest(y.regions) AS r WHERE :region = r OR :region LIKE r || '.%'))
 ORDER BY y.opened_at;
-
--- name: insert_back_pay_cycle!
-INSERT INTO cycle (cycle_id, programme_id, programme, name, cut_id, currency, state, decided, enrolled, selected,
-                   entitlements, amount_minor, appeal_id, opened_by, cause)
-VALUES (:cycle_id, :programme_id, :programme, :name, :cut_id, :currency, 'granted', 1, :entitlements, :entitlements,
-        :entitlements, :amount_minor, :appeal_id, :actor, :cause);
 
 -- name: appeals_page
 SELECT appeal_id, decision_id, programme_id, household_id, region, grounds, evidence, state, opened_by, opened_at,

@@ -30,7 +30,8 @@ WITH standing AS MATERIALIZED (
 ), others AS MATERIALIZED (
     SELECT DISTINCT e.beneficiary_id FROM entitlement e
     JOIN (SELECT DISTINCT ON (y.programme_id) y.cycle_id FROM cycle y
-          WHERE y.programme_id = ANY(:exclusions::text[]) AND y.appeal_id IS NULL ORDER BY y.programme_id, y.opened_at DESC) latest
+          WHERE y.programme_id = ANY(:exclusions::text[]) AND y.appeal_id IS NULL AND y.supplements IS NULL
+          ORDER BY y.programme_id, y.opened_at DESC) latest
         ON latest.cycle_id = e.cycle_id
 ), judged AS (
     SELECT s.*, n.waiting_since, left(s.region, :area_length) AS area,

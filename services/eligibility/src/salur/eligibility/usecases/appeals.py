@@ -6,26 +6,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from salur.common.auth import Caller
-from salur.common.contracts.eligibility import (
-    AppealDecided,
-    AppealOpened,
-    Component,
-    CycleGranted,
-    CycleOpened,
-    EntitlementGranted,
-)
-from salur.common.contracts.topics import PARTITIONS
+from salur.common.contracts.eligibility import AppealDecided, AppealOpened
 from salur.common.database import Connection
 from salur.common.events import Draft
 from salur.common.secrets import Secrets
 from salur.common.values import derived_id, new_id
 from salur.eligibility import errors
-from salur.eligibility.store import EntitlementRow, copy_entitlements, queries
+from salur.eligibility.domain.late import OVERTURNED, Reason
+from salur.eligibility.store import queries
+from salur.eligibility.usecases.apart import Apart, Due, grant_apart
 from salur.eligibility.usecases.decide import Case, decide_cases, facts_of
-from salur.eligibility.usecases.grant import ENTITLEMENTS_TOPIC
+from salur.eligibility.usecases.late import Amendment, amend
 from salur.eligibility.usecases.programmes import Rules
 
-ACTOR = "service:eligibility"
 REVIEW_DAYS = 30
 BACK_PAY = "back-pay"
 
@@ -130,6 +123,8 @@ async def _overturn(
     if unknown := set(review.members) - {member["member_id"] for member in old["members"]}:
         raise errors.correction_unknown(len(unknown))
     corrected = facts_of({**old, "corrections": corrections})
+    if await queries.cycle_at_work(conn, programme=old["programme"]):
+        raise errors.cycle_at_work()
     ruling = await rules.numbered(conn, old["programme"])
     case = Case(corrected, caller.request_id, occasion=review.appeal_id, corrections=corrections)
     drafts = await decide_cases(conn, ruling, [case])
@@ -141,86 +136,59 @@ async def _overturn(
         new_decision_id=new["decision_id"],
     )  # fmt: skip
     currency = ruling.compiled.document.currency
-    paid_minor, more = await _pay_back(conn, caller, appeal, old, new, currency)
+    paid_minor, more = await _put_right(conn, caller, appeal, old, new)
     return new["decision_id"], paid_minor, currency, drafts + more
 
 
-async def _pay_back(
-    conn: Connection, caller: Caller, appeal: Mapping[str, Any], old: Mapping[str, Any], new: Mapping[str, Any],
-    currency: str,
-) -> tuple[int, list[Draft]]:  # fmt: skip
-    """What the right decision would have paid in every cycle the wrong one stood in, less what was paid."""
-    due: dict[str, int] = {}
-    for line in new["components"]:
-        whose = line.get("member_id") or appeal["household_id"]
-        due[whose] = due.get(whose, 0) + line["amount_minor"]
+async def _put_right(
+    conn: Connection, caller: Caller, appeal: Mapping[str, Any], old: Mapping[str, Any], new: Mapping[str, Any]
+) -> tuple[int, list[Draft]]:
+    """In every cycle the wrong decision stood in: what was missing is paid back, what was too much is amended."""
+    due = dict.fromkeys(_shares(appeal, old), 0) | _shares(appeal, new)
     cycles = await queries.cycles_paid_by(
         conn, programme=old["programme"], partition=old["partition"], sequence=old["sequence"],
-        replaced_by=old["replaced_by"], region=old["region"], beneficiaries=sorted(due),
+        replaced_by=old["replaced_by"], region=old["region"],
     )  # fmt: skip
-    owed: dict[str, list[tuple[str, int]]] = {}
+    if not cycles:
+        return 0, []
+    await queries.lock_amending(conn)
+    owed = await queries.owed_to(conn, beneficiaries=sorted(due), cycles=[cycle["cycle_id"] for cycle in cycles])
+    stands = {(row["origin"], row["beneficiary_id"]): row for row in owed}
+    missing: dict[str, list[tuple[str, int]]] = {}
+    wrong = Reason(OVERTURNED, appeal["appeal_id"], True)
+    amendments = []
     for number, cycle in enumerate(cycles, 1):
         for beneficiary_id, amount_minor in sorted(due.items()):
-            missing = amount_minor - cycle["had"].get(beneficiary_id, 0)
-            if missing > 0:
-                owed.setdefault(beneficiary_id, []).append((f"cycle-{number}", missing))
-    if not owed:
-        return 0, []
-    place = {
-        "cycle_id": derived_id("back-pay", appeal["appeal_id"]), "programme_id": appeal["programme_id"],
-        "cut_id": cycles[-1]["cut_id"], "name": f"back-pay {appeal['appeal_id']}",
-    }  # fmt: skip
-    total = sum(amount for lines in owed.values() for _, amount in lines)
-    await queries.insert_back_pay_cycle(
-        conn, **place, programme=old["programme"], currency=currency, entitlements=len(owed), amount_minor=total,
-        appeal_id=appeal["appeal_id"], actor=caller.actor, cause=caller.request_id,
+            row = stands.get((cycle["cycle_id"], beneficiary_id))
+            had = row["due_minor"] if row else 0
+            if amount_minor > had:
+                missing.setdefault(beneficiary_id, []).append((f"cycle-{number}", amount_minor - had))
+            elif row is not None and amount_minor < had:
+                amendments.append(Amendment(row, amount_minor, wrong))
+    drafts = await amend(conn, amendments)
+    if not missing:
+        return 0, drafts
+    back_pay = Apart(
+        derived_id(BACK_PAY, appeal["appeal_id"]), f"{BACK_PAY} {appeal['appeal_id']}", BACK_PAY, cycles[-1],
+        caller.actor, caller.request_id, appeal_id=appeal["appeal_id"],
     )  # fmt: skip
-    rows, drafts = [], [_opened(place, len(owed), caller, new["programme_version"])]
-    for beneficiary_id, lines in owed.items():
-        row, draft = _back_pay(place, appeal, new, beneficiary_id, lines, currency, old["region"])
-        rows.append(row)
-        drafts.append(draft)
-    await copy_entitlements(conn, rows)
-    for partition in range(PARTITIONS):
-        mark = CycleGranted(
-            cycle_id=place["cycle_id"], programme_id=place["programme_id"], cut_id=place["cut_id"],
-            partition=partition, entitlements=len(owed), amount_minor=total, currency=currency,
-        )  # fmt: skip
-        drafts.append(
-            Draft(mark, mark.cycle_id, ACTOR, appeal["appeal_id"], topic=ENTITLEMENTS_TOPIC, partition=partition)
+    dues = [
+        Due(
+            beneficiary_id, lines, new["decision_id"], old["region"],
+            None if beneficiary_id == appeal["household_id"] else appeal["household_id"],
         )
-    return total, drafts
+        for beneficiary_id, lines in missing.items()
+    ]  # fmt: skip
+    return sum(one.amount_minor for one in dues), drafts + await grant_apart(conn, back_pay, dues)
 
 
-def _opened(place: Mapping[str, str], beneficiaries: int, caller: Caller, version: str) -> Draft:
-    fact = CycleOpened(
-        cycle_id=place["cycle_id"], programme_id=place["programme_id"], programme_version=version,
-        name=place["name"], cut_id=place["cut_id"], decided=1, enrolled=beneficiaries,
-    )  # fmt: skip
-    return Draft(fact, fact.cycle_id, caller.actor, caller.request_id)
-
-
-def _back_pay(
-    place: Mapping[str, str], appeal: Mapping[str, Any], new: Mapping[str, Any], beneficiary_id: str,
-    lines: Sequence[tuple[str, int]], currency: str, region: str,
-) -> tuple[EntitlementRow, Draft]:  # fmt: skip
-    """One entitlement for all cycles missed, a line for each."""
-    amount_minor = sum(amount for _, amount in lines)
-    entitlement_id = derived_id(place["programme_id"], place["cycle_id"], beneficiary_id, BACK_PAY)
-    fact = EntitlementGranted(
-        entitlement_id=entitlement_id, programme_id=place["programme_id"], cycle_id=place["cycle_id"],
-        beneficiary_id=beneficiary_id, kind=BACK_PAY, amount_minor=amount_minor, currency=currency,
-        components=[
-            Component(code=code, quantity=1, unit_minor=amount, amount_minor=amount) for code, amount in lines
-        ],
-        not_due=[], decision_id=new["decision_id"], region=region,
-        payee_id=None if beneficiary_id == appeal["household_id"] else appeal["household_id"],
-    )  # fmt: skip
-    row = EntitlementRow(
-        place["programme_id"], place["cycle_id"], beneficiary_id, BACK_PAY, entitlement_id, new["decision_id"],
-        amount_minor,
-    )  # fmt: skip
-    return row, Draft(fact, beneficiary_id, ACTOR, appeal["appeal_id"])
+def _shares(appeal: Mapping[str, Any], decision: Mapping[str, Any]) -> dict[str, int]:
+    """What a decision gives to the household, or to each of its members."""
+    shares: dict[str, int] = {}
+    for line in decision["components"]:
+        whose = line.get("member_id") or appeal["household_id"]
+        shares[whose] = shares.get(whose, 0) + line["amount_minor"]
+    return shares
 
 
 async def appeals_page(conn: Connection, caller: Caller, state: str | None, after: str, limit: int) -> dict[str, Any]:

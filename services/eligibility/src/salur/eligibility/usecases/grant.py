@@ -95,6 +95,7 @@ async def close(conn: Connection, cycle: Mapping[str, Any]) -> list[Draft]:
             "operations must compare its rows with its events"
         )
     await queries.close_granting(conn, cycle_id=cycle["cycle_id"])
+    await queries.ask_late_changes_again(conn, cut_id=cycle["cut_id"])
     marks = [
         CycleGranted(
             cycle_id=cycle["cycle_id"], programme_id=cycle["programme_id"], cut_id=cycle["cut_id"], partition=partition,

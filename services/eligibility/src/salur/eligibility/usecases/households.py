@@ -9,6 +9,7 @@ from salur.common.contracts.registry import (
     HouseholdRegistered,
     HouseholdRestored,
     HouseholdSplit,
+    PersonMerged,
     RegistryCut,
 )
 from salur.common.database import Connection
@@ -17,6 +18,7 @@ from salur.common.events import Draft, Received
 from salur.eligibility.domain.decide import HouseholdFacts
 from salur.eligibility.store import HouseholdRow, copy_households, queries
 from salur.eligibility.usecases.decide import Case, decide_cases
+from salur.eligibility.usecases.late import keep_late_changes
 from salur.eligibility.usecases.programmes import Rules
 
 
@@ -42,7 +44,7 @@ async def take_households(conn: Connection, batch: Sequence[Received], rules: Ru
                 cases.append(Case(facts, event.id))
             case HouseholdMerged() as merged:
                 rows.append(_end(event, merged))
-            case HouseholdSplit() | PersonDeceased():
+            case HouseholdSplit() | PersonDeceased() | PersonMerged():
                 pass  # the snapshots of the families follow as events of their own
             case RegistryCut() as cut:
                 cuts.append((cut.cut_id, event.partition, event.sequence, cut.households))
@@ -50,6 +52,7 @@ async def take_households(conn: Connection, batch: Sequence[Received], rules: Ru
                 raise Refused(f"eligibility does not know {event.type} on {event.topic}: deploy the version that does")
     if rows:
         await _keep(conn, rows)
+    await keep_late_changes(conn, batch)
     if cuts:
         ids, partitions, sequences, households = zip(*cuts, strict=True)
         await queries.save_cut_marks(

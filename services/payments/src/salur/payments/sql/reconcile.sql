@@ -169,18 +169,19 @@ ORDER BY l.list_id, i.rank FOR UPDATE OF l;
 -- name: take_changes
 -- New changes of entitlements; the newest of a batch counts.
 WITH given AS (
-    SELECT * FROM unnest(:change_ids::text[], :entitlement_ids::text[], :dues::bigint[], :reasons::text[])
-        WITH ORDINALITY AS g (change_id, entitlement_id, due_minor, reason, ord)
+    SELECT * FROM unnest(:change_ids::text[], :entitlement_ids::text[], :dues::bigint[], :reasons::text[],
+                         :retroactive::bool[])
+        WITH ORDINALITY AS g (change_id, entitlement_id, due_minor, reason, retroactive, ord)
 ), added AS (
     INSERT INTO entitlement_change (change_id, entitlement_id, due_minor, reason)
     SELECT change_id, entitlement_id, due_minor, reason FROM given ON CONFLICT DO NOTHING
     RETURNING change_id
 ), newest AS (
-    SELECT DISTINCT ON (entitlement_id) entitlement_id, due_minor, reason
+    SELECT DISTINCT ON (entitlement_id) entitlement_id, due_minor, reason, retroactive
     FROM given WHERE change_id IN (SELECT change_id FROM added) ORDER BY entitlement_id, ord DESC
 )
 UPDATE entitlement e SET due_minor = n.due_minor FROM newest n WHERE e.entitlement_id = n.entitlement_id
-RETURNING e.entitlement_id, e.beneficiary_id, e.region, e.currency, n.due_minor, n.reason;
+RETURNING e.entitlement_id, e.beneficiary_id, e.region, e.currency, n.due_minor, n.reason, n.retroactive;
 
 -- name: ask_to_cancel!
 -- The next inquiry goes out at once; a bank that has not executed it closes the id by its answer.

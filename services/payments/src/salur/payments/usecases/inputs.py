@@ -78,4 +78,4 @@ CHANGES = (EntitlementAmended, EntitlementCancelled)
 
 def _change(fact: EntitlementAmended | EntitlementCancelled) -> Change:
     due = fact.amount_minor if isinstance(fact, EntitlementAmended) else 0
-    return Change(fact.change_id, fact.entitlement_id, due, fact.reason)
+    return Change(fact.change_id, fact.entitlement_id, due, fact.reason, fact.retroactive)

@@ -23,12 +23,13 @@ from salur.payments.usecases.money_cases import case_of, open_cases
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What an entitlement is worth from now on (0: cancelled), and why."""
+    """What an entitlement is worth from now on (0: cancelled), and why; `retroactive`: even if it is paid."""
 
     change_id: str
     entitlement_id: str
     due_minor: int
     reason: str
+    retroactive: bool = True
 
 
 @dataclass(slots=True)
@@ -47,6 +48,7 @@ async def take_changes(conn: Connection, changes: Sequence[Change]) -> list[Draf
         conn, change_ids=[change.change_id for change in changes],
         entitlement_ids=[change.entitlement_id for change in changes],
         dues=[change.due_minor for change in changes], reasons=[change.reason for change in changes],
+        retroactive=[change.retroactive for change in changes],
     )  # fmt: skip
     changed = {payment_id(row["entitlement_id"], FIRST_PART): row for row in rows}
     if not changed:
@@ -68,6 +70,8 @@ def _judge(work: Work, item: Any, change: Any) -> None:
     match item["attempt_state"]:
         case "instructed" | "unknown":
             work.asked[item["attempt_id"]] = change["reason"]
+        case "settled" | "disputed" if not change["retroactive"]:
+            pass  # it was right when it was paid: the next cycle knows better
         case "settled" | "disputed":
             difference = item["amount_minor"] - change["due_minor"]
             if difference:
