@@ -34,6 +34,9 @@ type Clerk struct {
 
 // Handle takes a question in the order of its topic.
 func (c Clerk) Handle(q Question) error {
+	if q.CheckID != "" {
+		return c.check(q)
+	}
 	entry, known, err := c.page.Entry(q.InstructionID)
 	switch {
 	case err != nil:
@@ -49,6 +52,17 @@ func (c Clerk) Handle(q Question) error {
 	default:
 		return c.page.Again(messageID(c.bank, q.InstructionID, "first"))
 	}
+}
+
+// check answers about an account; this bank knows every account whose commitments are proven.
+func (c Clerk) check(q Question) error {
+	finding := Finding{q.CheckID, "matches", q.Account}
+	id := messageID(c.bank, q.CheckID, "checked")
+	if !q.Proven() {
+		finding.Result = "unknown-account"
+		id = messageID(c.bank, q.CheckID, "unproven")
+	}
+	return c.page.Say(id, q.CheckID, Envelope(c.bank, findingType, id, c.now, finding))
 }
 
 func (c Clerk) first(q Question) error {
@@ -95,7 +109,7 @@ func (c Clerk) say(q Question, entry Entry, said, status, reason string) error {
 		result.Inquiry = &q.Inquiry
 	}
 	id := messageID(c.bank, q.InstructionID, said)
-	return c.page.Say(id, q.PaymentID, Envelope(c.bank, id, c.now, result))
+	return c.page.Say(id, q.PaymentID, Envelope(c.bank, resultType, id, c.now, result))
 }
 
 // messageID is the same for the same thing said about the same instruction.

@@ -17,7 +17,9 @@ import (
 const (
 	instructed     = "salur.payment.instructed.v1"
 	inquired       = "salur.payment.inquired.v1"
+	checkAsked     = "salur.account-check.asked.v1"
 	resultType     = "salur.bank-result.v1"
+	findingType    = "salur.account-check-result.v1"
 	maxMessageSize = 64 * 1024
 )
 
@@ -28,8 +30,9 @@ var (
 	errUnreadable   = errors.New("not the contract")
 )
 
-// Question is an instruction, or an inquiry when Inquiry > 0. Amounts are integers in the currency's minor unit.
+// Question is an instruction, an inquiry when Inquiry > 0, or a question about an account when CheckID is set. Amounts are integers in the currency's minor unit.
 type Question struct {
+	CheckID       string    `json:"check_id"`
 	InstructionID string    `json:"instruction_id"`
 	PaymentID     string    `json:"payment_id"`
 	EntitlementID string    `json:"entitlement_id"`
@@ -64,9 +67,18 @@ func Read(value, personal []byte) (Question, error) {
 	if len(value) == 0 || len(value) > maxMessageSize || json.Unmarshal(value, &document) != nil {
 		return q, errUnreadable
 	}
-	if document.Type != instructed && document.Type != inquired || json.Unmarshal(document.Data, &q) != nil {
+	known := document.Type == instructed || document.Type == inquired || document.Type == checkAsked
+	if !known || json.Unmarshal(document.Data, &q) != nil {
 		return q, errUnreadable
 	}
+	if document.Type == checkAsked {
+		if !idPattern.MatchString(q.CheckID) {
+			return q, errUnreadable
+		}
+		q.Number, q.Name = provenAccount(q, personal)
+		return q, nil
+	}
+	q.CheckID = ""
 	if !idPattern.MatchString(q.InstructionID) || !idPattern.MatchString(q.PaymentID) || q.AmountMinor < 1 ||
 		!currencyPattern.MatchString(q.Currency) {
 		return q, errUnreadable
@@ -132,11 +144,18 @@ type Result struct {
 	Inquiry       *int64  `json:"inquiry"`
 }
 
+// Finding is the data of an answer about an account.
+type Finding struct {
+	CheckID    string `json:"check_id"`
+	Result     string `json:"result"`
+	Commitment string `json:"account_commitment"`
+}
+
 // Envelope makes the message value of an answer.
-func Envelope(bank, id string, now time.Time, result Result) []byte {
+func Envelope(bank, kind, id string, now time.Time, data any) []byte {
 	value, _ := json.Marshal(map[string]any{
-		"specversion": "1.0", "id": id, "source": "/bank/" + bank, "type": resultType,
-		"time": now.UTC().Format("2006-01-02T15:04:05.000Z"), "datacontenttype": "application/json", "data": result,
+		"specversion": "1.0", "id": id, "source": "/bank/" + bank, "type": kind,
+		"time": now.UTC().Format("2006-01-02T15:04:05.000Z"), "datacontenttype": "application/json", "data": data,
 	})
 	return value
 }

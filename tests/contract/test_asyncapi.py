@@ -11,12 +11,13 @@ from faststream.specification.asyncapi.v3_0_0.schema import ApplicationSchema
 from jsonschema import Draft7Validator
 
 from salur.common.contracts import CONTRACTS
-from salur.common.contracts.banks import BankResult
+from salur.common.contracts.banks import OUTSIDE, BankResult
 from salur.common.contracts.topics import ALL_TOPICS, CHECKPOINTS_TOPIC, SERVICES, Topic, instructions_topic
 from salur.common.service import Process
 from salur.local.cli.asyncapi import DOCS, HEAD, documents
 from salur.local.offline import offline_processes
 from support.golden import Golden, golden_events
+from support.shapes import ALL_CONTRACTS
 
 ROOT = Path(__file__).parents[2]
 GENERATED = documents()
@@ -141,8 +142,12 @@ def test_a_service_receives_exactly_what_its_consumers_take(service: str, proces
 def test_the_banks_document_holds_what_a_bank_may_see_and_no_more() -> None:
     channels = {channel["address"]: set(channel["messages"]) for channel in PARTNERS["channels"].values()}
     assert channels == {
-        "payments.instructions.{bank}": {"salur.payment.instructed.v1", "salur.payment.inquired.v1"},
-        "banks.results.{bank}": {BankResult.event_type},
+        "payments.instructions.{bank}": {
+            "salur.payment.instructed.v1",
+            "salur.payment.inquired.v1",
+            "salur.account-check.asked.v1",
+        },
+        "banks.results.{bank}": {model.event_type for model in OUTSIDE},
         "audit.checkpoints": {"audit.checkpoint"},
     }
     assert sent_on(PARTNERS).keys() == {"banks.results.{bank}"}
@@ -169,9 +174,7 @@ def test_every_golden_event_fits_its_published_schema_and_broken_ones_do_not(gol
         payload = message["payload"]
         assert fits(document, payload, golden.document)
         assert not fits(document, payload, golden.document | {"type": "salur.other.v1"})
-        for name in golden.document.keys() - (
-            OPTIONAL_OF_BANKS if golden.event_type == BankResult.event_type else set()
-        ):
+        for name in golden.document.keys() - (OPTIONAL_OF_BANKS if golden.event_type not in CONTRACTS else set()):
             assert not fits(document, payload, {k: v for k, v in golden.document.items() if k != name}), name
         data = golden.document["data"]
         for name in data.keys() - optional(golden):
@@ -180,7 +183,7 @@ def test_every_golden_event_fits_its_published_schema_and_broken_ones_do_not(gol
 
 
 def optional(golden: Golden) -> set[str]:
-    model = CONTRACTS.get(golden.event_type, BankResult)
+    model = ALL_CONTRACTS[golden.event_type]
     needed = {"bank_reference"} if model is BankResult else set()  # the golden answer is a return
     return {name for name, field in model.model_fields.items() if not field.is_required()} - needed
 

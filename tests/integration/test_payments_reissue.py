@@ -15,7 +15,6 @@ from salur.common.values import payment_id
 from salur.payments.usecases import endings, gate, money_cases, reissue
 from support.payments import (
     AMOUNT_MINOR,
-    BANKS,
     CHECKER,
     CYCLE,
     House,
@@ -44,7 +43,7 @@ async def look(house: House) -> int:
         order = await reissue.next_order(conn, "")
     if order is None:
         return 0
-    built = await house.run(reissue.reissue, order, frozenset(BANKS), 3600)
+    built = await house.run(reissue.reissue, order, house.banks, 3600)
     await house.instruct()
     return built["items"] if built else 0
 

@@ -1,7 +1,7 @@
 """Accounts over time: history, rest before first use, the bank's word, sharing as an alarm; and consents."""
 
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,13 @@ import httpx
 import orjson
 import pytest
 
+from salur.common.contracts.payments import AccountChecked
+from salur.common.events import Received
 from salur.common.service import Runtime
+from salur.registry.usecases.consents import take_checks
 from salur.registry.usecases.payees import COOL_OFF
 from support.households import consent, household
+from support.payments import received
 from support.registry import api, changed, event_counts, open_registry
 
 pytestmark = pytest.mark.integration
@@ -57,6 +61,30 @@ async def test_a_changed_account_rests_before_its_first_use_and_the_old_one_stay
     assert datetime.fromisoformat(told[1]) == datetime.fromisoformat(new["usable_from"])
     passed = await first.post(f"/households/{household_id}/payee-checks", json=checked)
     assert (passed.status_code, passed.json()["code"]) == (409, "version-passed")
+
+
+async def test_what_a_bank_found_is_recorded_with_time_and_evidence_on_the_version_it_was_asked_about(
+    registry: Registry,
+) -> None:
+    runtime, first, _ = registry
+    household_id = await register(first, 1)
+    answered = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+    def checked(version: int) -> Received:
+        fact = AccountChecked(
+            beneficiary_id=household_id, version=version, check_id="c" * 32, bank="bank-a", result="name-close",
+            asked_at=answered, answered_at=answered, bank_message_id="m-1",
+        )  # fmt: skip
+        return received("payments.account-checks", household_id, fact)
+
+    for version, told in ((2, 0), (1, 1)):
+        async with runtime.unit_of_work() as unit:
+            drafts = await take_checks(unit.conn, [checked(version)])
+            unit.emit(*drafts)
+        assert len(drafts) == told
+    (seen,) = (await first.get(f"/households/{household_id}/payees")).json()["payees"]
+    assert [seen[name] for name in ("check_result", "name_match", "check_evidence")] == ["matches", "close", "m-1"]
+    assert datetime.fromisoformat(seen["checked_at"]) == answered
 
 
 async def test_an_account_that_many_families_come_to_share_raises_an_alarm(registry: Registry) -> None:

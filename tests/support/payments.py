@@ -136,6 +136,7 @@ class House:
     offsets: dict[str, int] = field(default_factory=dict)
     processor: BatchProcessor = field(init=False)
     statements: int = 0
+    banks: lists.Banks = field(default_factory=lambda: lists.Banks(frozenset(BANKS)))
 
     def __post_init__(self) -> None:
         async def handler(conn: Any, records: Any) -> Any:
@@ -178,7 +179,7 @@ class House:
 
     async def take_payees(self, events: Sequence[Received]) -> None:
         async with self.db.transaction() as conn:
-            await inputs.take_payees(conn, events, self.keys)
+            await inputs.take_payees(conn, events, self.keys, self.banks.checked)
 
     async def take_entitlements(self, events: Sequence[Received]) -> None:
         async with self.db.transaction() as conn:
@@ -208,7 +209,7 @@ class House:
     async def build_list(
         self, actor: str = MAKER, funds_of: tuple[tuple[str, int], ...] | None = None
     ) -> dict[str, Any]:
-        command = lists.BuildList(CYCLE, funds_of or ((FUND, 1),), frozenset(BANKS), actor, "request-2")
+        command = lists.BuildList(CYCLE, funds_of or ((FUND, 1),), self.banks, actor, "request-2")
         return dict(await self.run(lists.build_list, command))
 
     async def submit(self, list_id: str, actor: str = MAKER, within_s: float = 3600) -> dict[str, Any]:
@@ -221,7 +222,7 @@ class House:
         return dict(await self.run(checks.approve_list, command, content_hash))
 
     async def follow_up(self, actor: str = MAKER) -> dict[str, Any]:
-        command = lists.BuildList(CYCLE, (), frozenset(BANKS), actor, "request-8")
+        command = lists.BuildList(CYCLE, (), self.banks, actor, "request-8")
         return dict(await self.run(lists.build_follow_up, command))
 
     async def paid_by_follow_up(self) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from salur.common.contracts import CONTRACTS
-from salur.common.contracts.banks import BankResult
+from salur.common.contracts.banks import OUTSIDE
 from salur.common.contracts.schemas import clear_schema, key_of
 
 FOLDER = Path(__file__).parents[1] / "contract" / "shapes"
-ALL_CONTRACTS: dict[str, type[BaseModel]] = {**CONTRACTS, BankResult.event_type: BankResult}
+ALL_CONTRACTS: dict[str, type[BaseModel]] = {**CONTRACTS, **{model.event_type: model for model in OUTSIDE}}
 PROSE = frozenset({"description", "title", "examples"})
 
 

@@ -12,13 +12,13 @@ import pytest
 
 from partner_bank.profile import PROFILES
 from partner_bank.rules import Clerk, Entry
-from partner_bank.wire import Inquiry, Instruction, Unreadable, read
+from partner_bank.wire import AccountCheck, Inquiry, Instruction, Unreadable, read
 from salur.local.bank_check.answers import Mailbox
 from salur.local.bank_check.cases import CASES, Failed
 from salur.local.bank_check.letters import Account, Desk, Record
 
 NOW = 1_800_000_000.0
-Message = Instruction | Inquiry
+Message = Instruction | Inquiry | AccountCheck
 
 
 class ModelBank:
@@ -99,6 +99,10 @@ def _data(**changes: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return lambda document: document | {"data": document["data"] | changes}
 
 
+def _finding(outcome: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda document: _data(result=outcome)(document) if "check_id" in document["data"] else document
+
+
 def _new_ids() -> Callable[[dict[str, Any]], dict[str, Any]]:
     count = iter(range(1_000_000))
     return lambda document: document | {"id": f"{document['id'][:20]}-{next(count)}"}
@@ -114,11 +118,12 @@ def _new_references() -> Callable[[dict[str, Any]], dict[str, Any]]:
 
 
 def _silent_on_inquiries(document: dict[str, Any]) -> dict[str, Any] | None:
-    return None if document["data"]["inquiry"] else document
+    return None if document["data"].get("inquiry") else document
 
 
 def _pays_closed_ids(document: dict[str, Any]) -> dict[str, Any]:
-    late = document["data"]["reason"] == "NOOR" and not document["data"]["inquiry"]
+    data = document["data"]
+    late = data.get("reason") == "NOOR" and not data["inquiry"]
     return _data(status="ACCC", reason=None)(document) if late else document
 
 
@@ -147,6 +152,7 @@ def test_a_bank_that_keeps_the_rules_passes_every_case() -> None:
         ("pays an id it has closed", ModelBank(_fresh, _pays_closed_ids), {"not executed"}),
         ("stops at what it cannot read", ModelBank(_fresh, stumbles=True), {"unreadable", "burst", "crash"}),
         ("forgets what it has paid", ModelBank(_fresh, forgets=True), {"other content"}),
+        ("finds every account unknown", ModelBank(_fresh, _finding("unknown-account")), {"account check"}),
         ("says nothing", ModelBank(_fresh, lambda _document: None), {case.name for case in CASES}),
     ],
 )  # fmt: skip

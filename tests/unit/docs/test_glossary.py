@@ -7,7 +7,7 @@ import pytest
 
 from salur.common.auth import PERMISSIONS
 from salur.common.contracts import CONTRACTS
-from salur.common.contracts.banks import BankResult
+from salur.common.contracts.banks import OUTSIDE
 from salur.payments.domain.machine import MOVES
 
 ROOT = Path(__file__).parents[3]
@@ -17,7 +17,7 @@ ROWS = [
     if line.startswith("| ") and not line.startswith("| English")
 ]
 ENGLISH = " ".join(row[0].lower() for row in ROWS)
-ENTITIES = {name.split(".")[1].replace("-", " ") for name in (*CONTRACTS, BankResult.event_type)}
+ENTITIES = {name.split(".")[1].replace("-", " ") for name in (*CONTRACTS, *(model.event_type for model in OUTSIDE))}
 OWN_WORDS = {"registry", "service"}
 """Names of parts, not terms of the field."""
 

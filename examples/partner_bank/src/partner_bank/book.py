@@ -17,7 +17,7 @@ from typing import Any
 
 from partner_bank.profile import Profile
 from partner_bank.rules import Answer, Clerk, Entry, Outcome
-from partner_bank.wire import Inquiry, Instruction, Unreadable, read
+from partner_bank.wire import AccountCheck, Inquiry, Instruction, Unreadable, read
 
 FILE_NAME = "book.sqlite"
 BUSY_TIMEOUT_S = 10.0
@@ -74,7 +74,7 @@ class Book:
     def take(self, records: Sequence[Arrived], now: float | None = None) -> Outcome:
         """Handle a batch in one transaction."""
         moment = time.time() if now is None else now
-        messages: list[Instruction | Inquiry] = []
+        messages: list[Instruction | Inquiry | AccountCheck] = []
         unreadable: list[tuple[int, int, str]] = []
         next_offsets: dict[int, int] = {}
         for record in records:

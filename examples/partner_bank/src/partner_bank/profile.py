@@ -18,22 +18,48 @@ class Profile:
     twice_new_id: int = 0
     lied: int = 0
     """Says it credited, and books nothing: its own book stays true."""
+    misnamed: int = 0
+    nearly_named: int = 0
+    no_account: int = 0
+    """Of account checks: another holder, a name in another writing, no such account."""
 
     def behaviour(self, seed: int, instruction_id: str) -> str:
         """The same answer for the same seed and instruction, for ever."""
-        digest = hashlib.sha256(f"{seed}/{instruction_id}".encode()).digest()
+        kinds = ("closed_account", "returned", "late", "silent", "twice_same_id", "twice_new_id", "lied")
+        return self._draw(seed, instruction_id, kinds) or "credited"
+
+    def finding(self, seed: int, check_id: str) -> str:
+        """What the bank finds about an account; the same for the same seed and question, for ever."""
+        drawn = self._draw(seed, check_id, tuple(FINDINGS))
+        return FINDINGS[drawn] if drawn else "matches"
+
+    def _draw(self, seed: int, subject: str, kinds: tuple[str, ...]) -> str | None:
+        digest = hashlib.sha256(f"{seed}/{subject}".encode()).digest()
         drawn = int.from_bytes(digest[:8], "big") % SHARES_OF
-        for name in ("closed_account", "returned", "late", "silent", "twice_same_id", "twice_new_id", "lied"):
+        for name in kinds:
             share: int = getattr(self, name)
             if drawn < share:
                 return name
             drawn -= share
-        return "credited"
+        return None
 
 
+FINDINGS = {"misnamed": "name-differs", "nearly_named": "name-close", "no_account": "unknown-account"}
 PROFILES = {
-    "default": Profile(closed_account=200, returned=100, late=200, silent=100, twice_same_id=80, twice_new_id=20),
-    "prompt": Profile(closed_account=200, returned=100, twice_same_id=80, twice_new_id=20),
+    "default": Profile(
+        closed_account=200,
+        returned=100,
+        late=200,
+        silent=100,
+        twice_same_id=80,
+        twice_new_id=20,
+        misnamed=50,
+        nearly_named=100,
+        no_account=50,
+    ),
+    "prompt": Profile(
+        closed_account=200, returned=100, twice_same_id=80, twice_new_id=20, misnamed=50, nearly_named=100
+    ),
     "all-credited": Profile(),
     "slow": Profile(closed_account=200, returned=100, late=9_000, silent=300),
     "lying": Profile(closed_account=200, returned=100, lied=300),

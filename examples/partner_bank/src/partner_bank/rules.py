@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from partner_bank.profile import Profile
-from partner_bank.wire import Inquiry, Instruction, result
+from partner_bank.wire import AccountCheck, Inquiry, Instruction, finding, result
 
 LATE_S = 1.0
 RETURN_AFTER_S = 0.5
@@ -75,11 +75,13 @@ class Clerk:
     now: float
     outcome: Outcome = field(default_factory=Outcome)
 
-    def handle(self, messages: Sequence[Instruction | Inquiry]) -> Outcome:
+    def handle(self, messages: Sequence[Instruction | Inquiry | AccountCheck]) -> Outcome:
         """Take messages in the order of their topic."""
         for message in messages:
             if isinstance(message, Inquiry):
                 self._inquiry(message)
+            elif isinstance(message, AccountCheck):
+                self._check(message)
             else:
                 self._instruction(message)
         return self.outcome
@@ -98,6 +100,13 @@ class Clerk:
         else:
             self.outcome.repeats += 1
             self._again(entry, "first")
+
+    def _check(self, message: AccountCheck) -> None:
+        """The same question has the same answer under the same id, however often it comes."""
+        outcome = self.profile.finding(self.seed, message.check_id) if message.proven else "unknown-account"
+        message_id = message_id_of(self.bank, message.check_id, "checked" if message.proven else "unproven")
+        value = finding(self.bank, message_id, self.now, message, outcome)
+        self.outcome.answers.append(Answer(message_id, message.check_id, value, self.now))
 
     def _first(self, message: Instruction) -> None:
         behaviour = self.profile.behaviour(self.seed, message.instruction_id)

@@ -15,7 +15,9 @@ from typing import Any
 
 INSTRUCTED = "salur.payment.instructed.v1"
 INQUIRED = "salur.payment.inquired.v1"
+CHECK = "salur.account-check.asked.v1"
 RESULT = "salur.bank-result.v1"
+FINDING = "salur.account-check-result.v1"
 PERSONAL_FIELDS = ("account_number", "account_holder")
 MAX_MESSAGE_SIZE = 64 * 1024
 _ID = re.compile(r"[0-9a-z-]{1,35}")
@@ -53,6 +55,20 @@ class Inquiry:
     number: int
 
 
+@dataclass(frozen=True, slots=True)
+class AccountCheck:
+    """Does this account stand, and is it theirs? `proven` = the account is the one the body commits to."""
+
+    check_id: str
+    account_commitment: str
+    proven: bool
+
+    @property
+    def instruction_id(self) -> str:
+        """A question has no instruction; its id is its own."""
+        return self.check_id
+
+
 def commitment(seed: bytes, path: str, value: Any) -> str:
     """`sha256:` + SHA-256(salt ‖ path ‖ 0x00 ‖ compact sorted JSON of value), salt = HMAC-SHA-256(seed, path)."""
     name = path.encode()
@@ -61,7 +77,7 @@ def commitment(seed: bytes, path: str, value: Any) -> str:
     return "sha256:" + hashlib.sha256(salt + name + b"\x00" + canonical).hexdigest()
 
 
-def read(value: bytes | None, personal: bytes | None) -> Instruction | Inquiry:
+def read(value: bytes | None, personal: bytes | None) -> Instruction | Inquiry | AccountCheck:
     """One message of the instructions topic; `personal` is its header. Raises Unreadable."""
     if value is None or len(value) > MAX_MESSAGE_SIZE:
         raise Unreadable("a tombstone or a message over 64 KiB")
@@ -72,6 +88,9 @@ def read(value: bytes | None, personal: bytes | None) -> Instruction | Inquiry:
             return _instruction(data, personal)
         if kind == INQUIRED:
             return Inquiry(*_head(data), _whole(data["inquiry"]))
+        if kind == CHECK:
+            proven = _proven_account(data, personal) is not None
+            return AccountCheck(_text(data["check_id"]), str(data["account_number"])[:80], proven)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Unreadable(f"not the contract: {type(error).__name__}") from None
     raise Unreadable("an event type this bank does not know")
@@ -138,22 +157,33 @@ def result(
     inquiry: int | None,
 ) -> bytes:
     """An answer as bytes. `status` and `reason` are ISO 20022 codes (pacs.002, pacs.004)."""
+    data = {
+        "instruction_id": instruction_id,
+        "status": status,
+        "reason": reason,
+        "amount_minor": amount_minor,
+        "currency": currency,
+        "bank_reference": bank_reference,
+        "account_commitment": account_commitment,
+        "inquiry": inquiry,
+    }
+    return _document(bank, RESULT, message_id, now, data)
+
+
+def finding(bank: str, message_id: str, now: float, check: AccountCheck, outcome: str) -> bytes:
+    """What the bank finds about an account, as bytes."""
+    data = {"check_id": check.check_id, "result": outcome, "account_commitment": check.account_commitment}
+    return _document(bank, FINDING, message_id, now, data)
+
+
+def _document(bank: str, kind: str, message_id: str, now: float, data: dict[str, Any]) -> bytes:
     document = {
         "specversion": "1.0",
         "id": message_id,
         "source": f"/bank/{bank}",
-        "type": RESULT,
+        "type": kind,
         "time": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "datacontenttype": "application/json",
-        "data": {
-            "instruction_id": instruction_id,
-            "status": status,
-            "reason": reason,
-            "amount_minor": amount_minor,
-            "currency": currency,
-            "bank_reference": bank_reference,
-            "account_commitment": account_commitment,
-            "inquiry": inquiry,
-        },
+        "data": data,
     }
     return json.dumps(document, separators=(",", ":")).encode()

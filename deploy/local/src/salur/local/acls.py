@@ -11,7 +11,7 @@ from salur.common.contracts.topics import CHECKPOINTS_TOPIC, SERVICES, bank_topi
 from salur.local.platform import declared_topics
 
 READERS: dict[str, tuple[str, ...]] = {
-    "registry": ("eligibility.decisions", "eligibility.programmes", "payments.payments"),
+    "registry": ("eligibility.decisions", "eligibility.programmes", "payments.account-checks", "payments.payments"),
     "eligibility": ("registry.households", "registry.principals"),
     "payments": ("registry.payees", "registry.principals", "eligibility.entitlements"),
 }

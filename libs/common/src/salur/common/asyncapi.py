@@ -13,7 +13,7 @@ import orjson
 import yaml
 from pydantic import BaseModel
 
-from salur.common.contracts.banks import BankResult
+from salur.common.contracts.banks import OUTSIDE
 from salur.common.contracts.base import Fact
 from salur.common.contracts.schemas import (
     COMMITMENT,
@@ -73,9 +73,9 @@ class _Document:
         if topic.name == CHECKPOINTS_TOPIC.name:
             self.checkpoints = True
             return [CHECKPOINT]
-        models: list[type[Fact] | type[BankResult]] = [*contracts_of(topic.name.replace(BANK, "*"))]
+        models: list[Any] = [*contracts_of(topic.name.replace(BANK, "*"))]
         if topic.name.startswith(RESULTS_PREFIX):
-            models = [BankResult]
+            models = [*OUTSIDE]
         self.models |= {model.event_type: model for model in models}
         return [model.event_type for model in models]
 

@@ -17,9 +17,10 @@ def consumers(runtime: Runtime) -> list[Consumer | OutsideConsumer]:
     """Payees, entitlements, and the answers of every connected bank."""
     secrets, settings = runtime.secrets, runtime.settings
     assert isinstance(settings, PaymentsSettings)
+    checked = frozenset(settings.checked_banks)
 
     async def payees(conn: Connection, batch: Sequence[Received]) -> Sequence[Draft]:
-        return await inputs.take_payees(conn, batch, secrets)
+        return await inputs.take_payees(conn, batch, secrets, checked)
 
     async def results(conn: Connection, records: Sequence[OutsideRecord]) -> Sequence[Draft]:
         signatures = await bank_keys.signatures(conn, settings.signed_banks, settings.signature_window_s)

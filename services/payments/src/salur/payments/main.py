@@ -10,6 +10,7 @@ from salur.payments.http import routes
 from salur.payments.reissuer import Reissuer
 from salur.payments.settings import PaymentsSettings
 from salur.payments.store import region_of
+from salur.payments.usecases.account_checks import Waits, ask_batch, await_earlier
 from salur.payments.usecases.checks import expire_list
 from salur.payments.usecases.instruct import Patience, inquire_batch, instruct_batch
 from salur.payments.usecases.views import backlog
@@ -42,6 +43,19 @@ def build(runtime: Runtime) -> Service:
         return more
 
     reissue = Reissuer(runtime, settings)
+    waits = Waits(settings.inquiry_interval_s, settings.inquiry_interval_max_s)
+    checked = frozenset(settings.checked_banks)
+    earlier_noted = False
+
+    async def ask_accounts() -> bool:
+        nonlocal earlier_noted
+        async with runtime.unit_of_work() as unit:
+            if not earlier_noted:
+                await await_earlier(unit.conn, checked)
+            more, drafts = await ask_batch(unit.conn, runtime.secrets, waits, settings.instruct_batch)
+            unit.emit(*drafts)
+        earlier_noted = True
+        return more
 
     async def expire() -> bool:
         async with runtime.unit_of_work() as unit:
@@ -67,6 +81,7 @@ def build(runtime: Runtime) -> Service:
         workers=[
             Worker("instruct", instruct, settings.worker_interval_s),
             Worker("inquire", inquire, settings.worker_interval_s),
+            *([Worker("ask-accounts", ask_accounts, settings.worker_interval_s)] if checked else []),
             Worker("expire", expire, EXPIRE_INTERVAL_S),
             Worker("reissue", reissue.step, settings.reissue_interval_s),
             *file_workers(runtime),

@@ -24,6 +24,8 @@ class PaymentsSettings(Settings):
     instruct_batch: int = Field(default=1_000, ge=1, le=5_000)
     worker_interval_s: float = Field(default=0.1, gt=0)
 
+    checked_banks: CommaList = ()
+    """Banks that are asked about every account before its first use; the gate holds what they have not found good."""
     signed_banks: CommaList = ()
     """Banks whose messages must be signed; what is not, is put aside."""
     signature_window_s: float = Field(default=7 * 24 * 3600.0, gt=0)
@@ -43,10 +45,13 @@ class PaymentsSettings(Settings):
 
     @model_validator(mode="after")
     def _files_have_their_place(self) -> "PaymentsSettings":
+        if asked := set(self.checked_banks) & set(self.file_banks):
+            raise ValueError(f"SALUR_CHECKED_BANKS names {', '.join(sorted(asked))}, which cannot be asked by file")
         if self.file_banks and self.bank_files_dir is None:
             raise ValueError("SALUR_FILE_BANKS needs SALUR_BANK_FILES_DIR")
         if without := set(self.file_banks) - set(self.file_debtor_accounts):
             raise ValueError(f"SALUR_FILE_DEBTOR_ACCOUNTS names no account for {', '.join(sorted(without))}")
-        if unknown := set(self.file_banks) - set(self.banks):
-            raise ValueError(f"SALUR_FILE_BANKS names {', '.join(sorted(unknown))}, which SALUR_BANKS does not")
+        for name, named in (("FILE", self.file_banks), ("CHECKED", self.checked_banks)):
+            if unknown := set(named) - set(self.banks):
+                raise ValueError(f"SALUR_{name}_BANKS names {', '.join(sorted(unknown))}, which SALUR_BANKS does not")
         return self

@@ -16,15 +16,17 @@ from salur.registry.bodies import Body, Text
 from salur.registry.http_changes import by_caller
 from salur.registry.http_groups import Day, day
 from salur.registry.store import queries
-from salur.registry.usecases.consents import CheckResult, Consent, give, record_check, withdraw
+from salur.registry.usecases.consents import Check, CheckResult, Consent, give, record_check, withdraw
 from salur.registry.usecases.states import unknown_household
 
 
 class CheckBody(Body):
-    """The bank's answer about one version of an account."""
+    """The bank's answer about one version of an account. `evidence` names the document it stands in."""
 
     version: int = Field(ge=1, le=2**31 - 1)
     result: CheckResult
+    name_match: Literal["exact", "close", "none"] | None = None
+    evidence: Text | None = None
 
 
 class ConsentBody(Body):
@@ -89,7 +91,8 @@ def _accounts(router: APIRouter, runtime: Runtime) -> None:
     ) -> dict[str, Any]:
         """Record what the bank answered about the account (cek rekening)."""
         async with runtime.unit_of_work() as unit:
-            unit.emit(*await record_check(unit.conn, household_id, body.version, body.result, by_caller(caller)))
+            check = Check(household_id, body.version, body.result, body.name_match, datetime.now(UTC), body.evidence)
+            unit.emit(*await record_check(unit.conn, check, by_caller(caller)))
         return {"household_id": household_id, "version": body.version, "result": body.result}
 
 

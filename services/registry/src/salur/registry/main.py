@@ -22,6 +22,7 @@ from salur.registry.outbox import LocalOutbox
 from salur.registry.settings import RegistrySettings
 from salur.registry.store import region_of
 from salur.registry.usecases.cases import mark_overdue
+from salur.registry.usecases.consents import CHECKS_CONSUMER, take_checks
 from salur.registry.usecases.indicators import count_step
 from salur.registry.usecases.notices import TOPICS as NOTICE_TOPICS
 from salur.registry.usecases.notices import Notices, load_templates
@@ -71,7 +72,7 @@ def build(runtime: Runtime) -> Service:
         description="Who people are: households, identifiers, payee accounts, imports.",
         migrations=Path(__file__).parent / "migrations",
         region_of=region_of,
-        consumers=told,
+        consumers=[Consumer(CHECKS_CONSUMER, ["payments.account-checks"], take_checks, NOTICE_RECORDS), *told],
         workers=[
             Worker("imports", ImportWorker(runtime).step, IMPORT_POLL_S),
             Worker("overdue-cases", overdue, OVERDUE_POLL_S),

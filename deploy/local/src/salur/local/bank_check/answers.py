@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 import orjson
 from pydantic import ValidationError
 
-from salur.common.contracts.banks import BankResult
+from salur.common.contracts.banks import OUTSIDE, AccountCheckResult, BankResult
 from salur.local.bank_check.letters import CURRENCY, Asked
 
 MAX_SIZE = 64 * 1024
 FINAL = ("ACCC", "RJCT")
+MODELS = {model.event_type: model for model in OUTSIDE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +24,23 @@ class Answer:
     result: BankResult
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A record of the results topic that tells about an account."""
+
+    message_id: str
+    key: str
+    value: bytes
+    result: AccountCheckResult
+
+
 @dataclass(slots=True)
 class Mailbox:
     """All records of the results topic so far. `faults` are said once each."""
 
     bank: str
     answers: list[Answer] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     _values: dict[str, bytes] = field(default_factory=dict)
     _by_instruction: dict[str, list[Answer]] = field(default_factory=lambda: defaultdict(list))
@@ -43,12 +55,19 @@ class Mailbox:
         before = self._values.setdefault(answer.message_id, answer.value)
         if before != answer.value:
             self._fault("one message id came with two contents: an id always says the same")
+        if isinstance(answer, Finding):
+            self.findings.append(answer)
+            return
         self.answers.append(answer)
         self._by_instruction[answer.result.instruction_id].append(answer)
 
     def about(self, instruction_id: str) -> list[Answer]:
         """Answers about one instruction, in order."""
         return self._by_instruction.get(instruction_id, [])
+
+    def found(self, check_id: str) -> list[Finding]:
+        """What was said about one account, in order."""
+        return [finding for finding in self.findings if finding.result.check_id == check_id]
 
     def paid_twice(self) -> list[str]:
         """Instructions credited under two references, or credited and refused."""
@@ -59,25 +78,28 @@ class Mailbox:
                 twice.append(instruction_id)
         return twice
 
-    def _read(self, key: bytes | None, value: bytes | None) -> Answer:
+    def _read(self, key: bytes | None, value: bytes | None) -> Answer | Finding:
         if value is None or len(value) > MAX_SIZE:
             raise _Wrong("an answer is empty or over 64 KiB")
         try:
             document = orjson.loads(value)
             head = {name: document[name] for name in ("specversion", "id", "source", "type")}
-            result = BankResult.model_validate(document["data"])
+            result = MODELS.get(head["type"], BankResult).model_validate(document["data"])
         except ValidationError as error:
             places = sorted({".".join(map(str, item["loc"])) or "data" for item in error.errors(include_input=False)})
             raise _Wrong(f"the data of an answer breaks the contract at {', '.join(places)[:150]}") from None
         except (ValueError, KeyError, TypeError):
             raise _Wrong("an answer is no CloudEvent with specversion, id, source, type and data") from None
-        if head["specversion"] != "1.0" or head["type"] != BankResult.event_type:
-            raise _Wrong(f"an answer is not of type {BankResult.event_type} in CloudEvents 1.0")
+        if head["specversion"] != "1.0" or head["type"] not in MODELS:
+            raise _Wrong(f"an answer is not of type {' or '.join(MODELS)} in CloudEvents 1.0")
         if head["source"] != f"/bank/{self.bank}":
             raise _Wrong(f"an answer's source is not /bank/{self.bank}")
         if not isinstance(head["id"], str) or not 0 < len(head["id"]) <= 64:
             raise _Wrong("an answer's id is no text of 1 to 64 characters")
-        return Answer(head["id"], (key or b"").decode(errors="replace"), value, result)
+        told = (key or b"").decode(errors="replace")
+        if isinstance(result, AccountCheckResult):
+            return Finding(head["id"], told, value, result)
+        return Answer(head["id"], told, value, result)
 
     def _fault(self, text: str) -> None:
         if text not in self.faults:

@@ -154,6 +154,25 @@ async def closes_what_it_does_not_know(desk: Desk, line: Line) -> bool:
     return True
 
 
+async def checks_accounts(desk: Desk, line: Line) -> bool:
+    record, check_id, commitment = desk.check_account("known", 1)
+    await line.send([record])
+    findings = (await line.until(lambda mailbox: bool(mailbox.found(check_id)))).found(check_id)
+    if not findings:
+        raise Failed("the question about an account was not answered in time")
+    first = findings[0]
+    if (first.result.result, first.key) != ("matches", check_id):
+        raise Failed(f"awaited matches under the key check_id, came {first.result.result}")
+    if first.result.account_commitment != commitment:
+        raise Failed("account_commitment is not the question's account_number as it stands in the body")
+    again, _, _ = desk.check_account("known", 2)
+    await line.send([again])
+    later = (await line.until(lambda mailbox: len(mailbox.found(check_id)) > 1)).found(check_id)
+    if len(later) < 2 or any(finding.message_id != first.message_id for finding in later):
+        raise Failed("the question came again: the first answer must be sent again, under its first id")
+    return True
+
+
 async def passes_rubbish(desk: Desk, line: Line) -> bool:
     asked = desk.instruct("beside-rubbish", AMOUNT_MINOR)
     await line.send([*desk.rubbish(asked), asked.record])
@@ -205,6 +224,7 @@ CASES = (
     Case("too late", "rule 4: after execute_until it is refused TM01", refuses_too_late),
     Case("inquiry", "rule 5: an inquiry is answered with state and number", says_what_became_of_it),
     Case("not executed", "rule 5: an unknown id is answered NOOR and never paid", closes_what_it_does_not_know),
+    Case("account check", "rule 8: whether an account stands and is theirs is answered, always alike", checks_accounts),
     Case("unreadable", "rule 7: what it cannot read stops nothing", passes_rubbish),
     Case("burst", f"{BURST} instructions at once are all answered", keeps_up),
     Case("crash", "killed and started again it answers everything", survives_a_crash),

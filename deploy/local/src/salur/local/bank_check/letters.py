@@ -1,6 +1,7 @@
 """What the kit sends: instructions and inquiries as payments writes them, and records that no bank can read."""
 
 import base64
+import hashlib
 import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -8,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 
 from salur.common.contracts.base import Fact
-from salur.common.contracts.payments import PaymentInquired, PaymentInstructed
+from salur.common.contracts.payments import AccountCheckAsked, PaymentInquired, PaymentInstructed
 from salur.common.contracts.topics import PARTITIONS
 from salur.common.events.envelope import CONTENT_TYPE, Draft, encode, partition_for, utc_now
 from salur.common.events.personal import HEADER
@@ -86,6 +87,16 @@ class Desk:
         record, _ = self._event(fact, payment)
         return Asked(record, fact.instruction_id, payment, amount_minor)
 
+    def check_account(self, name: str, ask: int) -> tuple[Record, str, str]:
+        """(record, check id, commitment) of a question about the account; the same `name` is the same question."""
+        fact = AccountCheckAsked(
+            check_id=derived_id("bank-check", self.run, "account", name), bank=self.bank, ask=ask,
+            account_number=self.account.number, account_holder=self.account.holder,
+        )  # fmt: skip
+        seed = hashlib.sha256(f"{self.run}/{name}".encode()).digest()
+        record, data = self._event(fact, fact.check_id, seed=seed)
+        return record, fact.check_id, data["account_number"]
+
     def rubbish(self, beside: Asked) -> list[Record]:
         """Records nobody can take, on the partition of `beside`: a tombstone, no JSON, no event, an unknown type."""
         place = beside.record.partition
@@ -115,9 +126,11 @@ class Desk:
         record = Record(asked.record.partition, asked.record.key, asked.record.value, tuple(headers))
         return Asked(record, asked.instruction_id, asked.payment_id, asked.amount_minor, asked.commitment)
 
-    def _event(self, fact: Fact, key: str, *, later_field: bool = False) -> tuple[Record, dict[str, str]]:
+    def _event(
+        self, fact: Fact, key: str, *, later_field: bool = False, seed: bytes | None = None
+    ) -> tuple[Record, dict[str, str]]:
         draft = Draft(fact, key, "service:payments", f"check:{self.run}", topic=self.topic)
-        encoded = encode(draft, SOURCE, utc_now())
+        encoded = encode(draft, SOURCE, utc_now(), seed=seed)
         partition = partition_for(key, PARTITIONS)
         sequence = self._sequences[partition] = self._sequences.get(partition, 0) + 1
         value = encoded.at(f"{self.topic}/{partition}", sequence)

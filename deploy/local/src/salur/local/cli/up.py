@@ -16,7 +16,7 @@ STATE = Path("var/up")
 CACHE = Path("var/cache/kafka")
 TEND_S = 0.5
 NOTICES = {"registry": {"SALUR_NOTICES": "true"}}
-"""A platform people work with tells families what concerns them; a measured run does not."""
+"""A platform people work with tells families what concerns them, and has accounts checked; a measured run does not."""
 
 StateDir = Annotated[Path, typer.Option(help="Folder of the run's state.")]
 
@@ -30,7 +30,8 @@ def up(
     console = Console()
     services, banks = built_services()
     try:
-        platform = Platform(state_dir, cache_dir, Options(services=services, banks=banks, echo=not quiet, env=NOTICES))
+        env = NOTICES | {"payments": {"SALUR_CHECKED_BANKS": ",".join(banks)}}
+        platform = Platform(state_dir, cache_dir, Options(services=services, banks=banks, echo=not quiet, env=env))
         with running(platform):
             _show(console, platform)
             while True:

@@ -38,7 +38,7 @@ def main(
     )
     options = Options(
         BANKS, ("registry", "eligibility", "payments"), seed=seed, bank_profiles=PROFILES,
-        env={"payments": PAYMENTS_ENV},
+        env={"payments": PAYMENTS_ENV | {"SALUR_CHECKED_BANKS": ",".join(BANKS)}},
     )  # fmt: skip
     shown = ""
 

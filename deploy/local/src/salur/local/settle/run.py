@@ -81,7 +81,18 @@ class Settlement:
             self.pipeline.decided(programme_id, cut["households"])
             cycle = self.pipeline.cycle(programme_id, "settlement", cut["cut_id"])
         self.cycle_id = cycle["cycle_id"]
+        self._accounts_checked()
         return cycle
+
+    def _accounts_checked(self) -> None:
+        """Wait until the banks have said what they find about every account they are asked about."""
+
+        def waiting() -> int:
+            rows = self.pipeline.auditor.call("payments", "GET", "/backlog")["backlog"]
+            return sum(row["count"] for row in rows if row["what"] == "account-check")
+
+        with self.stage("check-accounts"):
+            self.pipeline.until("the banks' word on the accounts", waiting, lambda count: count == 0)
 
     def pay(self, cycle: dict[str, Any], closed_region: str) -> None:
         """Two funds of which one is too small, the gate, two approvals, instructions, and every bank's answer."""
@@ -165,6 +176,7 @@ class Settlement:
             return int(self.rows("SELECT count(*) FROM payee WHERE version > 1")[0][0])
 
         self.pipeline.until("the corrected accounts", arrived, lambda count: count >= len(failed))
+        self._accounts_checked()
 
     def reconcile(self) -> int:
         """Every bank's true statement, from its own book. Returns how many payments it proved never paid."""

@@ -1,14 +1,14 @@
-"""What a partner bank writes on `banks.results.<bank>`. An outside message: no stream, no sequence, untrusted.
+"""What a partner bank writes on `banks.results.<bank>`. Outside messages: no stream, no sequence, untrusted.
 
-The model is the published form; payments reads the bytes with a reader of its own that bears anything, and a contract
-test holds the two together.
+The models are the published form; payments reads the bytes with a reader of its own that bears anything, and a contract
+test holds them together.
 """
 
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from salur.common.contracts.base import Currency, InstructionId, strict_model
+from salur.common.contracts.base import Currency, Id, InstructionId, strict_model
 
 BankText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:/-]{1,64}$")]
 ReasonCode = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{4}$")]
@@ -45,3 +45,21 @@ class BankResult(BaseModel):
         if self.bank_reference is None and self.status in ("ACCC", "RTRN"):
             raise ValueError("bank_reference is needed for ACCC and RTRN")
         return self
+
+
+class AccountCheckResult(BaseModel):
+    """What the bank finds about an account it was asked to check. Key: check_id of the question."""
+
+    model_config = strict_model()
+    event_type: ClassVar[str] = "salur.account-check-result.v1"
+
+    check_id: Id
+    result: Literal["matches", "name-close", "name-differs", "closed", "unknown-account"] = Field(
+        description="matches: the account is open and its holder the one named; name-close: open, and the names differ "
+        "only in writing; name-differs: open, another holder; closed: closed or blocked for credits"
+    )
+    account_commitment: Commitment = Field(description="account_number as it stood in the question")
+
+
+OUTSIDE: tuple[type[BankResult] | type[AccountCheckResult], ...] = (BankResult, AccountCheckResult)
+"""Every message a bank may write, by `event_type`."""

@@ -1,6 +1,7 @@
 """Events payments writes: funds, lists, instructions to banks, and each payment's fate."""
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -164,6 +165,37 @@ class PaymentInquired(_Instruction):
     inquiry: int = Field(ge=1)
     amount_minor: AmountMinor
     currency: Currency
+
+
+@contract("salur.account-check.asked.v1", "payments.instructions.*")
+class AccountCheckAsked(Fact):
+    """Asks whether an account stands and is held by whom we believe, before it is first used. Key: check_id.
+
+    The bank answers with `salur.account-check-result.v1`. The same question may come again, with a higher `ask`.
+    """
+
+    check_id: Id
+    bank: BankCode
+    ask: int = Field(ge=1)
+    account_number: Personal[str]
+    account_holder: Personal[str]
+
+
+@contract("salur.account.checked.v1", "payments.account-checks")
+class AccountChecked(Fact):
+    """What a bank found about a version of a beneficiary's account. Key: beneficiary_id.
+
+    `bank_message_id` is the evidence: that message of the bank is a leaf of the trail.
+    """
+
+    beneficiary_id: Id
+    version: int = Field(ge=1)
+    check_id: Id
+    bank: BankCode
+    result: Literal["matches", "name-close", "name-differs", "closed", "unknown-account"]
+    asked_at: datetime
+    answered_at: datetime
+    bank_message_id: Name
 
 
 class _PaymentState(Fact):

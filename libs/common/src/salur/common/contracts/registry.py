@@ -99,6 +99,9 @@ class PayeeChecked(Fact):
     version: int = Field(ge=1)
     bank: BankCode
     result: Literal["matches", "name-differs", "closed", "unknown-account"]
+    name_match: Literal["exact", "close", "none"] | None = Field(None, description="how the holder's name compares")
+    checked_at: str | None = Field(None, description="RFC 3339; when the bank answered, or a person recorded it")
+    evidence: Name | None = Field(None, description="the bank's message, or the document a person names")
 
 
 @contract("salur.account.shared.v1", "registry.activity")

@@ -14,6 +14,8 @@ DORMANT = "dormant-account"
 OUT_OF_BOUNDS = "amount-out-of-bounds"
 EXCLUDED = "excluded-by-programme"
 REGION_CLOSED = "region-closed"
+CHECK_FAILED = "account-check-failed"
+UNCHECKED = "account-unchecked"
 
 CHECKS: dict[str, str] = {
     DECEASED: "registrar: the beneficiary is recorded as deceased; name a successor or cancel",
@@ -25,9 +27,14 @@ CHECKS: dict[str, str] = {
     SHARED_ACCOUNT: "registrar: more beneficiaries than allowed share the account",
     ACCOUNT_CHANGED: "payment operator: the account changed within the cool-off; confirm it with the beneficiary",
     REFUSED_LAST_CYCLE: "registrar: the last payment to this account failed and the account is the same",
+    CHECK_FAILED: "registrar: the bank says the account is closed, unknown or another person's; correct it",
     DORMANT: "payment operator: the bank says the account is dormant or was never used",
+    UNCHECKED: "bank: it has not said yet whether the account and its holder agree; it is asked again",
 }
 """By code, gravest first: an item with several hits is held for the first of these."""
+
+ENDS_ITSELF = frozenset({CHECK_FAILED, UNCHECKED})
+"""Hits that need no person once their cause is gone: a bank has found the present account good."""
 
 ORDER = {code: number for number, code in enumerate(CHECKS)}
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from salur.common.values import instruction_id, payment_id
 from salur.common.values.region import region_within
-from salur.payments.domain.gate import CHECKS, Hit, gravest
+from salur.payments.domain.gate import CHECKS, ENDS_ITSELF, Hit, gravest
 
 FIRST_PART = 1
 FIRST_ATTEMPT = 1
@@ -23,7 +23,7 @@ PAYEE_CHANGED: Hold = "payee-changed"
 ENTITLEMENT_CHANGED: Hold = "entitlement-changed"
 BY_PERSON: Hold = "held-by-person"
 CANCELLED: Hold = "cancelled"
-NEEDS_DECISION: frozenset[Hold] = frozenset({*CHECKS, BY_PERSON})
+NEEDS_DECISION: frozenset[Hold] = frozenset({*CHECKS, BY_PERSON}) - ENDS_ITSELF
 """Holds that only a person ends; the others end when their cause is gone."""
 
 WHO_MUST_ACT: dict[Hold, str] = {

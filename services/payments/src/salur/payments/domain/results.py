@@ -1,6 +1,7 @@
 """A bank's answer: untrusted bytes in, one decision out.
 
-The form: a structured CloudEvents 1.0 document of type `salur.bank-result.v1`. Statuses and reasons are ISO 20022
+The form: a structured CloudEvents 1.0 document of type `salur.bank-result.v1` (what became of an instruction) or
+`salur.account-check-result.v1` (what it found about an account). Statuses and reasons are ISO 20022
 (ExternalPaymentTransactionStatus1Code, ExternalStatusReason1Code; RTRN stands for a pacs.004 return).
 """
 
@@ -11,7 +12,10 @@ from typing import Any, Literal
 
 import orjson
 
+from salur.payments.domain.account_checks import OUTCOMES, Outcome
+
 RESULT_TYPE = "salur.bank-result.v1"
+CHECK_TYPE = "salur.account-check-result.v1"
 RESULT_MAX_SIZE = 64 * 1024
 
 Status = Literal["ACCC", "ACSP", "PDNG", "RJCT", "RTRN"]
@@ -19,6 +23,7 @@ STATUSES = ("ACCC", "ACSP", "PDNG", "RJCT", "RTRN")
 DEFAULT_REASON = "MS03"  # "reason not specified by agent"
 
 _INSTRUCTION = re.compile(r"[0-9a-f]{30}-[0-9]{3}")
+_ID = re.compile(r"[0-9a-f]{30,32}")
 _TEXT = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
 _REASON = re.compile(r"[A-Z0-9]{4}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
@@ -50,8 +55,37 @@ class BankResult:
     content_hash: bytes
 
 
-def read_result(value: bytes | None, bank: str) -> BankResult:
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """A well-formed answer about an account."""
+
+    message_id: str
+    check_id: str
+    result: Outcome
+    account_commitment: str
+    content_hash: bytes
+
+    @property
+    def instruction_id(self) -> None:
+        """It speaks of no instruction."""
+
+
+def read_answer(value: bytes | None, bank: str) -> BankResult | CheckResult:
     """Read what `bank` wrote on its own topic. Raises Unusable, never anything else, whatever the bytes."""
+    message_id, kind, data = _document(value, bank)
+    return _read_check(message_id, data) if kind == CHECK_TYPE else _read_data(message_id, data)
+
+
+def read_result(value: bytes | None, bank: str) -> BankResult:
+    """Read an answer about an instruction. Raises Unusable."""
+    message_id, kind, data = _document(value, bank)
+    if kind != RESULT_TYPE:
+        raise Unusable("unknown-version")
+    return _read_data(message_id, data)
+
+
+def _document(value: bytes | None, bank: str) -> tuple[Any, str, dict[str, Any]]:
+    """(message id, type, data) of a readable document of this bank."""
     if value is None:
         raise Unusable("tombstone")
     if len(value) > RESULT_MAX_SIZE:
@@ -64,12 +98,27 @@ def read_result(value: bytes | None, bank: str) -> BankResult:
         raise Unusable("undecodable")
     if document.get("source") != f"/bank/{bank}":
         raise Unusable("misaddressed")
-    if document.get("type") != RESULT_TYPE:
+    kind = document.get("type")
+    if kind not in (RESULT_TYPE, CHECK_TYPE):
         raise Unusable("unknown-version")
     data = document.get("data")
     if type(data) is not dict:
         raise Unusable("malformed")
-    return _read_data(document.get("id"), data)
+    return document.get("id"), kind, data
+
+
+def _read_check(message_id: Any, data: dict[str, Any]) -> CheckResult:
+    said: list[Any] = [data.get(name) for name in ("check_id", "result", "account_commitment")]
+    check, result, account = said
+    if not (
+        _matches(_TEXT, message_id)
+        and _matches(_ID, check)
+        and type(result) is str
+        and result in OUTCOMES
+        and _matches(_COMMITMENT, account)
+    ):
+        raise Unusable("malformed")
+    return CheckResult(message_id, check, result, account, hashlib.sha256(orjson.dumps(said)).digest())
 
 
 def _read_data(message_id: Any, data: dict[str, Any]) -> BankResult:

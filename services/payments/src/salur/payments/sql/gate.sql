@@ -22,11 +22,11 @@ SET standing = excluded.standing, bank = excluded.bank, last_used_on = excluded.
 -- Every check over a whole cycle in one statement; only hits come back.
 WITH subject AS MATERIALIZED (
     SELECT e.entitlement_id, e.beneficiary_id, coalesce(e.due_minor, e.amount_minor) AS amount_minor, e.region,
-           p.version, p.status, p.living, p.since,
+           p.version, p.status, p.living, p.since, p.bank,
            p.account_token, p.identity_token
     FROM entitlement e
     LEFT JOIN LATERAL (
-        SELECT version, status, living, since, account_token, identity_token FROM payee
+        SELECT version, status, living, since, bank, account_token, identity_token FROM payee
         WHERE payee.beneficiary_id = e.beneficiary_id ORDER BY version DESC LIMIT 1
     ) p ON true
     WHERE e.cycle_id = :cycle_id
@@ -57,6 +57,13 @@ WHERE s.version > 1 AND s.since > now() - make_interval(secs => :cool_off_s::flo
 UNION ALL
 SELECT s.entitlement_id, 'dormant-account', jsonb_build_object('standing', r.standing, 'last_used_on', r.last_used_on)
 FROM subject s JOIN account_report r USING (account_token) WHERE r.standing <> 'active'
+UNION ALL
+SELECT s.entitlement_id, CASE WHEN c.result IS NULL THEN 'account-unchecked' ELSE 'account-check-failed' END,
+       jsonb_build_object('payee_version', s.version, 'result', c.result, 'asked_at', c.asked_at,
+                          'answered_at', c.answered_at, 'evidence', c.evidence)
+FROM subject s LEFT JOIN account_check c USING (beneficiary_id, version)
+WHERE s.status = 'active' AND (
+    c.result <> ALL (:good_checks::text[]) OR (c.result IS NULL AND s.bank = ANY (:checked_banks::text[])))
 UNION ALL
 SELECT entitlement_id, 'amount-out-of-bounds',
        jsonb_build_object('amount_minor', amount_minor, 'min_minor', :amount_min::bigint, 'max_minor', :amount_max::bigint)

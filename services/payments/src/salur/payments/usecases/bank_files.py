@@ -20,7 +20,7 @@ from salur.payments.banks.iso20022 import DocumentRefused, Overview, Told
 from salur.payments.domain.reconcile import Line, Statement
 from salur.payments.domain.results import RESULT_TYPE
 from salur.payments.store import queries
-from salur.payments.usecases.inputs import open_account
+from salur.payments.usecases.accounts import open_account
 from salur.payments.usecases.instruct import ACTOR
 from salur.payments.usecases.reconcile import take_statement
 from salur.payments.usecases.settle import files_topic, take_results

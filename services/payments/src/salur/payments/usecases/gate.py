@@ -7,6 +7,7 @@ from typing import Any
 
 from salur.common.database import Connection
 from salur.common.events import Draft
+from salur.payments.domain.account_checks import GOOD
 from salur.payments.domain.gate import GateRule, Hit, rule_of
 from salur.payments.store import queries
 from salur.payments.usecases.proposals import Person, Proposal
@@ -18,14 +19,17 @@ ACCOUNT_REASONS = ("AC01", "AC03", "AC04", "AC06", "AC07", "AC13", "BE01", "MD07
 """ISO 20022 reasons that lie with the account or its holder: the same account will fail again."""
 
 
-async def gate_hits(conn: Connection, cycle_id: str, programme_id: str) -> dict[str, list[Hit]]:
-    """Every hit of the gate in a cycle, by entitlement."""
+async def gate_hits(
+    conn: Connection, cycle_id: str, programme_id: str, checked_banks: frozenset[str]
+) -> dict[str, list[Hit]]:
+    """Every hit of the gate in a cycle, by entitlement. `checked_banks`: whose accounts must have been found good."""
     rule: GateRule = rule_of(await queries.gate_rule(conn, programme_id=programme_id))
     rows = await queries.gate_hits(
         conn, cycle_id=cycle_id, shared_account_max=rule.shared_account_max, cool_off_s=rule.cool_off_s,
         amount_min=rule.amount_min_minor,
         amount_max=NO_LIMIT_MINOR if rule.amount_max_minor is None else rule.amount_max_minor,
         excludes=list(rule.excludes), excludes_within_s=rule.excludes_within_s, account_reasons=list(ACCOUNT_REASONS),
+        good_checks=sorted(GOOD), checked_banks=sorted(checked_banks),
     )  # fmt: skip
     hits: dict[str, list[Hit]] = {}
     for row in rows:

@@ -3,39 +3,34 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-import orjson
-
 from salur.common.contracts.eligibility import (
     CycleGranted,
     EntitlementAmended,
     EntitlementCancelled,
     EntitlementGranted,
 )
-from salur.common.contracts.registry import PayeeRegistered, RegistryCut
+from salur.common.contracts.registry import PayeeChecked, PayeeRegistered, RegistryCut
 from salur.common.database import Connection
 from salur.common.errors import Refused
 from salur.common.events import Draft, Received
 from salur.common.secrets import Secrets
 from salur.payments import store
 from salur.payments.store import PayeeRow
+from salur.payments.usecases.account_checks import await_checks, take_recorded
+from salur.payments.usecases.accounts import seal_account
 from salur.payments.usecases.late import Change, payees_changed, take_changes
 
 PAYEES_CONSUMER = "payments.payees"
 ENTITLEMENTS_CONSUMER = "payments.entitlements"
 
 
-def _context(beneficiary_id: str) -> bytes:
-    return f"payee/{beneficiary_id}".encode()
+async def take_payees(
+    conn: Connection, batch: Sequence[Received], secrets: Secrets, checked_banks: frozenset[str] = frozenset()
+) -> Sequence[Draft]:
+    """Keep payee versions, what was found about them, and the partitions that passed a cut.
 
-
-def open_account(secrets: Secrets, beneficiary_id: str, sealed: bytes) -> tuple[str, str]:
-    """(account number, holder) of a sealed payee version. Raises SealBroken."""
-    number, holder = orjson.loads(secrets.open(sealed, _context(beneficiary_id)))
-    return number, holder
-
-
-async def take_payees(conn: Connection, batch: Sequence[Received], secrets: Secrets) -> Sequence[Draft]:
-    """Keep payee versions and the partitions that passed a cut. Raises Refused when a version changes its content."""
+    New versions at `checked_banks` wait to be asked about. Raises Refused when a version changes its content.
+    """
     payees = [(event.data, event.time) for event in batch if isinstance(event.data, PayeeRegistered)]
     cuts = [(event.data.cut_id, event.partition) for event in batch if isinstance(event.data, RegistryCut)]
     if payees:
@@ -44,6 +39,8 @@ async def take_payees(conn: Connection, batch: Sequence[Received], secrets: Secr
             raise Refused(f"payee of {differing[0]} came again under the same version with other content: registry")
         if changed := [payee.beneficiary_id for payee, _ in payees if payee.version > 1]:
             await payees_changed(conn, changed)
+        await await_checks(conn, [payee for payee, _ in payees], checked_banks)
+    await take_recorded(conn, [(event.data, event.time) for event in batch if isinstance(event.data, PayeeChecked)])
     if cuts:
         ids, partitions = store.columns(cuts, 2)
         await store.queries.insert_passed_cuts(conn, cut_ids=ids, partitions=partitions)
@@ -51,8 +48,7 @@ async def take_payees(conn: Connection, batch: Sequence[Received], secrets: Secr
 
 
 def _payee_row(payee: PayeeRegistered, since: datetime, secrets: Secrets) -> PayeeRow:
-    account = orjson.dumps([payee.account_number, payee.account_holder])
-    sealed = secrets.seal(account, _context(payee.beneficiary_id))
+    sealed = seal_account(secrets, payee.beneficiary_id, payee.account_number, payee.account_holder)
     return PayeeRow(
         payee.beneficiary_id, payee.version, payee.status, payee.bank, payee.account_token, sealed, since,
         payee.identity_token, payee.living,

@@ -20,8 +20,9 @@ from salur.common.values import instruction_id
 from salur.payments import ledger
 from salur.payments.domain.lists import INPUT_BLOCKED, PAYEE_CHANGED
 from salur.payments.store import queries
+from salur.payments.usecases.accounts import open_account
 from salur.payments.usecases.checks import SERVICE, release
-from salur.payments.usecases.inputs import ENTITLEMENTS_CONSUMER, PAYEES_CONSUMER, open_account
+from salur.payments.usecases.inputs import ENTITLEMENTS_CONSUMER, PAYEES_CONSUMER
 
 ACTOR = SERVICE
 

@@ -18,12 +18,20 @@ from salur.payments.usecases.inputs import ENTITLEMENTS_CONSUMER, PAYEES_CONSUME
 
 
 @dataclass(frozen=True, slots=True)
+class Banks:
+    """The partner banks connected; those `checked` must have found an account good before its first use."""
+
+    connected: frozenset[str]
+    checked: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class BuildList:
-    """Who asks for the list of a cycle, paid from `funds` (id, share). `banks`: the partner banks connected."""
+    """Who asks for the list of a cycle, paid from `funds` (id, share)."""
 
     cycle_id: str
     funds: tuple[tuple[str, int], ...]
-    banks: frozenset[str]
+    banks: Banks
     actor: str
     cause: str
 
@@ -45,8 +53,8 @@ async def build_list(conn: Connection, command: BuildList) -> tuple[dict[str, An
     if begun is None:
         known = await queries.list_of_cycle(conn, cycle_id=command.cycle_id)
         raise errors.list_exists(command.cycle_id, known)
-    builder = ListBuilder(command.banks, _sources(funds, command.funds))
-    hits = await gate_hits(conn, command.cycle_id, cycle["programme_id"])
+    builder = ListBuilder(command.banks.connected, _sources(funds, command.funds))
+    hits = await gate_hits(conn, command.cycle_id, cycle["programme_id"], command.banks.checked)
     held = await _lock_items(conn, list_id, store.candidates(conn, command.cycle_id), builder, hits)
     await keep_hits(
         conn, list_id, {item.payment_id: hits[item.entitlement_id] for item in held if item.entitlement_id in hits}
@@ -140,7 +148,7 @@ async def build_from(
     funds = [await _fund(conn, fund_id) for fund_id, _ in shares]
     for fund in funds:
         _check_fund(fund, cycle)
-    builder = ListBuilder(command.banks, _sources(funds, shares))
+    builder = ListBuilder(command.banks.connected, _sources(funds, shares))
     items = await _payable_now(conn, command, cycle, builder, pages)
     if builder.items == 0:
         raise errors.nothing_to_follow_up(command.cycle_id)
@@ -161,14 +169,14 @@ async def _payable_now(
     pages: AsyncIterator[list[store.Released]],
 ) -> list[Item]:
     """Ranked items only: what would be held again stays where it is held."""
-    hits = await gate_hits(conn, command.cycle_id, cycle["programme_id"])
+    hits = await gate_hits(conn, command.cycle_id, cycle["programme_id"], command.banks.checked)
     items: list[Item] = []
     async for page in pages:
         keys = [candidate.beneficiary_id for candidate, _ in page]
         blocked = await blocked_keys(conn, [PAYEES_CONSUMER, ENTITLEMENTS_CONSUMER], keys)
         for candidate, released in page:
             found = [hit for hit in hits.get(candidate.entitlement_id, ()) if hit.code not in released]
-            held = hold_of(candidate, blocked=candidate.beneficiary_id in blocked, banks=command.banks)
+            held = hold_of(candidate, blocked=candidate.beneficiary_id in blocked, banks=command.banks.connected)
             if not found and held is None:
                 items.append(builder.add(candidate, blocked=False))
     return [item for item in items if item.rank is not None]

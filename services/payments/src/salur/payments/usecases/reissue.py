@@ -17,7 +17,7 @@ from salur.payments.domain.gate import rule_of
 from salur.payments.domain.lists import NEEDS_DECISION
 from salur.payments.store import queries
 from salur.payments.usecases.checks import SERVICE, ListCommand, approve_list, submit_list
-from salur.payments.usecases.lists import BuildList, build_from
+from salur.payments.usecases.lists import Banks, BuildList, build_from
 from salur.payments.usecases.money_cases import FAILED, case_of, open_cases
 from salur.payments.usecases.proposals import Person, Proposal
 
@@ -45,7 +45,7 @@ async def next_order(conn: Connection, after: str) -> Any:
 
 
 async def reissue(
-    conn: Connection, order: Any, banks: frozenset[str], approve_within_s: float
+    conn: Connection, order: Any, banks: Banks, approve_within_s: float
 ) -> tuple[dict[str, Any] | None, list[Draft]]:
     """List, submit and, as far as the order may, approve what can be issued again in its cycle.
 

@@ -6,7 +6,7 @@ earlier answer, or is put aside for a person.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from salur.common.contracts.payments import (
     BankResultSuspended,
@@ -25,13 +25,16 @@ from salur.payments.domain.results import (
     DEFAULT_REASON,
     RESULT_MAX_SIZE,
     BankResult,
+    CheckResult,
     Standing,
     Unusable,
     decide,
+    read_answer,
     read_result,
 )
 from salur.payments.ledger import Move
 from salur.payments.store import MessageId, Moved, Parked, Suspended
+from salur.payments.usecases.account_checks import take_findings
 from salur.payments.usecases.checks import reserve_id
 from salur.payments.usecases.instruct import ACTOR
 from salur.payments.usecases.reissue import open_failed
@@ -40,8 +43,11 @@ RESULTS_CONSUMER = "payments.bank-results"
 FILES_PREFIX = "banks.files."
 
 
+R = TypeVar("R", bound=BankResult | CheckResult)
+
+
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Generic[R]):
     """A readable record: where it stood, its bytes, what it says."""
 
     bank: str
@@ -49,7 +55,7 @@ class Answer:
     partition: int
     offset: int
     value: bytes | None
-    result: BankResult
+    result: R
 
     @property
     def message(self) -> MessageId:
@@ -75,7 +81,7 @@ class Batch:
     secrets: Secrets
     payments: dict[str, Any]
     standings: dict[str, Standing]
-    waiting: dict[str, list[Answer]]
+    waiting: dict[str, list[Answer[BankResult]]]
     steps: list[Step] = field(default_factory=list)
     depth: dict[str, int] = field(default_factory=dict)
     parked: dict[MessageId, Parked] = field(default_factory=dict)
@@ -84,7 +90,7 @@ class Batch:
     drafts: list[Draft] = field(default_factory=list)
     failed: list[tuple[Any, str]] = field(default_factory=list)
 
-    def take(self, answer: Answer) -> None:
+    def take(self, answer: Answer[BankResult]) -> None:
         """Judge one answer, and after a move every return that waited for one."""
         result = answer.result
         standing = self.standings.get(result.instruction_id)
@@ -135,7 +141,7 @@ class Batch:
         )  # fmt: skip
         self.drafts.append(Draft(fact, suspense_id, ACTOR, position))
 
-    def _move(self, answer: Answer, standing: Standing, act: str) -> None:
+    def _move(self, answer: Answer[BankResult], standing: Standing, act: str) -> None:
         result, payment = answer.result, self.payments[answer.result.instruction_id]
         reason = (result.reason or DEFAULT_REASON) if act != "settled" else None
         paid, back = (result.bank_reference if act == name else None for name in ("settled", "returned"))
@@ -177,7 +183,7 @@ def postings(payment: Any, act: str) -> list[Move]:
             ]
 
 
-def _fact(payment: Any, answer: Answer, act: str, reason: str | None) -> Any:
+def _fact(payment: Any, answer: Answer[BankResult], act: str, reason: str | None) -> Any:
     result = answer.result
     common = {
         "payment_id": payment["payment_id"], "instruction_id": payment["instruction_id"],
@@ -200,7 +206,9 @@ async def take_results(
     """Judge a batch of banks' answers in a handful of statements, in the order given."""
     answers, unusable = _read(records, signatures)
     fresh, conflicts = await _sift(conn, answers)
-    ids = sorted({answer.result.instruction_id for answer in fresh})
+    found = [answer for answer in fresh if isinstance(answer.result, CheckResult)]
+    results = [answer for answer in fresh if isinstance(answer.result, BankResult)]
+    ids = sorted({answer.result.instruction_id for answer in results})
     payments = {row["instruction_id"]: row for row in await store.queries.lock_payments(conn, instruction_ids=ids)}
     waiting = await _waiting(conn, list(payments), secrets)
     batch = Batch(secrets, payments, {key: _standing(row) for key, row in payments.items()}, waiting)
@@ -208,7 +216,11 @@ async def take_results(
         batch.suspend(record, bank, trouble.code, trouble.instruction_id)
     for answer in conflicts:
         batch.suspend(answer, answer.bank, "message-conflict", answer.result.instruction_id)
-    for answer in fresh:
+    drafts, refused = await take_findings(conn, found)
+    batch.drafts += drafts
+    for told, reason in refused:
+        batch.suspend(told, told.bank, reason, None)
+    for answer in results:
         batch.take(answer)
     for step in batch.steps:
         await store.move_payments(conn, step.moved)
@@ -231,14 +243,14 @@ def bank_of(topic: str) -> str:
 
 def _read(
     records: Sequence[OutsideRecord], signatures: Signatures
-) -> tuple[list[Answer], list[tuple[OutsideRecord, str, Unusable]]]:
-    answers: list[Answer] = []
+) -> tuple[list[Answer[Any]], list[tuple[OutsideRecord, str, Unusable]]]:
+    answers: list[Answer[Any]] = []
     unusable: list[tuple[OutsideRecord, str, Unusable]] = []
     for record in records:
         bank = bank_of(record.topic)
         try:
             signatures.check(bank, record.value or b"", record.headers)
-            result = read_result(record.value, bank)
+            result = read_answer(record.value, bank)
         except Unusable as trouble:
             unusable.append((record, bank, trouble))
         else:
@@ -246,9 +258,9 @@ def _read(
     return answers, unusable
 
 
-async def _sift(conn: Connection, answers: Sequence[Answer]) -> tuple[list[Answer], list[Answer]]:
+async def _sift(conn: Connection, answers: Sequence[Answer[Any]]) -> tuple[list[Answer[Any]], list[Answer[Any]]]:
     """(new messages, messages whose id is known with other content). Exact repeats are dropped."""
-    first: dict[MessageId, Answer] = {}
+    first: dict[MessageId, Answer[Any]] = {}
     for answer in answers:
         first.setdefault(answer.message, answer)
     hashes = {message: answer.result.content_hash for message, answer in first.items()}
@@ -259,8 +271,10 @@ async def _sift(conn: Connection, answers: Sequence[Answer]) -> tuple[list[Answe
     return fresh, conflicts
 
 
-async def _waiting(conn: Connection, instruction_ids: list[str], secrets: Secrets) -> dict[str, list[Answer]]:
-    waiting: dict[str, list[Answer]] = {}
+async def _waiting(
+    conn: Connection, instruction_ids: list[str], secrets: Secrets
+) -> dict[str, list[Answer[BankResult]]]:
+    waiting: dict[str, list[Answer[BankResult]]] = {}
     for row in await store.queries.waiting_returns(conn, instruction_ids=instruction_ids):
         position = f"{row['topic']}/{row['partition']}/{row['kafka_offset']}"
         value = secrets.open(row["sealed"], position.encode())

@@ -20,16 +20,22 @@ FROM consent c JOIN household h USING (household_id) WHERE c.consent_id = :conse
 UPDATE consent SET withdrawn_at = now(), withdrawn_by = :actor, withdrawal = :reason WHERE consent_id = :consent_id;
 
 -- name: payee_versions
-SELECT version, status, bank, usable_from, changed_by, check_result, checked_at, valid_from, NULL AS valid_until
+SELECT version, status, bank, usable_from, changed_by, check_result, name_match, checked_at, check_evidence, valid_from,
+       NULL AS valid_until
 FROM payee WHERE household_id = :id
 UNION ALL
-SELECT version, status, bank, usable_from, changed_by, check_result, checked_at, valid_from, valid_until
+SELECT version, status, bank, usable_from, changed_by, check_result, name_match, checked_at, check_evidence, valid_from,
+       valid_until
 FROM payee_version WHERE household_id = :id ORDER BY version DESC;
 
 -- name: families_of_accounts
 SELECT account_token, count(*) AS families FROM payee
 WHERE account_token = ANY(:tokens::text[]) AND status <> 'closed' GROUP BY account_token;
 
--- name: check_payee^
-UPDATE payee SET check_result = :result, checked_at = now() WHERE household_id = :household_id AND version = :version
-RETURNING bank;
+-- name: check_payees
+-- Only present versions; gives what was recorded.
+UPDATE payee p SET check_result = g.result, name_match = g.name_match, checked_at = g.checked_at, check_evidence = g.evidence
+FROM unnest(:ids::text[], :versions::int[], :results::text[], :matches::text[], :moments::timestamptz[], :evidence::text[])
+    AS g (id, version, result, name_match, checked_at, evidence)
+WHERE p.household_id = g.id AND p.version = g.version
+RETURNING p.household_id, p.version, p.bank, p.check_result, p.name_match, p.checked_at, p.check_evidence;

@@ -56,8 +56,8 @@ FROM unnest(:ids::text[], :versions::int[], :statuses::text[], :banks::text[], :
 ON CONFLICT (household_id) DO UPDATE SET version = excluded.version, status = excluded.status, bank = excluded.bank,
     account_token = excluded.account_token, sealed = excluded.sealed, usable_from = excluded.usable_from,
     changed_by = excluded.changed_by, valid_from = clock_timestamp(),
-    check_result = CASE WHEN payee.account_token = excluded.account_token THEN payee.check_result END,
-    checked_at = CASE WHEN payee.account_token = excluded.account_token THEN payee.checked_at END;
+    -- The holder may be another: a version is good only when its own check has found it so.
+    check_result = NULL, checked_at = NULL, check_evidence = NULL, name_match = NULL;
 
 -- name: known_identifiers
 SELECT i.scheme, i.token, i.household_id, i.member_id

@@ -1,18 +1,22 @@
 """Consent, and what the bank says of an account: recorded with who, when and on what evidence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
+from salur.common.contracts.payments import AccountChecked
 from salur.common.contracts.registry import ConsentGiven, ConsentWithdrawn, PayeeChecked
 from salur.common.database import Connection
 from salur.common.errors import Conflict, Invalid, NotFound
-from salur.common.events import Draft
+from salur.common.events import Draft, Received
 from salur.common.values import derived_id
 from salur.registry.store import queries
 from salur.registry.usecases.families import By
 from salur.registry.usecases.states import lock_states, standing, within
 
+CHECKS_CONSUMER = "registry.account-checks"
+CHECKS_ACTOR = "service:registry"
 CheckResult = Literal["matches", "name-differs", "closed", "unknown-account"]
 
 
@@ -69,12 +73,57 @@ async def withdraw(conn: Connection, consent_id: str, reason: str, by: By) -> li
     return [Draft(fact, consent_id, by.actor, by.cause)]
 
 
-async def record_check(conn: Connection, household_id: str, version: int, result: CheckResult, by: By) -> list[Draft]:
-    """What the bank answered about the present version of an account. Raises NotFound, Conflict for another."""
-    standing((await lock_states(conn, [household_id])).get(household_id), by.regions)
-    row = await queries.check_payee(conn, household_id=household_id, version=version, result=result)
-    if row is None:
-        raise Conflict(f"the account is not at version {version}: read it again", code="version-passed",
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What is known of a version of an account. `evidence`: the bank's message, or the document a person names."""
+
+    household_id: str
+    version: int
+    result: CheckResult
+    name_match: str | None
+    checked_at: datetime
+    evidence: str | None
+
+
+async def record_check(conn: Connection, check: Check, by: By) -> list[Draft]:
+    """What the bank told a person about the present version. Raises NotFound, Conflict for another version."""
+    standing((await lock_states(conn, [check.household_id])).get(check.household_id), by.regions)
+    facts = await _record(conn, [check])
+    if not facts:
+        raise Conflict(f"the account is not at version {check.version}: read it again", code="version-passed",
                        who="payment operator")  # fmt: skip
-    fact = PayeeChecked(beneficiary_id=household_id, version=version, bank=row["bank"], result=result)
-    return [Draft(fact, household_id, by.actor, by.cause)]
+    return [Draft(fact, fact.beneficiary_id, by.actor, by.cause) for fact in facts]
+
+
+NAME_MATCHES = {"matches": "exact", "name-close": "close", "name-differs": "none"}
+
+
+async def take_checks(conn: Connection, batch: Sequence[Received]) -> Sequence[Draft]:
+    """What banks found, as payments tells it; of versions that have passed nothing is recorded."""
+    told = {
+        event.data.beneficiary_id: (event.data, event.id) for event in batch if isinstance(event.data, AccountChecked)
+    }
+    checks = [
+        Check(
+            fact.beneficiary_id, fact.version, "matches" if fact.result == "name-close" else fact.result,
+            NAME_MATCHES.get(fact.result), fact.answered_at, fact.bank_message_id,
+        )
+        for fact, _ in told.values()
+    ]  # fmt: skip
+    facts = await _record(conn, checks) if checks else []
+    return [Draft(fact, fact.beneficiary_id, CHECKS_ACTOR, told[fact.beneficiary_id][1]) for fact in facts]
+
+
+async def _record(conn: Connection, checks: Sequence[Check]) -> list[PayeeChecked]:
+    rows = await queries.check_payees(
+        conn, ids=[check.household_id for check in checks], versions=[check.version for check in checks],
+        results=[check.result for check in checks], matches=[check.name_match for check in checks],
+        moments=[check.checked_at for check in checks], evidence=[check.evidence for check in checks],
+    )  # fmt: skip
+    return [
+        PayeeChecked(
+            beneficiary_id=row["household_id"], version=row["version"], bank=row["bank"], result=row["check_result"],
+            name_match=row["name_match"], checked_at=row["checked_at"].isoformat(), evidence=row["check_evidence"],
+        )
+        for row in rows
+    ]  # fmt: skip
