@@ -159,7 +159,7 @@ async def run(url: str, entries: int, each: int) -> dict[str, Any]:
         seconds = time.perf_counter() - began
         async with db.connection() as conn:
             size = await store.size(conn)
-            await conn.execute("ANALYZE search_term, search_entry")
+            await conn.execute("ANALYZE search_posting, search_block")
         p95 = await measure(db, size, each)
     finally:
         await db.close()

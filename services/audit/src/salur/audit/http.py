@@ -1,5 +1,6 @@
 """The audit's HTTP API: read-only but for publishing now."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -7,6 +8,7 @@ from fastapi import APIRouter, Path, Query, Response
 
 from salur.audit import store
 from salur.audit.compare import compare_rows
+from salur.audit.flags.rules import load_rules
 from salur.audit.log.note import Checkpoint, Note
 from salur.audit.log.policy import Policy
 from salur.audit.log.proof import Receipt
@@ -28,7 +30,7 @@ IMMUTABLE = {"cache-control": "public, max-age=31536000, immutable"}
 def routes(runtime: Runtime, publisher: Publisher, policy: Policy | None) -> APIRouter:
     """Size, proofs, receipts, completeness, and the log's files."""
     router = APIRouter()
-    _proof_routes(router, runtime, publisher)
+    _proof_routes(router, runtime, publisher, [rule.rule for rule in load_rules()])
     _witness_routes(router, runtime, publisher, policy)
     _file_routes(router, publisher)
     return router
@@ -41,14 +43,15 @@ def _head(publisher: Publisher) -> Checkpoint:
     return head
 
 
-def _proof_routes(router: APIRouter, runtime: Runtime, publisher: Publisher) -> None:
+def _proof_routes(router: APIRouter, runtime: Runtime, publisher: Publisher, rules: Sequence[str]) -> None:
     @router.get("/log", tags=["log"])
     async def log(_caller: Annotated[Caller, permit("log:read")]) -> dict[str, Any]:
-        """Entries committed, integrated into tiles, and covered by the published checkpoint."""
+        """Entries committed, integrated into tiles, covered by the published checkpoint; found by search (`indexed`)
+        and read by every rule for red flags (`checked`). When all are equal the log rests."""
         async with runtime.db.connection() as conn:
-            size = await store.size(conn)
+            row = await store.queries.log_progress(conn, rules=rules)
         head = publisher.published()
-        return {"size": size, "integrated": publisher.integrated, "published": head.size if head else 0}
+        return {**dict(row), "integrated": publisher.integrated, "published": head.size if head else 0}
 
     @router.post("/log/publish", tags=["log"])
     async def publish(_caller: Annotated[Caller, permit("log:publish")]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import cast
 from salur.audit import store
 from salur.audit.announcer import Announcer
 from salur.audit.flags.rules import load_rules
+from salur.audit.flags.watch import Watch
 from salur.audit.http import SEAL_OVERDUE_S, routes
 from salur.audit.http_flags import flag_routes
 from salur.audit.http_trail import trail_routes
@@ -17,7 +18,6 @@ from salur.audit.log.policy import Policy
 from salur.audit.publisher import Publisher
 from salur.audit.search.indexer import Indexer
 from salur.audit.settings import AuditSettings
-from salur.audit.usecases.flags import ENTRIES_PER_STEP, check_rule
 from salur.audit.usecases.record import compare_repeats, record_events, record_outside
 from salur.audit.witnesses import Witnesses
 from salur.common.contracts.topics import ALL_TOPICS, instructions_topic, results_topic
@@ -32,7 +32,7 @@ CLAIM_INTERVAL_S = 1.0
 CLAIMS_PER_STEP = 200
 SEAL_CHECK_S = 10.0
 ANNOUNCE_INTERVAL_S = 1.0
-FLAGS_INTERVAL_S = 5.0
+FLAGS_INTERVAL_S = 1.0
 
 
 def build(runtime: Runtime) -> Service:
@@ -84,21 +84,6 @@ def build(runtime: Runtime) -> Service:
                 )  # fmt: skip
         return len(rows) == CLAIMS_PER_STEP
 
-    rules = load_rules()
-
-    async def raise_flags() -> bool:
-        more = False
-        async with runtime.db.transaction() as conn:
-            await store.queries.declare_rules(conn, rules=[rule.rule for rule in rules])
-        for rule in rules:
-            async with runtime.unit_of_work() as unit:
-                read, drafts = await check_rule(unit.conn, rule)
-                unit.emit(*drafts)
-            for draft in drafts:
-                log.warning("flag-raised", rule=rule.rule, flag=draft.key, remedy="auditors must look")
-            more = more or read == ENTRIES_PER_STEP
-        return more
-
     compare = partial(compare_repeats, secrets=runtime.secrets)
     topics = [topic.name for topic in ALL_TOPICS] + [instructions_topic(bank).name for bank in settings.banks]
     consumers: list[RawConsumer | OutsideConsumer] = [
@@ -118,7 +103,7 @@ def build(runtime: Runtime) -> Service:
             Worker("seal-overdue", check_seals, SEAL_CHECK_S),
             Worker("seal-claims", check_claims, CLAIM_INTERVAL_S),
             Worker("search", Indexer(runtime.db).step, settings.search_interval_s),
-            Worker("flags", raise_flags, FLAGS_INTERVAL_S),
+            Worker("flags", Watch(runtime, load_rules()).step, FLAGS_INTERVAL_S),
         ],
         routers=[routes(runtime, publisher, policy), trail_routes(runtime), flag_routes(runtime)],
     )

@@ -241,22 +241,26 @@ class Pipeline:
         return totals.waiting_answers == 0 and said == (totals.kept, totals.returned, totals.refused)
 
     def close_log(self) -> int:
-        """Seal every stream, wait until the log holds every event, publish its head; returns its size."""
+        """Seal every stream, wait until the log holds every event and nobody has more to say about it, publish its
+        head; returns its size.
+
+        Search and red flags read the log after the rest is quiet, and a flag is an event of its own.
+        """
         with self.stage("audit") as stage:
             for service in self.platform.options.services:
                 self._patient.command(self.operations, service, "/streams/seal")
             last = -1
 
-            def ask() -> tuple[int, int]:
+            def ask() -> tuple[int, ...]:
                 events = self.events()
-                size = int(self.auditor.call("audit", "GET", "/log")["size"])
-                self._watch("audit", size, events)
-                return events, size
+                log = self.auditor.call("audit", "GET", "/log")
+                self._watch("audit", log["size"], events)
+                return events, log["size"], log["indexed"], log["checked"]
 
-            def quiet(seen: tuple[int, int]) -> bool:
+            def quiet(seen: tuple[int, ...]) -> bool:
                 nonlocal last
-                stable, last = seen[0] == seen[1] == last, seen[1]
-                return stable
+                resting, last = {*seen} == {last}, seen[0]
+                return resting
 
             self.until("the whole trail in the log", ask, quiet)
             stage.count = self.until("the signed head", self._publish, lambda size: size >= last)

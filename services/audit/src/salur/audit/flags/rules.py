@@ -39,6 +39,11 @@ class Within(_Rule):
     same: Code
     less_than_s: float = Field(gt=0)
 
+    @property
+    def type(self) -> str:
+        """The entries it reads on with."""
+        return self.after
+
 
 class Alike(_Rule):
     """Two fields of one entry name one person."""

@@ -1,16 +1,24 @@
-"""Bring search up to the log, a bounded piece at a time. The work is PostgreSQL's: the appending process only waits."""
+"""Bring search up to the log, a bounded piece at a time."""
+
+import asyncio
+from typing import Any
 
 from prometheus_client import Gauge
 
 from salur.audit import store
-from salur.common.database import Database
+from salur.audit.search.facts import follow
+from salur.audit.search.postings import Postings
+from salur.audit.search.terms import Implied, Read, learnt, names_region, terms_of, with_implied
+from salur.common.database import Connection, Database
 from salur.common.logs import get_logger
 
 log = get_logger("search")
 
 ENTRIES_PER_STEP = 2_000
-ENTRIES_PER_STEP_BUSY = 500
+ENTRIES_PER_STEP_BUSY = 600
 """While the log grows search steps aside: it takes this many at each interval, and catches up when the log rests."""
+RESTING_GROWTH = 100
+"""A log that grew by no more since the last step rests."""
 PARTITION_ENTRIES = 2_000_000
 LAG_ALARM_S = 60.0
 
@@ -28,16 +36,17 @@ class Indexer:
         self._size = 0
 
     async def step(self) -> bool:
-        """Index the next entries. True = there are more and the log does not grow."""
+        """Index the next entries. True = there are more and the log rests."""
         async with self._db.transaction() as conn:
             size = await store.size(conn)
-            busy, self._size = size > self._size, size
-            await store.queries.search_index(
-                conn, most=ENTRIES_PER_STEP_BUSY if busy else ENTRIES_PER_STEP,
-                partition_entries=self._partition_entries,
-            )  # fmt: skip
+            busy, self._size = size - self._size > RESTING_GROWTH, size
+            most = ENTRIES_PER_STEP_BUSY if busy else ENTRIES_PER_STEP
+            await index_next(conn, size, most, self._partition_entries)
             lag = await store.queries.search_lag(conn)
-        entries, age_s = lag["entries"], max(0.0, lag["age_s"])
+        self._tell(lag["entries"], max(0.0, lag["age_s"]))
+        return lag["entries"] > 0 and not busy
+
+    def _tell(self, entries: int, age_s: float) -> None:
         LAG_ENTRIES.set(entries)
         LAG_SECONDS.set(age_s)
         if (late := entries > 0 and age_s > LAG_ALARM_S) != self._late:
@@ -46,9 +55,54 @@ class Indexer:
                 log.error("search-late", entries=entries, age_s=round(age_s), remedy="see runbook search-late")
             else:
                 log.info("search-again", entries=entries)
-        return entries > 0 and not busy
 
     async def catch_up(self) -> None:
         """Index all there is."""
         while await self.step() or await self.step():
             pass
+
+
+async def index_next(conn: Connection, size: int, most: int, partition_entries: int) -> int:
+    """Index at most so many entries, never over the end of a partition. Returns how many."""
+    state = await store.queries.lock_indexed(conn)
+    first, width = state["indexed"], state["width"]
+    partition = max(width, partition_entries // width * width)
+    end = min(size, first + most, (first // partition + 1) * partition)
+    if end <= first:
+        return 0
+    await store.queries.search_partition(conn, first=first // width, blocks=partition // width)
+    rows = await store.queries.entries_to_index(conn, first=first, end=end)
+    said = await asyncio.to_thread(_said, rows)
+    taught = {pair for terms in said for pair in learnt(terms)}
+    implied, known = await follow(conn, {term for terms in said for term in terms}, taught)
+    new = [pair for pair in sorted(taught - known) if not implied.is_needless(*pair)]
+    await store.queries.save_implied(conn, terms=[term for term, _ in new], implied=[other for _, other in new])
+    postings = Postings(width)
+    for leaf_index, terms in enumerate(said, first):
+        postings.add(leaf_index, with_implied(terms, implied))
+    await _reach_back(conn, postings, implied, new)
+    await store.queries.save_blocks(
+        conn, first=first, end=end, regional=[first + at for at, terms in enumerate(said) if names_region(terms)]
+    )
+    terms, blocks, places = postings.columns()
+    await store.queries.save_postings(conn, terms=terms, blocks=blocks, places=places)
+    await store.queries.save_indexed(conn, indexed=end)
+    return int(end - first)
+
+
+def _said(rows: list[Any]) -> list[list[str]]:
+    return [terms_of(Read(*row)) for row in rows]
+
+
+async def _reach_back(conn: Connection, postings: Postings, implied: Implied, new: list[tuple[str, str]]) -> None:
+    """What was learnt now holds for the entries that stood in the log before."""
+    follows: dict[str, set[str]] = {}
+    for term, other in new:
+        follows.setdefault(term, set()).update({other}, implied.of(other))
+    if not follows:
+        return
+    for row in await store.queries.postings_of(conn, terms=sorted(follows)):
+        without_own = [place for place in row["places"] if place not in set(row["own_region"])]
+        for term in follows[row["term"]]:
+            if places := without_own if term.startswith("region=") else row["places"]:
+                postings.add_places(term, row["block"], places)

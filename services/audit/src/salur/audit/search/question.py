@@ -14,6 +14,8 @@ Value = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:/-]{1,200}$")]
 _IDENTITY_NUMBER = re.compile(r"\d{8,}")
 """Ids of ours are hexadecimal; digits alone are what people write by mistake: a NIK, an account."""
 TIMES = ("since", "until")
+END = 2**62
+"""Behind every entry."""
 
 
 class Question(BaseModel):
@@ -59,8 +61,8 @@ class Question(BaseModel):
         return self.model_dump(mode="json", exclude_none=True, include=set(Question.model_fields))
 
     def terms(self) -> Sequence[str]:
-        """The terms every entry must have."""
-        return [f"{name}={value}" for name, value in self.asked().items() if name not in TIMES]
+        """The terms every entry must have. An event is found by its id, not by a term."""
+        return [f"{name}={value}" for name, value in self.asked().items() if name not in (*TIMES, "event")]
 
 
 def scope_of(caller: Caller) -> Sequence[str] | None:

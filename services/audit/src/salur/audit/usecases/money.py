@@ -3,7 +3,7 @@
 from typing import Any
 
 from salur.audit import store
-from salur.audit.search.question import Question, refuse_other_region, scope_of
+from salur.audit.search.question import END, Question, refuse_other_region, scope_of
 from salur.common.auth import Caller
 from salur.common.contracts.activity import PersonalRead
 from salur.common.contracts.eligibility import EntitlementGranted
@@ -42,7 +42,7 @@ async def follow_money(conn: Connection, caller: Caller, question: Question) -> 
     refuse_other_region(caller, question)
     (term,) = question.terms()
     types = [contract.event_type for _, contracts in STEPS for contract in contracts]
-    rows = await store.queries.money(conn, lead=term, types=types, scope=scope_of(caller))
+    rows = await store.queries.money(conn, lead=term, types=types, scope=scope_of(caller), before=END)
     figures = []
     for step, contracts in STEPS:
         for row in rows:
@@ -56,8 +56,8 @@ async def personal_reads(conn: Connection, actor: str, since: Any, until: Any) -
     """Whose personal values a principal read between two times: what a breach notice must name."""
     rows = await store.queries.personal_reads(
         conn,
-        actor=f"actor={actor}",
-        type=f"type={PersonalRead.event_type}",
+        terms=[f"actor={actor}", f"type={PersonalRead.event_type}"],
+        before=END,
         since=since,
         until=until,
         most=READS_MAX + 1,

@@ -8,7 +8,7 @@ import orjson
 
 from salur.audit import store
 from salur.audit.search.export import Format, collected, digest_of, file_of
-from salur.audit.search.question import Question, position, refuse_other_region, scope_of
+from salur.audit.search.question import END, Question, position, refuse_other_region, scope_of
 from salur.common.auth import Caller
 from salur.common.contracts.trail import TrailAsked
 from salur.common.database import Connection
@@ -22,7 +22,8 @@ EXPORT_MAX = 50_000
 TIMELINE_MAX = 2_000
 CHAIN_STEPS = 12
 CHAIN_MAX = 500
-COUNT_MAX = 1_000
+COUNT_BLOCKS = 100
+"""The rarest of several terms is told by so many blocks of each."""
 
 
 def entry_view(row: Any) -> dict[str, Any]:
@@ -46,14 +47,19 @@ def entry_view(row: Any) -> dict[str, Any]:
 async def find(conn: Connection, caller: Caller, question: Question, after: int, most: int) -> list[dict[str, Any]]:
     """The next entries that answer the question, in the log's order. Raises Forbidden for another region."""
     refuse_other_region(caller, question)
-    terms = question.terms()
-    common = {"since": question.since, "until": question.until, "after": after, "most": most, "scope": scope_of(caller)}
-    if not terms:
-        rows = await store.queries.search_by_time(conn, **common)
-    else:
-        counts = await store.queries.term_counts(conn, terms=terms, most=COUNT_MAX)
-        ordered = [row["term"] for row in sorted(counts, key=lambda row: row["entries"])]
-        rows = await store.queries.search_by_term(conn, lead=ordered[0], terms=ordered[1:], **common)
+    terms, before = question.terms(), END
+    if question.event is not None:
+        leaf = await store.queries.search_event(conn, name=question.event)
+        if leaf is None or leaf <= after:
+            return []
+        after, before = leaf - 1, leaf + 1
+    if len(terms) > 1:
+        counts = await store.queries.term_counts(conn, terms=terms, most=COUNT_BLOCKS)
+        terms = [row["term"] for row in sorted(counts, key=lambda row: row["entries"])]
+    rows = await store.queries.search_page(
+        conn, terms=terms, scope=scope_of(caller), since=question.since, until=question.until, after=after,
+        before=before, most=most,
+    )  # fmt: skip
     return [entry_view(row) for row in rows]
 
 
@@ -70,7 +76,7 @@ async def timeline(conn: Connection, caller: Caller, household: str) -> dict[str
     entries = entries[:TIMELINE_MAX]
     known = {entry["event_id"] for entry in entries}
     causes = sorted({entry["cause"] for entry in entries if entry["cause"]} - known)
-    outside = await store.queries.entries_named(conn, terms=[f"event={cause}" for cause in causes])
+    outside = await store.queries.entries_named(conn, names=causes)
     entries = sorted([*entries, *map(entry_view, outside)], key=lambda entry: entry["leaf_index"])
     known = {entry["event_id"] for entry in entries}
     for entry in entries:
@@ -81,7 +87,7 @@ async def timeline(conn: Connection, caller: Caller, household: str) -> dict[str
 async def chain(conn: Connection, caller: Caller, event: str) -> dict[str, Any]:
     """An event with what led to it and what it led to. Raises NotFound."""
     rows = await store.queries.cause_chain(
-        conn, start=f"event={event}", steps=CHAIN_STEPS, most=CHAIN_MAX + 1, scope=scope_of(caller)
+        conn, start=event, steps=CHAIN_STEPS, most=CHAIN_MAX + 1, scope=scope_of(caller)
     )
     if not rows:
         raise NotFound("no entry of that event id in the trail", code="entry-unknown", who="caller")

@@ -1,0 +1,74 @@
+"""Entries with all that is known of them: their own terms and what follows from these."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+from salur.audit import store
+from salur.audit.search.terms import IMPLIES, Implied, Read, dimension, terms_of, with_implied
+from salur.common.database import Connection
+
+
+class Fact(NamedTuple):
+    """An event in the log. `document` is empty where the bytes are no event."""
+
+    leaf_index: int
+    time: datetime | None
+    terms: Collection[str]
+    document: dict[str, Any]
+
+    def values(self, name: str) -> list[str]:
+        """The terms of one dimension."""
+        return [term for term in self.terms if dimension(term) == name]
+
+    def said(self, field: str) -> Any:
+        """A field of the data, else of the envelope."""
+        data = self.document.get("data")
+        value = data.get(field) if isinstance(data, dict) else None
+        return self.document.get(field) if value is None else value
+
+
+async def follow(
+    conn: Connection, terms: Iterable[str], taught: Iterable[tuple[str, str]] = ()
+) -> tuple[Implied, set[tuple[str, str]]]:
+    """(all that follows from terms by what is known and by what was `taught` beside it, what was known)."""
+    implied, known = Implied(), set[tuple[str, str]]()
+    asked: set[str] = set()
+    asking = {term for term in {*terms, *implied.add(taught)} if dimension(term) in IMPLIES}
+    while asking:
+        rows = await store.queries.implied_by(conn, terms=sorted(asking))
+        pairs = {(row["term"], row["implied"]) for row in rows}
+        known |= pairs
+        asked |= asking
+        asking = {term for term in implied.add(pairs) if dimension(term) in IMPLIES} - asked
+    return implied, known
+
+
+async def facts_at(conn: Connection, leaves: Sequence[int]) -> list[Fact]:
+    """The entries at these indexes, in order."""
+    if not leaves:
+        return []
+    rows = await store.queries.entries_at(conn, leaves=leaves)
+    said = [terms_of(Read(*row[:7])) for row in rows]
+    implied, _ = await follow(conn, {term for terms in said for term in terms})
+    return [
+        Fact(row["leaf_index"], _time(row["event_time"]), with_implied(terms, implied), _document(row))
+        for row, terms in zip(rows, said, strict=True)
+    ]
+
+
+def _time(text: str | None) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return time if time.tzinfo else None
+
+
+def _document(row: Any) -> dict[str, Any]:
+    if row["stream"] is None:
+        return {}
+    document = orjson.loads(row["leaf"])
+    return document if isinstance(document, dict) else {}
