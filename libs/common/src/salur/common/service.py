@@ -7,6 +7,7 @@ import gc
 import logging
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from faststream.kafka import KafkaBroker
 
 from salur.common.asyncapi import service_document, text_of
 from salur.common.auth import Verifier
+from salur.common.busy import Busy
 from salur.common.contracts.topics import topics_written_by
 from salur.common.database import TRANSIENT, Connection, Database, migrate
 from salur.common.errors import Unavailable
@@ -87,11 +89,15 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Worker:
-    """Work that no event or request starts. `step` does a bounded piece; True = there is more, run again at once."""
+    """Work that no event or request starts. `step` does a bounded piece; True = there is more, run again at once.
+
+    `can_wait`: while the machine is busy it rests several times as long as it worked.
+    """
 
     name: str
     step: Callable[[], Awaitable[bool]]
     interval_s: float
+    can_wait: bool = False
 
 
 async def nowhere(_conn: Connection, _key: str) -> None:
@@ -281,11 +287,13 @@ class Process:
 
     async def _work(self, worker: Worker) -> None:
         attempt = 0
+        busy = Busy()
         while not self._stop.is_set():
             delay = worker.interval_s
+            began = time.monotonic()
             try:
                 if await worker.step():
-                    delay = 0.0
+                    delay = busy.rest_s(time.monotonic() - began) if worker.can_wait else 0.0
                 attempt = 0
             except Exception as error:
                 end_if_out_of_memory(error)
