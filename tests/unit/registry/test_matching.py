@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from salur.local.population import write_population
 from salur.local.population.measure import measure
 from salur.registry.domain.matching import (
+    MAX_BLOCK,
     MAX_KEYS,
     Matcher,
     Record,
@@ -162,7 +163,9 @@ def test_a_rare_name_says_more_than_a_common_one() -> None:
         ({"birth_date": date(1986, 3, 7)}, {"nd", "nr"}),
         ({"birth_date": date(1985, 1, 1)}, {"ny", "nr"}),
         ({"birth_date": None}, {"nr"}),
-        ({"region": "11.01.01"}, {"df", "dl", "ny", "nd"}),
+        ({"region": "11.01.01"}, {"df", "dl"}),
+        ({"region": "33.74.02", "birth_date": date(1985, 3, 17)}, {"ny"}),
+        ({"region": "33.74.02", "birth_date": date(1986, 3, 7)}, {"nd"}),
         ({"name": "SALIM"}, {"dr"}),
         ({"nik": "0123450703850001"}, {"nh", "nt"}),
         ({"nik": "0123450703859999"}, {"nh"}),
@@ -175,10 +178,23 @@ def test_each_slip_leaves_a_key_alone(changes: dict[str, object], kinds: set[str
     assert kinds <= {key[:2] for key in common}
 
 
-def test_pairs_leave_out_one_household_and_large_blocks() -> None:
-    homes = ["a", "a", "b", "c"]
-    assert set(pairs([[0, 1, 2]], homes.__getitem__)) == {(0, 2), (1, 2)}
-    assert list(pairs([[3, 0], [0, 1, 2, 3]], homes.__getitem__, max_block=3)) == [(0, 3)]
+def test_everybody_meets_those_before_them_once() -> None:
+    assert pairs([([3, 5], [1, 3, 5]), ([5], [3, 5])]) == {(1, 3), (1, 5), (3, 5)}
+
+
+@given(st.integers(2, 400))
+def test_what_a_block_costs_does_not_grow_with_it(size: int) -> None:
+    """A name of thousands: each is compared with a few of them, and so is somebody registered a hundred times."""
+    block = list(range(size))
+    meeting = pairs([(block, block[: MAX_BLOCK + 1])])
+    assert len(meeting) <= MAX_BLOCK * size
+    assert {one for _, one in meeting} == set(block[1:])
+
+
+@given(records, records)
+def test_a_quick_look_finds_what_a_whole_comparison_finds(one: Record, other: Record) -> None:
+    whole = MATCHER.compare(one, other)
+    assert MATCHER.match(one, other) == (None if whole.verdict == "different" else whole)
 
 
 @pytest.mark.parametrize("seed", [11, 12])

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -65,6 +66,17 @@ class Secrets:
     def token(self, kind: str, value: str) -> str:
         """HMAC-SHA-256 hex of a personal value: equal values meet, the value cannot be guessed without the key."""
         return hmac.digest(self._token_key, f"{kind}\x1f{value}".encode(), "sha256").hex()
+
+    def hasher(self, purpose: str) -> Callable[[str], int]:
+        """Keyed 64-bit hashes (BLAKE2b) under a key of their own, for large indexes: four times as fast as `token`."""
+        keyed = hashlib.blake2b(key=_expand(self._token_key, purpose), digest_size=8)
+
+        def hashed(value: str) -> int:
+            one = keyed.copy()
+            one.update(value.encode())
+            return int.from_bytes(one.digest(), signed=True)
+
+        return hashed
 
 
 def seal_with(key: bytes, plain: bytes, context: bytes) -> bytes:

@@ -78,7 +78,7 @@ def build(runtime: Runtime) -> Service:
             Worker("overdue-cases", overdue, OVERDUE_POLL_S),
             Worker("send-notices", send, NOTICE_POLL_S),
             Worker("count-indicators", count, COUNT_POLL_S),
-            Worker("matching", matching_step(runtime), MATCHING_POLL_S),
+            Worker("matching", matching_step(runtime), MATCHING_POLL_S, can_wait=True),
         ],
         routers=[
             household_routes(runtime),

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from salur.local.population.files import POPULATION, TRUTH
-from salur.registry.domain.matching import DEFAULT_MAX_BLOCK, Matcher, Record, blocking_keys, pairs
+from salur.registry.domain.matching import MAX_BLOCK, Matcher, Record, blocking_keys, pairs
 
 PAIR_KINDS = ("family-twice", "person-twice", "same-nik")
 Pair = tuple[int, int]
@@ -45,7 +45,7 @@ class Measured:
         return self.true / self.planted if self.planted else 0.0
 
 
-def measure(folder: Path, max_block: int = DEFAULT_MAX_BLOCK, use_nik: bool = True) -> Measured:
+def measure(folder: Path, use_nik: bool = True) -> Measured:
     """Match the population of a folder. Holds all its records in memory: about 3 KB each.
 
     `use_nik` False leaves the NIK out, as if no two records of a person ever had similar ones.
@@ -57,11 +57,11 @@ def measure(folder: Path, max_block: int = DEFAULT_MAX_BLOCK, use_nik: bool = Tr
     result = Measured(records=len(records), planted=len(planted))
     names = Counter(record.name_key for record in records)
     matcher = Matcher(len(records), share=lambda key: names[key] / len(records))
-    candidates = _candidates(records, max_block, result)
+    candidates = _candidates(records, result)
     shown: set[Pair] = set()
     for pair in candidates:
-        match = matcher.compare(records[pair[0]], records[pair[1]])
-        if match.verdict == "different":
+        match = matcher.match(records[pair[0]], records[pair[1]])
+        if match is None:
             continue
         shown.add(pair)
         if match.verdict == "probable":
@@ -122,11 +122,11 @@ def _truth(path: Path, places: dict[tuple[str, str], int]) -> tuple[dict[Pair, s
     return planted, namesakes, details
 
 
-def _candidates(records: list[Record], max_block: int, result: Measured) -> set[Pair]:
+def _candidates(records: list[Record], result: Measured) -> set[Pair]:
     blocks: dict[int, list[int]] = {}
     for place, record in enumerate(records):
         for key in blocking_keys(record):
             blocks.setdefault(hash(key), []).append(place)
-    result.large_blocks = sum(len(block) > max_block for block in blocks.values())
-    several = (block for block in blocks.values() if len(block) > 1)
-    return set(pairs(several, lambda place: records[place].household_id, max_block))
+    result.large_blocks = sum(len(block) > MAX_BLOCK for block in blocks.values())
+    meeting = pairs((block, block) for block in blocks.values() if len(block) > 1)
+    return {(one, other) for one, other in meeting if records[one].household_id != records[other].household_id}

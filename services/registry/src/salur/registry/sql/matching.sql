@@ -18,21 +18,30 @@ CROSS JOIN LATERAL (
 UPDATE match_mark m SET sequence = g.sequence
 FROM unnest(:streams::text[], :sequences::bigint[]) AS g (stream, sequence) WHERE m.stream = g.stream;
 
+-- name: match_line^
+SELECT indexed, compared, people FROM match_line;
+
+-- name: move_match_line!
+UPDATE match_line SET indexed = :indexed, compared = :compared, people = :people;
+
+-- Only who is still a member: a family that was merged away keeps its sealed side for an undoing.
 -- name: households_to_match
-SELECT h.household_id, h.region, h.members, h.identity, p.account_token
-FROM household h LEFT JOIN payee p USING (household_id) WHERE h.household_id = ANY(:ids::text[]);
+SELECT h.household_id, h.region, h.identity, p.account_token,
+       ARRAY(SELECT m->>'member_id' FROM jsonb_array_elements(h.members) AS m) AS member_ids
+FROM household h LEFT JOIN payee p USING (household_id)
+WHERE h.household_id = ANY(:ids::text[]) AND h.identity IS NOT NULL;
 
 -- name: niks_to_match
-SELECT household_id, member_id, token, sealed FROM identifier
+SELECT member_id, token, sealed FROM identifier
 WHERE household_id = ANY(:ids::text[]) AND member_id IS NOT NULL AND scheme = 'nik';
 
 -- name: forget_match_people
 DELETE FROM match_person WHERE household_id = ANY(:households::text[]) OR person_id = ANY(:people::text[])
-RETURNING person_id, keys, name_token;
+RETURNING number, keys, name_token;
 
 -- name: forget_match_keys!
-DELETE FROM match_key k USING unnest(:tokens::bigint[], :people::text[]) AS g (token, person_id)
-WHERE k.token = g.token AND k.person_id = g.person_id;
+DELETE FROM match_key k USING unnest(:tokens::bigint[], :numbers::bigint[]) AS g (token, number)
+WHERE k.token = g.token AND k.number = g.number;
 
 -- name: count_match_names!
 INSERT INTO match_name AS n (token, people)
@@ -40,39 +49,28 @@ SELECT token, sum(difference) FROM unnest(:tokens::bigint[], :differences::int[]
 GROUP BY token ORDER BY token
 ON CONFLICT (token) DO UPDATE SET people = n.people + excluded.people;
 
--- name: people_to_compare
-SELECT person_id FROM match_person WHERE compared_at IS NULL ORDER BY person_id LIMIT :most;
-
--- Who shares a key with these people: others were compared with them already unless they came later. Large blocks say
--- too little.
--- name: match_candidates
-WITH mine AS (
-    SELECT person_id, household_id, indexed_at, unnest(keys) AS token FROM match_person
-    WHERE person_id = ANY(:ids::text[])
-)
-SELECT DISTINCT m.person_id AS one, m.household_id AS one_home, o.person_id AS other, o.household_id AS other_home
-FROM mine m
+-- Blocks that these people are not the first in: those of them whose turn it is, and the first of the block, at most so
+-- many: a block's size never decides what a look at it costs.
+-- name: match_blocks
+SELECT t.turn, b.first
+FROM (
+    SELECT token, array_agg(number) AS turn, max(number) AS last
+    FROM (SELECT number, unnest(keys) AS token FROM match_person WHERE number > :after AND number <= :upto) AS mine
+    GROUP BY token ORDER BY token
+) AS t
 CROSS JOIN LATERAL (
-    SELECT array_agg(person_id) AS people
-    FROM (SELECT k.person_id FROM match_key k WHERE k.token = m.token LIMIT :most + 1) AS block
-) b
-CROSS JOIN LATERAL unnest(b.people) AS u (person_id)
-JOIN match_person o ON o.person_id = u.person_id
-WHERE cardinality(b.people) <= :most AND o.household_id <> m.household_id
-  AND (CASE WHEN o.compared_at IS NULL THEN m.person_id < o.person_id ELSE o.compared_at < m.indexed_at END)
-  AND NOT EXISTS (
-      SELECT FROM match_pair p WHERE p.first_id = least(m.person_id, o.person_id)
-        AND p.second_id = greatest(m.person_id, o.person_id)
-  );
+    SELECT array_agg(number) AS first
+    FROM (
+        SELECT k.number FROM match_key k WHERE k.token = t.token AND k.number < t.last ORDER BY k.number LIMIT :most
+    ) AS k
+) AS b
+WHERE b.first IS NOT NULL;
+
+-- name: match_people_numbered
+SELECT number, person_id, household_id FROM match_person WHERE number = ANY(:numbers::bigint[]);
 
 -- name: match_names
 SELECT token, people FROM match_name WHERE token = ANY(:tokens::bigint[]);
-
--- name: count_match_people$
-SELECT coalesce(sum(people), 0)::bigint FROM match_name;
-
--- name: people_compared!
-UPDATE match_person SET compared_at = clock_timestamp() WHERE person_id = ANY(:ids::text[]);
 
 -- name: insert_pairs!
 INSERT INTO match_pair (pair_id, first_id, second_id, score, verdict, evidence)
@@ -82,10 +80,10 @@ FROM unnest(:pair_ids::text[], :firsts::text[], :seconds::text[], :scores::real[
 ON CONFLICT DO NOTHING;
 
 -- name: match_progress^
-SELECT (SELECT count(*) FROM match_person WHERE compared_at IS NULL) AS waiting,
-       (SELECT count(*) FROM match_person) AS people,
+SELECT l.indexed - l.compared AS waiting, l.people,
        (SELECT count(*) FROM match_pair WHERE state = 'open') AS open_pairs,
-       (SELECT sum(s.sequence - m.sequence) FROM match_mark m JOIN stream s ON s.name = m.stream)::bigint AS behind;
+       (SELECT sum(s.sequence - m.sequence) FROM match_mark m JOIN stream s ON s.name = m.stream)::bigint AS behind
+FROM match_line l;
 
 -- name: pairs_after
 SELECT p.pair_id, p.first_id, p.second_id, p.score, p.verdict, p.evidence, p.state, p.found_at, p.decided_by, p.reason,

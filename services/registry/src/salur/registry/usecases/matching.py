@@ -3,10 +3,14 @@
 Keys are keyed hashes; names and numbers are in clear in memory only, while two records are compared. An import is not
 slowed: matching waits until none runs. Everybody is indexed before anybody is compared, so that a name's rarity and a
 block's size are those of the whole register.
+
+People stand in a line and are compared in its order, each with those before them only: so every two meet once, whoever
+of both came later.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -16,13 +20,24 @@ import orjson
 from salur.common.database import Connection
 from salur.common.secrets import Secrets
 from salur.common.values import derived_id
-from salur.registry.domain.matching import DEFAULT_MAX_BLOCK, Match, Matcher, Record, blocking_keys
+from salur.registry.domain.matching import MAX_BLOCK, Match, Matcher, Record, blocking_keys, pairs
 from salur.registry.store import queries
 from salur.registry.usecases.identities import Identities
 
-EVENTS_PER_STREAM = 60
-PEOPLE_PER_BATCH = 1_000
+EVENTS_PER_STREAM = 100
+PEOPLE_PER_BATCH = 2_000
+RECORDS_PER_SLICE = 100
+"""Done before others on the event loop get their turn: a few milliseconds."""
 NO_NAME = 0
+
+
+@dataclass(slots=True)
+class _Line:
+    """How many places are given out, up to which of them everybody is compared, and how many people stand in it."""
+
+    indexed: int
+    compared: int
+    people: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +54,7 @@ class MatchingWork:
 
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
+        self._hash = secrets.hasher("match")
         self._declared = False
 
     async def step(self, conn: Connection) -> bool:
@@ -49,11 +65,13 @@ class MatchingWork:
         marks = await queries.lock_match_marks(conn)
         if not marks or await queries.waiting_imports(conn):
             return False  # another process matches, or an import has the floor
-        if await self._index(conn, marks):
-            return True
-        return await self._compare(conn)
+        line = _Line(**await queries.match_line(conn))
+        more = await self._index(conn, marks, line) or await self._compare(conn, line)
+        if more:
+            await queries.move_match_line(conn, indexed=line.indexed, compared=line.compared, people=line.people)
+        return more
 
-    async def _index(self, conn: Connection, marks: Sequence[Any]) -> bool:
+    async def _index(self, conn: Connection, marks: Sequence[Any], line: _Line) -> bool:
         events = await queries.events_to_match(
             conn, streams=[mark["stream"] for mark in marks], sequences=[mark["sequence"] for mark in marks],
             most=EVENTS_PER_STREAM,
@@ -62,92 +80,112 @@ class MatchingWork:
             return False
         heads = {event["stream"]: event["sequence"] for event in events}
         households = sorted({event["key"] for event in events if event["ours"]})
-        await self._replace(conn, households, await self._records(conn, households))
+        indexed: list[_Indexed] = []
+        for record in await self._records(conn, households):
+            indexed.append(self._hashed(record))
+            if len(indexed) % RECORDS_PER_SLICE == 0:
+                await asyncio.sleep(0)
+        await self._replace(conn, households, indexed, line)
         await queries.advance_match_marks(conn, streams=list(heads), sequences=list(heads.values()))
         return True
 
-    async def _records(self, conn: Connection, household_ids: Sequence[str]) -> list[Record]:
-        """The people of households who have a name, opened."""
-        rows = [row for row in await queries.households_to_match(conn, ids=household_ids) if row["identity"]]
-        if not rows:
-            return []
-        ids = [row["household_id"] for row in rows]
-        niks = {
-            row["member_id"]: self._secrets.open(row["sealed"], row["token"].encode()).decode()
-            for row in await queries.niks_to_match(conn, ids=ids)
-        }
-        return [record for row in rows for record in self._people(row, niks)]
+    async def _records(
+        self, conn: Connection, household_ids: Sequence[str], wanted: Mapping[str, Any] | None = None
+    ) -> list[Record]:
+        """The people of households who have a name, opened; `wanted`: only these."""
+        rows = await queries.households_to_match(conn, ids=household_ids)
+        sealed = {row["member_id"]: row for row in await queries.niks_to_match(conn, ids=household_ids)}
+        records: list[Record] = []
+        for place, row in enumerate(rows):
+            records += self._people(row, sealed, wanted)
+            if place % RECORDS_PER_SLICE == 0:
+                await asyncio.sleep(0)
+        return records
 
-    def _people(self, row: Any, niks: dict[str, str]) -> Iterable[Record]:
+    def _people(self, row: Any, sealed: Mapping[str, Any], wanted: Mapping[str, Any] | None) -> Iterable[Record]:
         identities = Identities.open(row["identity"], row["household_id"], self._secrets)
         phone = identities.contact.phone if identities.contact else ""
         phone_token = self._secrets.token("phone", phone) if phone else None
-        for member in row["members"]:
-            member_id = member["member_id"]
+        for member_id in row["member_ids"]:
             person = identities.people.get(member_id)
-            if person is None:
+            if person is None or (wanted is not None and member_id not in wanted):
                 continue
             born = date.fromisoformat(person.birth_date) if person.birth_date else None
+            number = sealed.get(member_id)
+            nik = self._secrets.open(number["sealed"], number["token"].encode()).decode() if number else None
             yield Record(
-                member_id, row["household_id"], person.name, born, person.sex, row["region"], niks.get(member_id),
-                phone_token, row["account_token"],
+                member_id, row["household_id"], person.name, born, person.sex, row["region"], nik, phone_token,
+                row["account_token"],
             )  # fmt: skip
 
     def _hashed(self, record: Record) -> _Indexed:
-        keys = sorted({self._hash(key) for key in blocking_keys(record)})
+        keys = list({self._hash(key) for key in blocking_keys(record)})
         return _Indexed(record, keys, self._hash(f"name:{record.name_key}") if record.words else NO_NAME)
 
-    def _hash(self, key: str) -> int:
-        return int.from_bytes(bytes.fromhex(self._secrets.token("match", key)[:16]), signed=True)
-
-    async def _replace(self, conn: Connection, households: Sequence[str], records: Sequence[Record]) -> None:
-        indexed = [self._hashed(record) for record in records]
+    async def _replace(
+        self, conn: Connection, households: Sequence[str], indexed: Sequence[_Indexed], line: _Line
+    ) -> None:
         people = [item.record.person_id for item in indexed]
         gone = await queries.forget_match_people(conn, households=households, people=people)
         if gone:
             await queries.forget_match_keys(
                 conn, tokens=[key for row in gone for key in row["keys"]],
-                people=[row["person_id"] for row in gone for _ in row["keys"]],
+                numbers=[row["number"] for row in gone for _ in row["keys"]],
             )  # fmt: skip
+        placed = list(enumerate(indexed, line.indexed + 1))
         await conn.copy_records_to_table(
-            "match_person", columns=("person_id", "household_id", "keys", "name_token"),
-            records=[(i.record.person_id, i.record.household_id, i.keys, i.name) for i in indexed],
+            "match_person", columns=("number", "person_id", "household_id", "keys", "name_token"),
+            records=[(n, i.record.person_id, i.record.household_id, i.keys, i.name) for n, i in placed],
         )  # fmt: skip
         await conn.copy_records_to_table(
-            "match_key", columns=("token", "person_id"),
-            records=sorted((key, item.record.person_id) for item in indexed for key in item.keys),
-        )  # fmt: skip
+            "match_key", columns=("token", "number"), records=sorted((key, n) for n, i in placed for key in i.keys)
+        )
+        line.indexed += len(indexed)
+        line.people += len(indexed) - len(gone)
         counts = Counter(item.name for item in indexed)
         counts.subtract(Counter(row["name_token"] for row in gone))
+        counts = Counter({token: difference for token, difference in counts.items() if difference})
         if counts:
             await queries.count_match_names(conn, tokens=list(counts), differences=list(counts.values()))
 
-    async def _compare(self, conn: Connection) -> bool:
-        people = [row["person_id"] for row in await queries.people_to_compare(conn, most=PEOPLE_PER_BATCH)]
-        if not people:
+    async def _compare(self, conn: Connection, line: _Line) -> bool:
+        if line.compared == line.indexed:
             return False
-        pairs = await queries.match_candidates(conn, ids=people, most=DEFAULT_MAX_BLOCK)
-        if pairs:
-            homes = sorted({home for pair in pairs for home in (pair["one_home"], pair["other_home"])})
-            records = {record.person_id: record for record in await self._records(conn, homes)}
-            matcher = await self._matcher(conn, records.values())
-            found = [
-                matcher.compare(*sorted((records[pair["one"]], records[pair["other"]]), key=lambda r: r.person_id))
-                for pair in pairs
-                if pair["one"] in records and pair["other"] in records
-            ]
-            await _keep(conn, [match for match in found if match.verdict != "different"])
-        await queries.people_compared(conn, ids=people)
+        after, line.compared = line.compared, min(line.compared + PEOPLE_PER_BATCH, line.indexed)
+        blocks = await queries.match_blocks(conn, after=after, upto=line.compared, most=MAX_BLOCK + 1)
+        meeting = pairs((block["turn"], block["first"]) for block in blocks)
+        if meeting:
+            await _keep(conn, [match async for match in self._matches(conn, meeting, line)])
         return True
 
-    async def _matcher(self, conn: Connection, records: Iterable[Record]) -> Matcher:
+    async def _matches(self, conn: Connection, meeting: Iterable[tuple[int, int]], line: _Line) -> AsyncIterator[Match]:
+        """Within one household nobody is compared: twins would be duplicates."""
+        numbers = list({number for two in meeting for number in two})
+        people = {row["number"]: row for row in await queries.match_people_numbered(conn, numbers=numbers)}
+        wanted = {row["person_id"]: row["number"] for row in people.values()}
+        homes = list({row["household_id"] for row in people.values()})
+        records = {wanted[record.person_id]: record for record in await self._records(conn, homes, wanted)}
+        matcher = await self._matcher(conn, records.values(), line.people)
+        for place, (one, other) in enumerate(meeting):
+            if place % RECORDS_PER_SLICE == 0:
+                await asyncio.sleep(0)
+            first, second = records.get(one), records.get(other)
+            if first is None or second is None or first.household_id == second.household_id:
+                continue
+            if first.person_id > second.person_id:
+                first, second = second, first
+            match = matcher.match(first, second)
+            if match is not None:
+                yield match
+
+    async def _matcher(self, conn: Connection, records: Iterable[Record], people: int) -> Matcher:
         tokens = {record.name_key: self._hash(f"name:{record.name_key}") for record in records}
         rows = await queries.match_names(conn, tokens=list(set(tokens.values())))
-        people = {row["token"]: row["people"] for row in rows}
-        total = max(await queries.count_match_people(conn), 1)
+        namesakes = {row["token"]: row["people"] for row in rows}
+        total = max(people, 1)
 
         def share(name_key: str) -> float | None:
-            count = people.get(tokens.get(name_key, NO_NAME), 0)
+            count = namesakes.get(tokens.get(name_key, NO_NAME), 0)
             return count / total if count > 0 else None
 
         return Matcher(total, share=share)

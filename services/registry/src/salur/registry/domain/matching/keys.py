@@ -8,21 +8,28 @@ tells nothing. Every record has at most MAX_KEYS; each way of writing somebody d
 | birth date (day and month in any order), regency | any other name, swapped dates |
 | birth date, first sounds of the first word | another region, a changed or dropped later word |
 | birth date, sounds of the last word | another region, a changed or dropped first word |
-| sounds of the whole name, birth year | another region, a wrong day or month |
-| sounds of the whole name, day and month | another region, a wrong year |
+| sounds of the whole name, birth year, regency | a wrong day or month |
+| sounds of the whole name, day and month, regency | a wrong year |
 | sounds of the whole name, district | any wrong date |
 | telephone, sex, first sound; account likewise | almost everything else |
 | NIK without its serial; NIK without its region, with the first sound | a slip in the other part |
+
+A wrong date in another regency has no key: without the same telephone, account or a similar NIK, which have theirs, no
+name is rare enough to make up for it.
+
+A block may grow with the register, what is done with it may not: of a crowded one only the first few are compared with
+everybody. So somebody registered a hundred times is still seen, and a name of thousands costs each of them the same.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Sequence
 
 from salur.registry.domain.matching.records import Record
 from salur.registry.domain.matching.spelling import skeleton
 
 MAX_KEYS = 10
-DEFAULT_MAX_BLOCK = 60
-"""Larger blocks say too little to compare everybody in them; they are counted, not compared."""
+MAX_BLOCK = 60
+"""Larger blocks are crowded."""
+FIRST_OF_A_CROWD = 3
 
 
 def blocking_keys(record: Record) -> list[str]:
@@ -39,8 +46,8 @@ def blocking_keys(record: Record) -> list[str]:
         if parts:
             keys.append(f"df:{born.year}{day}{first[:2]}")
             keys.append(f"dl:{born.year}{day}{skeleton(parts[-1])}")
-            keys.append(f"ny:{born.year}{whole}")
-            keys.append(f"nd:{day}{whole}")
+            keys.append(f"ny:{born.year}{record.region[:5]}{whole}")
+            keys.append(f"nd:{day}{record.region[:5]}{whole}")
     if parts:
         keys.append(f"nr:{record.region[:8]}{whole}")
     if record.phone:
@@ -53,17 +60,14 @@ def blocking_keys(record: Record) -> list[str]:
     return keys
 
 
-def pairs(
-    blocks: Iterable[list[int]], household: Callable[[int], str], max_block: int = DEFAULT_MAX_BLOCK
-) -> Iterator[tuple[int, int]]:
-    """Each pair of a block, the smaller number first, over households; a pair may come from several blocks.
+def pairs(blocks: Iterable[tuple[Sequence[int], Sequence[int]]]) -> set[tuple[int, int]]:
+    """Whom to compare, the smaller number first.
 
-    `blocks` hold numbers of records. Within one household nobody is compared: twins would be duplicates.
+    A block is those of it whose turn it is, and its first members in ascending order up to the last of them, MAX_BLOCK
+    + 1 if there are so many. Everybody meets those before them only, so that no two meet twice.
     """
-    for block in blocks:
-        if len(block) > max_block:
-            continue
-        for place, one in enumerate(block):
-            for other in block[place + 1 :]:
-                if one != other and household(one) != household(other):
-                    yield (one, other) if one < other else (other, one)
+    found: set[tuple[int, int]] = set()
+    for turn, first in blocks:
+        known = first if len(first) <= MAX_BLOCK else first[:FIRST_OF_A_CROWD]
+        found.update((other, one) for one in turn for other in known if other < one)
+    return found

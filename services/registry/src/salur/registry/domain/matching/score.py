@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import date
 from functools import lru_cache
 from importlib.resources import files
-from math import log2
+from math import inf, log2
 from typing import Any
 
 from rapidfuzz import fuzz
@@ -36,16 +36,30 @@ class Matcher:
         self._w = weights or default_weights()
         self._prior = self._w["thresholds"]["prior"] + log2(max(records, 2))
         self._share = share or (lambda _: None)
+        possible = self._w["thresholds"]["possible"]
+        self._least = self._prior + log2(possible / (1 - possible)) if possible < 1 else inf
+
+    def match(self, first: Record, second: Record) -> Match | None:
+        """None = different people. Nearly all pairs are, and most show it before their names are compared."""
+        rest = self._without_name(first, second)
+        if sum(item.bits for item in rest) + self._w["name"]["most"] < self._least:
+            return None
+        match = self._judge(first, second, [self._name(first, second), *rest])
+        return None if match.verdict == "different" else match
 
     def compare(self, first: Record, second: Record) -> Match:
         """Both records with all evidence, the strongest first."""
-        evidence = [
-            self._name(first, second),
+        return self._judge(first, second, [self._name(first, second), *self._without_name(first, second)])
+
+    def _without_name(self, first: Record, second: Record) -> list[Evidence]:
+        return [
             self._birth_date(first.birth_date, second.birth_date),
             self._sex(first.sex, second.sex),
             *self._contact(first, second),
             self._nik(first.nik, second.nik),
         ]
+
+    def _judge(self, first: Record, second: Record, evidence: list[Evidence]) -> Match:
         found = sorted((item for item in evidence if item.bits), key=lambda item: -abs(item.bits))
         bits = sum(item.bits for item in found) - self._prior
         score = 1 / (1 + 2 ** -max(min(bits, 60.0), -60.0))
