@@ -49,6 +49,7 @@ def show(console: Console, found: Findings) -> None:
         console.print(f"{name:16} {seconds:10.2f} s")
     for name in (
         "families", "persons", "programmes", "decisions", "entitlements", "import_families_per_second",
+        "matching_families_per_second", "dedup_precision", "dedup_recall",
         "simulation_families_per_second", "emergency_families", "emergency_seconds", "appeal_backpay_minor",
     ):  # fmt: skip
         console.print(f"{name:32} {found.report[name]:>16,}")

@@ -1,9 +1,7 @@
 """The whole of registry and eligibility on a generated population, stage by stage, and what it promised."""
 
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ from salur.local.national import steps
 from salur.local.platform import Options, Platform, running
 from salur.local.population import write_population
 from salur.local.population.files import MAPPING, POPULATION
-from salur.local.population.measure import measure
+from salur.local.population.registered import measure_registered
 from salur.local.replay import replay_all
 
 SERVICES = ("registry", "eligibility")
@@ -69,17 +67,7 @@ def national(plan: Plan, watch: Watch) -> Findings:
     people = plan.state_dir / "population"
     watch("population", 0, None)
     written = write_population(people, plan.families, plan.seed)
-    watch("duplicates", 0, None)
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:  # its memory goes when it ends
-        matched = apart.submit(measure, people).result()
-    found.report |= {
-        "families": written.families, "persons": written.persons, "seed": plan.seed,
-        "dedup_precision": round(matched.precision, 4), "dedup_recall": round(matched.recall, 4),
-    }  # fmt: skip
-    found.promise(
-        f"planted duplicates are found, precision and recall at least {LEAST_SHARE}",
-        min(matched.precision, matched.recall) >= LEAST_SHARE, f"{matched.precision:.4f}, {matched.recall:.4f}",
-    )  # fmt: skip
+    found.report |= {"families": written.families, "persons": written.persons, "seed": plan.seed}
     platform = Platform(plan.state_dir / "platform", plan.cache_dir, Options(services=SERVICES))
     platform.fresh()
     with running(platform):
@@ -110,7 +98,7 @@ def _run(platform: Platform, plan: Plan, people: Path, watch: Watch, found: Find
 
 
 def _intake(nation: steps.Nation, plan: Plan, people: Path, found: Findings) -> None:
-    with nation.stage("import") as stage:
+    with nation.stage("import") as stage, nation.others_paused():
         status = nation.pipeline.register(people / POPULATION, people / MAPPING)
         stage.count = status["households"]
     rate = round(stage.count / stage.seconds)
@@ -122,6 +110,17 @@ def _intake(nation: steps.Nation, plan: Plan, people: Path, found: Findings) -> 
     found.promise("every family imported stands before the cut", cut["households"] == stage.count, cut["households"])
     with nation.stage("arrive"):
         nation.arrived()
+    with nation.stage("duplicates") as stage:
+        stage.count = nation.matched()
+    matched = measure_registered(nation.pipeline.registrar, people)
+    found.report |= {
+        "matching_families_per_second": round(nation.households / stage.seconds), "duplicates_open": matched.shown,
+        "dedup_precision": round(matched.precision, 4), "dedup_recall": round(matched.recall, 4),
+    }  # fmt: skip
+    found.promise(
+        f"the registry finds planted duplicates, precision and recall at least {LEAST_SHARE}",
+        min(matched.precision, matched.recall) >= LEAST_SHARE, f"{matched.precision:.4f}, {matched.recall:.4f}",
+    )  # fmt: skip
     with nation.stage("coverage before"):
         found.report["coverage_before"] = nation.coverage()
 

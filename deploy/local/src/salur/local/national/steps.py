@@ -1,5 +1,6 @@
 """What the people of a nation's run do, each as themselves, over the HTTP APIs."""
 
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from salur.local.demo.pipeline import Pipeline, Stage, Watch
 REGIONS = ["32", "33", "35"]
 """The declared disaster strikes the three most populous provinces: nearly half of all families."""
 CYCLE = "2026-1"
+OTHERS = ("eligibility",)
 WAITS = ("cut-not-passed", "decisions-pending")
 SHOWN = ("decided", "enrolled", "selected", "entitlements", "not_due", "amount_minor", "places", "alarms")
 
@@ -52,6 +54,29 @@ class Nation:
         yield stage
         stage.seconds = time.monotonic() - began
         self.stages.append(stage)
+
+    @contextmanager
+    def others_paused(self) -> Iterator[None]:
+        """Only the registry, its database and Kafka run: what it can take is measured alone."""
+        children = [self.pipeline.platform.supervisor.children[name] for name in OTHERS]
+        for child in children:
+            child.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for child in children:
+                child.signal(signal.SIGCONT)
+
+    def matched(self) -> int:
+        """Wait until everybody was looked at for duplicates; how many people that were."""
+
+        def ask() -> dict[str, int]:
+            progress: dict[str, int] = self.pipeline.registrar.call("registry", "GET", "/duplicates/progress")
+            self.watch("duplicates", progress["people"] - progress["waiting"], None)
+            return progress
+
+        done = self.patient.until("the end of matching", ask, lambda p: p["behind"] == p["waiting"] == 0)
+        return int(done["people"])
 
     def publish(self, path: Path) -> str:
         """Proposed by the programme officer, approved by another person."""
