@@ -10,6 +10,7 @@ from salur.eligibility.domain.decide import Decision, HouseholdFacts, decide
 
 FOLDER = Path(__file__).parents[3] / "services" / "eligibility" / "programmes"
 FILES = sorted(FOLDER.glob("*.yaml"))
+OF_GROUPS = sorted((FOLDER / "groups").glob("*.yaml"))
 RUPIAH = 100
 """Minor units: amounts are in sen."""
 
@@ -27,7 +28,7 @@ def person(age: int, school: str = "none", disability: str = "none", **more: Any
     return {"age": age, "school": school, "disability": disability, "pregnant": False, "orphan": False, **more}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES + OF_GROUPS, ids=lambda path: path.stem)
 def test_a_programme_of_the_catalogue_compiles_and_says_what_people_ask_first(path: Path) -> None:
     document = compile_programme(path.read_text(encoding="utf-8")).document
     assert document.id == path.stem

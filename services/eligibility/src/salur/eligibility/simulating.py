@@ -23,7 +23,7 @@ PAGE_SIZE = 8192
 STATEMENT_TIMEOUT_S = 600
 HOUSEHOLDS = """
 SELECT household_id, version, region, attributes, members FROM household
-WHERE ctid >= $1::text::tid AND ctid < $2::text::tid AND replaced_by IS NULL AND merged_into IS NULL
+WHERE ctid >= $1::text::tid AND ctid < $2::text::tid AND replaced_by IS NULL AND merged_into IS NULL AND kind = $3
 """
 
 
@@ -78,7 +78,7 @@ async def _run_part(url: str, snapshot: str, question: Question, pages: tuple[in
         await prepare_connection(conn)
         async with conn.transaction(isolation="repeatable_read", readonly=True):
             await conn.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
-            cursor = await conn.cursor(HOUSEHOLDS, f"({pages[0]},0)", f"({pages[1]},0)")
+            cursor = await conn.cursor(HOUSEHOLDS, f"({pages[0]},0)", f"({pages[1]},0)", proposed.document.subject)
             while households := _facts(await cursor.fetch(READ)):
                 part.run(current, proposed, reference, households)
     finally:

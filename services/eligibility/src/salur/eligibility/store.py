@@ -29,6 +29,7 @@ class HouseholdRow(NamedTuple):
     attributes: Json
     members: Json
     merged_into: str | None = None
+    kind: str = "family"
 
 
 class DecisionRow(NamedTuple):

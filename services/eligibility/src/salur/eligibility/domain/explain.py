@@ -13,8 +13,15 @@ _VERDICT = {
     "not-reported": {"en": "Not known yet", "id": "Belum diketahui"},
 }
 _OUTCOME = {
-    True: {"en": "The family qualifies for {name}.", "id": "Keluarga memenuhi syarat {name}."},
-    False: {"en": "The family does not qualify for {name}.", "id": "Keluarga tidak memenuhi syarat {name}."},
+    True: {"en": "The {who} qualifies for {name}.", "id": "{who} memenuhi syarat {name}."},
+    False: {"en": "The {who} does not qualify for {name}.", "id": "{who} tidak memenuhi syarat {name}."},
+}
+_WHO = {
+    "household": {"en": "family", "id": "Keluarga"},
+    "person": {"en": "person", "id": "Penerima"},
+    "group": {"en": "group", "id": "Kelompok"},
+    "community": {"en": "community", "id": "Masyarakat"},
+    "institution": {"en": "institution", "id": "Lembaga"},
 }
 _VALUE = {"en": "{name} is {value}", "id": "{name} adalah {value}"}
 _NO_VALUE = {"en": "{name} is not reported", "id": "{name} belum dilaporkan"}
@@ -40,7 +47,10 @@ def outcome_told(compiled: Compiled, enrolled: bool) -> dict[str, str]:
         words = document.messages.enrolled if enrolled else document.messages.not_enrolled
         return words.model_dump()
     return {
-        language: _OUTCOME[enrolled][language].format(name=getattr(document.name, language)) for language in LANGUAGES
+        language: _OUTCOME[enrolled][language].format(
+            who=_WHO[document.kind][language], name=getattr(document.name, language)
+        )
+        for language in LANGUAGES
     }
 
 

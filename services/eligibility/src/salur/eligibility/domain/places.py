@@ -30,10 +30,13 @@ _TOLD = {
     "renewal-due": {
         "en": "Your data are too old: have them renewed.", "id": "Data Anda perlu diperbarui: silakan perbarui.",
     },
+    "not-accredited": {
+        "en": "The accreditation has expired or is not known: have it renewed.",
+        "id": "Akreditasi telah berakhir atau belum ada: silakan perbarui.",
+    },
     "graduated": {"en": "You have graduated from the programme.", "id": "Anda telah lulus (graduasi) dari program."},
     "no-longer": {"en": "You no longer qualify.", "id": "Anda tidak lagi memenuhi syarat."},
 }  # fmt: skip
-OUTCOMES = frozenset(_TOLD)
 _RANK = {
     "en": " You stand {rank} of {candidates} in {area}; there are {places} places.",
     "id": " Anda berada pada urutan {rank} dari {candidates} di {area}; tersedia {places} tempat.",
@@ -49,8 +52,9 @@ def place_told(document: Programme, row: Mapping[str, Any]) -> dict[str, str]:
     """The outcome as sentences for the person."""
     graduated, messages = document.graduation, document.messages
     told = {}
+    outcome = "not-accredited" if row["outcome"] == "renewal-due" and document.accredited else row["outcome"]
     for language in LANGUAGES:
-        text = _TOLD[row["outcome"]][language]
+        text = _TOLD[outcome][language]
         if row["outcome"] == "graduated" and graduated is not None:
             text = f"{text} {getattr(graduated.text, language)}."
         if row["outcome"] == "waiting" and messages is not None and messages.waiting is not None:

@@ -163,13 +163,16 @@ class Messages(Strict):
 class Programme(Strict):
     """The document. `function` and `approach` use the terms of Indonesia's social welfare law (UU 11/2009).
 
+    `kind` group, community or institution: household inputs are theirs; members have a `role`. `accredited`: nothing is
+    due without an accreditation that has not expired when a cycle chooses.
+
     `counts`: household inputs worked out from the members: for how many the expression holds. `score_model`: the
     published scoring model that gives the inputs `score` and `decile`.
     """
 
     id: Code
     name: Words
-    kind: Literal["household", "person", "group", "community"]
+    kind: Literal["household", "person", "group", "community", "institution"]
     function: Literal["prevention", "rehabilitation", "empowerment", "protection", "assistance", "guarantee"]
     approach: Literal["targeted", "categorical", "universal", "emergency"]
     legal: Text
@@ -184,6 +187,7 @@ class Programme(Strict):
     most_members: Annotated[int, Field(ge=1, le=50)] | None = None
     cap_minor: Annotated[int, Field(ge=1, le=MAX_UNIT_MINOR)] | None = None
     once: bool = False
+    accredited: bool = False
     funding: list[Share] = Field(default_factory=list, max_length=10)
     ranking: Ranking | None = None
     quota: Quota | None = None
@@ -203,6 +207,8 @@ class Programme(Strict):
             raise ValueError("a programme for persons has components per member only")
         if self.kind == "person" and self.most_members is not None:
             raise ValueError("most_members belongs to programmes for households")
+        if self.accredited and self.kind in ("household", "person"):
+            raise ValueError("only groups, communities and institutions are accredited")
         if self.quota is not None and self.ranking is None:
             raise ValueError("a quota needs a ranking: say who comes first")
         unknown = set(self.graduation.criteria if self.graduation else ()) - {item.code for item in self.criteria}
@@ -214,5 +220,14 @@ class Programme(Strict):
     def selects(self) -> bool:
         """Whether a cycle must choose among those who qualify; otherwise everyone who does is paid."""
         return bool(self.quota or self.conditions or self.graduation or self.exclusions or self.recertify_months) or (
-            self.once
+            self.once or self.accredited
         )
+
+    @property
+    def subject(self) -> Literal["family", "group", "community", "institution"]:
+        """Of whom the registry tells that this programme decides."""
+        match self.kind:
+            case "household" | "person":
+                return "family"
+            case kind:
+                return kind

@@ -2,7 +2,9 @@
 SELECT count(*) AS partitions, max(households) AS households FROM cut_mark WHERE cut_id = :cut_id;
 
 -- name: standing_at_cut^
-SELECT count(*) AS known, count(*) FILTER (WHERE h.merged_into IS NULL) AS living, count(d.household_id) AS decided,
+-- `known`: families, whom the registry counts at a cut; `living`: those a programme for this kind must have decided.
+SELECT count(*) FILTER (WHERE h.kind = 'family') AS known,
+       count(*) FILTER (WHERE h.merged_into IS NULL AND h.kind = :subject) AS living, count(d.household_id) AS decided,
        coalesce(sum(greatest(cardinality(d.enrolled_members), 1)) FILTER (WHERE d.enrolled), 0)::bigint AS enrolled
 FROM household h
 JOIN cut_mark c ON c.cut_id = :cut_id AND c.partition = h.partition

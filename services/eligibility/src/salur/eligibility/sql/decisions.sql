@@ -15,6 +15,7 @@ ON CONFLICT DO NOTHING;
 -- Households without a decision by this programme: as they stand now, and as they stood at the latest cut.
 SELECT h.household_id, h.version, h.region, h.attributes, h.members FROM household h
 WHERE (h.household_id, h.version) > (:after_id::text, :after_version::int) AND h.merged_into IS NULL
+  AND h.kind = :subject
   AND (h.replaced_by IS NULL OR EXISTS (
        SELECT 1 FROM (SELECT max(c.sequence) AS sequence FROM cut_mark c WHERE c.partition = h.partition) latest
        WHERE h.sequence < latest.sequence AND h.replaced_by > latest.sequence))
@@ -28,7 +29,7 @@ SELECT count(*) AS known, count(d.household_id) AS decided, count(*) FILTER (WHE
 FROM household h
 LEFT JOIN decision d ON d.programme = :programme AND d.household_id = h.household_id AND d.household_version = h.version
     AND d.overturned_by IS NULL
-WHERE h.replaced_by IS NULL AND h.merged_into IS NULL;
+WHERE h.replaced_by IS NULL AND h.merged_into IS NULL AND h.kind = :subject;
 
 -- name: unmet_counts
 SELECT code, count(*) AS unmet FROM decision d

@@ -16,13 +16,14 @@ SELECT * FROM declaration ORDER BY declared_at DESC LIMIT 1000;
 -- name: count_at_cut$
 SELECT count(*) FROM household h
 JOIN cut_mark c ON c.cut_id = :cut_id AND c.partition = h.partition
-    AND h.sequence < c.sequence AND (h.replaced_by IS NULL OR h.replaced_by > c.sequence);
+    AND h.sequence < c.sequence AND (h.replaced_by IS NULL OR h.replaced_by > c.sequence)
+WHERE h.kind = 'family';
 
 -- name: undecided_residents
 SELECT h.household_id, h.version, h.region, h.attributes, h.members FROM household h
 JOIN cut_mark c ON c.cut_id = :cut_id AND c.partition = h.partition
     AND h.sequence < c.sequence AND (h.replaced_by IS NULL OR h.replaced_by > c.sequence)
-WHERE h.household_id > :after AND h.merged_into IS NULL
+WHERE h.household_id > :after AND h.merged_into IS NULL AND h.kind = :subject
   AND EXISTS (SELECT 1 FROM unnest(:regions::text[]) AS r WHERE h.region = r OR h.region LIKE r || '.%')
   AND NOT EXISTS (
       SELECT 1 FROM decision d

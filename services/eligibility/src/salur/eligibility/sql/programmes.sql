@@ -13,8 +13,8 @@ UPDATE programme SET in_force = false WHERE programme_id = :programme_id AND in_
 
 -- name: insert_programme!
 INSERT INTO programme
-    (programme_id, version, rules, name, currency, on_call, in_force, decided, proposed_by, published_by, cause)
-VALUES (:programme_id, :version, :rules, :name::jsonb, :currency, :on_call, true, :on_call, :proposed_by, :actor, :cause);
+    (programme_id, version, rules, name, currency, subject, on_call, in_force, decided, proposed_by, published_by, cause)
+VALUES (:programme_id, :version, :rules, :name::jsonb, :currency, :subject, :on_call, true, :on_call, :proposed_by, :actor, :cause);
 
 -- name: revive_programme!
 UPDATE programme SET in_force = true, decided = on_call, proposed_by = :proposed_by, published_by = :actor,
@@ -46,7 +46,7 @@ SELECT number, programme_id, version, name, currency, rules, published_by, publi
 WHERE programme_id = :programme_id AND in_force;
 
 -- name: lock_undecided_programme^
-SELECT number, programme_id, version, cause FROM programme WHERE in_force AND NOT decided ORDER BY number LIMIT 1
+SELECT number, programme_id, version, subject, cause FROM programme WHERE in_force AND NOT decided ORDER BY number LIMIT 1
 FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: set_decided!

@@ -4,7 +4,7 @@
 INSERT INTO place (cycle_id, beneficiary_id, household_id, decision_id, outcome, area, rank, candidates, places, score,
                    vulnerability, waiting_since, draw)
 WITH standing AS MATERIALIZED (
-    SELECT h.household_id, h.region, h.taken_at, d.decision_id, d.score, d.vulnerability,
+    SELECT h.household_id, h.region, h.taken_at, h.attributes ->> 'accredited_until' AS accredited_until, d.decision_id, d.score, d.vulnerability,
            unnest(CASE WHEN d.enrolled_members = '{}' THEN ARRAY[h.household_id] ELSE d.enrolled_members END)
                AS beneficiary_id
     FROM household h
@@ -44,7 +44,8 @@ WITH standing AS MATERIALIZED (
                       AND e.cycle_id <> :cycle_id) THEN 'had-already'
                 WHEN EXISTS (SELECT 1 FROM others o WHERE o.beneficiary_id IN (s.beneficiary_id, s.household_id))
                     THEN 'excluded'
-                WHEN s.taken_at < now() - make_interval(months => :recertify_months) THEN 'renewal-due'
+                WHEN :accredited AND coalesce(s.accredited_until, '') < current_date::text
+                  OR s.taken_at < now() - make_interval(months => :recertify_months) THEN 'renewal-due'
                 ELSE 'candidate' END AS outcome
     FROM standing s
     LEFT JOIN broken b ON b.household_id = s.household_id
@@ -148,7 +149,7 @@ WITH page AS MATERIALIZED (
     SELECT h.household_id, h.version, h.region, h.attributes, h.members FROM household h
     JOIN cut_mark c ON c.cut_id = :cut_id AND c.partition = h.partition
         AND h.sequence < c.sequence AND (h.replaced_by IS NULL OR h.replaced_by > c.sequence)
-    WHERE h.household_id > :after AND h.merged_into IS NULL
+    WHERE h.household_id > :after AND h.merged_into IS NULL AND h.kind = :subject
     ORDER BY h.household_id LIMIT :most
 )
 SELECT p.*,
@@ -189,7 +190,7 @@ WITH page AS MATERIALIZED (
     SELECT h.household_id, h.version, h.region, h.attributes, h.members FROM household h
     JOIN cut_mark c ON c.cut_id = :cut_id AND c.partition = h.partition
         AND h.sequence < c.sequence AND (h.replaced_by IS NULL OR h.replaced_by > c.sequence)
-    WHERE h.household_id > :after AND h.merged_into IS NULL
+    WHERE h.household_id > :after AND h.merged_into IS NULL AND h.kind = 'family'
     ORDER BY h.household_id LIMIT :most
 )
 SELECT p.*, coalesce((

@@ -48,7 +48,7 @@ async def open_cycle(conn: Connection, rules: Rules, command: OpenCycle) -> tupl
     cycle_id = derived_id("cycle", command.programme_id, command.name)
     if await queries.cycle(conn, cycle_id=cycle_id) is not None:
         raise errors.cycle_exists(command.name)
-    standing = await _standing(conn, programme["number"], command.cut_id)
+    standing = await _standing(conn, programme["number"], document.subject, command.cut_id)
     opened = await queries.insert_cycle(
         conn, cycle_id=cycle_id, programme_id=command.programme_id, programme=programme["number"], name=command.name,
         cut_id=command.cut_id, currency=programme["currency"], state=state, regions=[], actor=command.actor,
@@ -67,7 +67,7 @@ async def open_cycle(conn: Connection, rules: Rules, command: OpenCycle) -> tupl
     return answer, [Draft(fact, cycle_id, command.actor, command.cause)]
 
 
-async def _standing(conn: Connection, programme: int, cut_id: str) -> dict[str, int]:
+async def _standing(conn: Connection, programme: int, subject: str, cut_id: str) -> dict[str, int]:
     """How many stand decided and enrolled at the cut. Raises Conflict as long as anyone may be missing."""
     passed = await queries.cut_passed(conn, cut_id=cut_id)
     if passed["partitions"] < PARTITIONS:
@@ -76,7 +76,7 @@ async def _standing(conn: Connection, programme: int, cut_id: str) -> dict[str, 
         raise errors.input_blocked()
     # Read before the count: decided in between, the count is whole; the other way round it could look superseded.
     is_decided = await queries.is_decided(conn, programme=programme)
-    counts = await queries.standing_at_cut(conn, programme=programme, cut_id=cut_id)
+    counts = await queries.standing_at_cut(conn, programme=programme, subject=subject, cut_id=cut_id)
     if counts["known"] != passed["households"]:
         raise errors.cut_incomplete(counts["known"], passed["households"])
     if counts["decided"] < counts["living"]:

@@ -110,7 +110,12 @@ class Backfill:
         number = row["number"]
         after = self._after if self._after.programme == number else Place(number)
         households = await queries.undecided(
-            conn, programme=number, after_id=after.household_id, after_version=after.version, most=self.batch
+            conn,
+            programme=number,
+            subject=row["subject"],
+            after_id=after.household_id,
+            after_version=after.version,
+            most=self.batch,
         )
         if not households:
             self._reached = Place(number)

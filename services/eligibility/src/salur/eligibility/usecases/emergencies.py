@@ -106,14 +106,14 @@ async def decide_residents(
 ) -> tuple[str | None, list[Draft]]:
     """Decide the next residents: (where to go on, events); None when all are and the cycle goes on to grant."""
     place = {name: cycle[name] for name in ("cut_id", "programme", "regions")}
-    rows = await queries.undecided_residents(conn, **place, after=after, most=most)
+    ruling = await rules.numbered(conn, cycle["programme"])
+    subject = ruling.compiled.document.subject
+    rows = await queries.undecided_residents(conn, **place, subject=subject, after=after, most=most)
     if rows:
-        ruling = await rules.numbered(conn, cycle["programme"])
         cases = [Case(facts_of(row), cycle["cause"]) for row in rows]
         return rows[-1]["household_id"], await decide_cases(conn, ruling, cases)
     counts = dict(await queries.standing_residents(conn, **place))
     await queries.begin_granting(conn, cycle_id=cycle["cycle_id"], **counts)
-    ruling = await rules.numbered(conn, cycle["programme"])
     fact = CycleOpened(
         cycle_id=cycle["cycle_id"], programme_id=cycle["programme_id"], programme_version=ruling.compiled.version,
         name=cycle["name"], cut_id=cycle["cut_id"], **counts,

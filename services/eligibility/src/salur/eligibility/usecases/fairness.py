@@ -32,7 +32,7 @@ class Check:
         """Count the next households; returns the last one's id, None when all are counted."""
         rows = await queries.standing_page(
             conn, cycle_id=cycle["cycle_id"], cut_id=cycle["cut_id"], programme=cycle["programme"],
-            chooses=cycle["chooses"], after=after, most=most,
+            subject=self.compiled.document.subject, chooses=cycle["chooses"], after=after, most=most,
         )  # fmt: skip
         self._page = Tally()
         for row in rows:

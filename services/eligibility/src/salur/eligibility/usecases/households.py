@@ -1,9 +1,11 @@
-"""Take what the registry says: households and cuts. Every household is decided in the transaction that brings it."""
+"""Take what the registry says: families, groups and cuts. Each is decided in the transaction that brings it."""
 
 from collections.abc import Sequence
 
 from salur.common.contracts.feeds import PersonDeceased
 from salur.common.contracts.registry import (
+    GroupChanged,
+    GroupRegistered,
     HouseholdChanged,
     HouseholdMerged,
     HouseholdRegistered,
@@ -17,7 +19,7 @@ from salur.common.errors import Refused
 from salur.common.events import Draft, Received
 from salur.eligibility.domain.decide import HouseholdFacts
 from salur.eligibility.store import HouseholdRow, copy_households, queries
-from salur.eligibility.usecases.decide import Case, decide_cases
+from salur.eligibility.usecases.decide import Case, decide_cases, facts_of
 from salur.eligibility.usecases.late import keep_late_changes
 from salur.eligibility.usecases.programmes import Rules
 
@@ -30,6 +32,7 @@ async def take_households(conn: Connection, batch: Sequence[Received], rules: Ru
     await queries.hold_publishing(conn)
     rows: list[HouseholdRow] = []
     cases: list[Case] = []
+    groups: list[tuple[str, Case]] = []
     cuts: list[tuple[str, int, int, int]] = []
     for event in batch:
         match event.data:
@@ -46,6 +49,9 @@ async def take_households(conn: Connection, batch: Sequence[Received], rules: Ru
                 rows.append(_end(event, merged))
             case HouseholdSplit() | PersonDeceased() | PersonMerged():
                 pass  # the snapshots of the families follow as events of their own
+            case GroupRegistered() | GroupChanged() as group:
+                rows.append(row := _group(event, group))
+                groups.append((group.kind, Case(facts_of(row._asdict()), event.id)))
             case RegistryCut() as cut:
                 cuts.append((cut.cut_id, event.partition, event.sequence, cut.households))
             case _:
@@ -59,9 +65,12 @@ async def take_households(conn: Connection, batch: Sequence[Received], rules: Ru
             conn, cut_ids=ids, partitions=partitions, sequences=sequences, households=households
         )
     drafts: list[Draft] = []
-    if cases:
+    if cases or groups:
         for ruling in await rules.in_force(conn):
-            drafts += await decide_cases(conn, ruling, cases)
+            subject = ruling.compiled.document.subject
+            mine = cases if subject == "family" else [case for kind, case in groups if kind == subject]
+            if mine:
+                drafts += await decide_cases(conn, ruling, mine)
     return drafts
 
 
@@ -71,6 +80,17 @@ def _row(event: Received, household: HouseholdRegistered | HouseholdChanged | Ho
     return HouseholdRow(
         household.household_id, household.version, event.partition, event.sequence, None, household.region,
         household.attributes, members,
+    )  # fmt: skip
+
+
+def _group(event: Received, group: GroupRegistered | GroupChanged) -> HouseholdRow:
+    """A group as its rules see it: its attributes, until when it is accredited, and its members with their roles."""
+    _check_key(event, group.group_id)
+    attributes = {**group.attributes, "accredited_until": group.accredited_until}
+    members = [{"member_id": member.member_id, "attributes": {"role": member.role}} for member in group.members]
+    return HouseholdRow(
+        group.group_id, group.version, event.partition, event.sequence, None, group.region, attributes, members,
+        kind=group.kind,
     )  # fmt: skip
 
 

@@ -115,7 +115,8 @@ async def approve(
     else:
         await queries.insert_programme(
             conn, programme_id=programme_id, version=version, rules=proposal["rules"],
-            name=document.name.model_dump(), currency=document.currency, on_call=document.approach == "emergency",
+            name=document.name.model_dump(), currency=document.currency, subject=document.subject,
+            on_call=document.approach == "emergency",
             **signed,
         )  # fmt: skip
     fact = ProgrammePublished(

@@ -29,7 +29,7 @@ async def select(conn: Connection, cycle: Mapping[str, Any], document: Programme
         recertify_months=document.recertify_months or NEVER_MONTHS,
         area_length=AREA_LENGTH[quota.level if quota else "country"],
         areas=list(quota.places) if quota else [], area_places=list(quota.places.values()) if quota else [],
-        others_places=quota.others if quota else None,
+        others_places=quota.others if quota else None, accredited=document.accredited,
     )  # fmt: skip
     place = {name: cycle[name] for name in ("cycle_id", "cut_id", "programme", "programme_id")}
     graduation = document.graduation.criteria if document.graduation else []

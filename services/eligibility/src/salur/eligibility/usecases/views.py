@@ -31,9 +31,9 @@ async def programme_view(conn: Connection, programme_id: str) -> dict[str, Any]:
 async def progress_view(conn: Connection, rules: Rules, programme_id: str) -> dict[str, Any]:
     """Households known, decided by the version in force, enrolled, and how many meet each criterion."""
     row = await _programme(conn, programme_id)
-    counts = dict(await queries.progress(conn, programme=row["number"]))
-    unmet = {item["code"]: item["unmet"] for item in await queries.unmet_counts(conn, programme=row["number"])}
     compiled = (await rules.numbered(conn, row["number"])).compiled
+    counts = dict(await queries.progress(conn, programme=row["number"], subject=compiled.document.subject))
+    unmet = {item["code"]: item["unmet"] for item in await queries.unmet_counts(conn, programme=row["number"])}
     met = {c.code: counts["decided"] - unmet.get(c.code, 0) for c in compiled.document.criteria}
     return {"programme_id": programme_id, "version": row["version"], **counts, "eligible_by_criterion": met}
 
