@@ -19,7 +19,7 @@ KEYS = {
 GOOD = {
     "payments": 10, "settled": 6, "to_treasury": 1, "held": 1, "cancelled": 1, "suspense": 1, "unknown": 0,
     "reissued": 1, "double_payments": 0, "lost_payments": 0, "ledger_sum_minor": 0, "ledger_differs": [],
-    "unreconciled": 0,
+    "unreconciled": 0, "iso_ledger_hash_equal": True,
 }  # fmt: skip
 
 
@@ -38,6 +38,7 @@ def test_every_rupiah_ends_beside_a_slow_and_a_lying_bank(tmp_path: Path) -> Non
     for name in ("settled", "returned", "reissued", "to_treasury", "held", "cancelled", "never_paid"):
         assert report[name] > 0, name
     assert broken(report) == []
+    assert report["pain001_transactions_per_second"] > 0
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,7 @@ def test_every_rupiah_ends_beside_a_slow_and_a_lying_bank(tmp_path: Path) -> Non
     [
         {"double_payments": 1}, {"lost_payments": 1}, {"ledger_sum_minor": 5}, {"unreconciled": 1}, {"unknown": 1},
         {"ledger_differs": ["fund:x"]}, {"settled": 5}, {"held": 2}, {"reissued": 0},
+        {"iso_ledger_hash_equal": False},
     ],
     ids=str,
 )  # fmt: skip

@@ -11,12 +11,12 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from partner_bank.profile import Profile
-from partner_bank.rules import Answer, Clerk, Entry, Outcome
+from partner_bank.rules import LAG_S, Answer, Clerk, Entry, Outcome
 from partner_bank.wire import AccountCheck, Inquiry, Instruction, Unreadable, read
 
 FILE_NAME = "book.sqlite"
@@ -44,15 +44,23 @@ class Outgoing:
 
 
 class Book:
-    """The open book of one bank. One process writes it."""
+    """The open book of one bank. One process writes it.
 
-    def __init__(self, path: Path, bank: str, profile: Profile, seed: int) -> None:
+    `keep_accounts`: for documents that must name them. `lag_s`: how late a lagging instruction is read.
+    """
+
+    def __init__(
+        self, path: Path, bank: str, profile: Profile, seed: int, *, keep_accounts: bool = False, lag_s: float = LAG_S
+    ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._bank, self._profile, self._seed = bank, profile, seed
+        self._bank, self._profile, self._seed, self._keep_accounts = bank, profile, seed, keep_accounts
+        self._lag_s = lag_s
         self._db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.executescript((Path(__file__).parent / "schema.sql").read_text(encoding="utf-8"))
+        if "account" not in {row[1] for row in self._db.execute("PRAGMA table_info(instruction)")}:
+            self._db.execute("ALTER TABLE instruction ADD COLUMN account TEXT NOT NULL DEFAULT ''")  # an older book
 
     def close(self) -> None:
         self._db.close()
@@ -84,12 +92,46 @@ class Book:
             except Unreadable as reason:
                 unreadable.append((record.partition, record.offset, str(reason)))
         with self._transaction() as db:
-            known = self._known(db, [message.instruction_id for message in messages])
-            outcome = Clerk(self._bank, self._profile, self._seed, known, moment).handle(messages)
-            self._write(db, outcome, moment)
+            outcome = self._handle(db, messages, moment)
             db.executemany("INSERT OR IGNORE INTO unreadable VALUES (?, ?, ?)", unreadable)
             db.executemany("INSERT OR REPLACE INTO consumed VALUES (?, ?)", next_offsets.items())
         return outcome
+
+    def taken_files(self) -> set[str]:
+        """Names of the files that have had their effect."""
+        return {row[0] for row in self._db.execute("SELECT name FROM taken_file")}
+
+    def take_file(
+        self, name: str, messages: Sequence[Instruction | Inquiry | AccountCheck], now: float | None = None
+    ) -> Outcome:
+        """Handle a whole file in one transaction."""
+        moment = time.time() if now is None else now
+        with self._transaction() as db:
+            outcome = self._handle(db, messages, moment)
+            db.execute("INSERT INTO taken_file VALUES (?)", (name,))
+        return outcome
+
+    def _handle(
+        self, db: sqlite3.Connection, messages: Sequence[Instruction | Inquiry | AccountCheck], moment: float
+    ) -> Outcome:
+        rows = db.execute("DELETE FROM delayed WHERE due_at <= ? RETURNING position, message", (moment,)).fetchall()
+        lagged = [Instruction(**json.loads(message)) for _, message in sorted(rows)]
+        known = self._known(db, [message.instruction_id for message in (*lagged, *messages)])
+        outcome = Clerk(self._bank, self._profile, self._seed, known, moment).handle(messages, lagged)
+        self._write(db, outcome, moment)
+        return outcome
+
+    def lags(self, now: float | None = None) -> bool:
+        """Whether something that was received earlier is to be read now."""
+        moment = time.time() if now is None else now
+        return bool(
+            self._db.execute("SELECT EXISTS (SELECT 1 FROM delayed WHERE due_at <= ?)", (moment,)).fetchone()[0]
+        )
+
+    def accounts(self, ids: Sequence[str]) -> dict[str, str]:
+        """The account each instruction named, as far as the book keeps them."""
+        with self._transaction() as db:
+            return {name: entry.account for name, entry in self._known(db, ids).items()}
 
     def _known(self, db: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Entry]:
         known: dict[str, Entry] = {}
@@ -102,8 +144,18 @@ class Book:
 
     def _write(self, db: sqlite3.Connection, outcome: Outcome, now: float) -> None:
         db.executemany(
-            "INSERT INTO instruction VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [astuple(entry) for entry in outcome.entries],
+            "INSERT INTO instruction VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [astuple(entry if self._keep_accounts else replace(entry, account="")) for entry in outcome.entries],
+        )
+        db.executemany(
+            "INSERT INTO delayed (due_at, message) VALUES (?, ?)",
+            [
+                (
+                    now + self._lag_s,
+                    json.dumps(asdict(message if self._keep_accounts else replace(message, account=""))),
+                )
+                for message in outcome.delayed
+            ],
         )
         db.executemany(
             "INSERT INTO transfer (instruction_id, entitlement_id, part, kind, amount_minor, currency, booked_at)"
@@ -179,7 +231,7 @@ def book_summary(path: Path) -> dict[str, Any]:
         doubled = [row[0] for row in db.execute(
             "SELECT instruction_id FROM transfer WHERE kind = 'credit' GROUP BY instruction_id HAVING count(*) > 1"
             " ORDER BY instruction_id")]  # fmt: skip
-        waiting = db.execute("SELECT count(*) FROM outbox").fetchone()[0]
+        waiting = db.execute("SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM delayed)").fetchone()[0]
         unreadable = db.execute("SELECT count(*) FROM unreadable").fetchone()[0]
     live = most_live([transfers(path)])
     return {

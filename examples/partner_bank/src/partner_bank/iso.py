@@ -92,11 +92,13 @@ def pain002(message_id: str, moment: str, original: str, lines: Sequence[Line], 
 
 def _status(line: Line) -> str:
     reason = f"<StsRsnInf><Rsn><Cd>{line.reason}</Cd></Rsn></StsRsnInf>" if line.reason else ""
+    # About an id it never had the bank knows no account.
+    account = f"<CdtrAcct>{_account(line.account)}</CdtrAcct>" if line.account else ""
     return (
         f"<TxInfAndSts><OrgnlInstrId>{line.instruction_id}</OrgnlInstrId>"
         f"<OrgnlEndToEndId>{line.instruction_id}</OrgnlEndToEndId><TxSts>{line.status}</TxSts>{reason}"
         f"<AcctSvcrRef>{line.reference}</AcctSvcrRef><OrgnlTxRef><Amt>{_amount('InstdAmt', line)}</Amt>"
-        f"<CdtrAcct>{_account(line.account)}</CdtrAcct></OrgnlTxRef></TxInfAndSts>"
+        f"{account}</OrgnlTxRef></TxInfAndSts>"
     )
 
 

@@ -18,6 +18,8 @@ class Profile:
     twice_new_id: int = 0
     lied: int = 0
     """Says it credited, and books nothing: its own book stays true."""
+    lagging: int = 0
+    """Reads the instruction long after an inquiry about it: by then its own word *not executed* has closed the id."""
     misnamed: int = 0
     nearly_named: int = 0
     no_account: int = 0
@@ -25,7 +27,7 @@ class Profile:
 
     def behaviour(self, seed: int, instruction_id: str) -> str:
         """The same answer for the same seed and instruction, for ever."""
-        kinds = ("closed_account", "returned", "late", "silent", "twice_same_id", "twice_new_id", "lied")
+        kinds = ("closed_account", "returned", "late", "silent", "twice_same_id", "twice_new_id", "lied", "lagging")
         return self._draw(seed, instruction_id, kinds) or "credited"
 
     def finding(self, seed: int, check_id: str) -> str:
@@ -61,7 +63,7 @@ PROFILES = {
         closed_account=200, returned=100, twice_same_id=80, twice_new_id=20, misnamed=50, nearly_named=100
     ),
     "all-credited": Profile(),
-    "slow": Profile(closed_account=200, returned=100, late=9_000, silent=300),
+    "slow": Profile(closed_account=200, returned=100, late=9_000, silent=300, lagging=200),
     "lying": Profile(closed_account=200, returned=100, lied=300),
     "unreliable": Profile(
         closed_account=500, returned=500, late=2_000, silent=1_000, twice_same_id=500, twice_new_id=200

@@ -9,6 +9,7 @@ from partner_bank.wire import AccountCheck, Inquiry, Instruction, finding, resul
 
 LATE_S = 1.0
 RETURN_AFTER_S = 0.5
+LAG_S = 10.0
 CREDITED, REJECTED, RETURNED = "ACCC", "RJCT", "RTRN"
 CLOSED_ACCOUNT, WRONG_FORMAT, TOO_LATE, DUPLICATION = "AC04", "FF01", "TM01", "AM05"
 BLOCKED_ACCOUNT, NOT_EXECUTED = "AC06", "NOOR"
@@ -29,6 +30,7 @@ class Entry:
     state: str
     reason: str | None
     received_at: float
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class Outcome:
     answers: list[Answer] = field(default_factory=list)
     repeats: int = 0
     conflicts: int = 0
+    delayed: list[Instruction] = field(default_factory=list)
+    """Instructions that are read only LAG_S later."""
 
 
 @dataclass(slots=True)
@@ -75,8 +79,12 @@ class Clerk:
     now: float
     outcome: Outcome = field(default_factory=Outcome)
 
-    def handle(self, messages: Sequence[Instruction | Inquiry | AccountCheck]) -> Outcome:
-        """Take messages in the order of their topic."""
+    def handle(
+        self, messages: Sequence[Instruction | Inquiry | AccountCheck], lagged: Sequence[Instruction] = ()
+    ) -> Outcome:
+        """Take messages in the order of their topic, before them those that were read late."""
+        for late in lagged:
+            self._instruction(late, lagged=True)
         for message in messages:
             if isinstance(message, Inquiry):
                 self._inquiry(message)
@@ -86,9 +94,11 @@ class Clerk:
                 self._instruction(message)
         return self.outcome
 
-    def _instruction(self, message: Instruction) -> None:
+    def _instruction(self, message: Instruction, *, lagged: bool = False) -> None:
         entry = self.known.get(message.instruction_id)
-        if entry is None:
+        if entry is None and not lagged and self._behaviour(message) == "lagging":
+            self.outcome.delayed.append(message)
+        elif entry is None:
             self._first(message)
         elif entry.state == "closed":
             refused = replace(entry, amount_minor=message.amount_minor, currency=message.currency)
@@ -108,8 +118,11 @@ class Clerk:
         value = finding(self.bank, message_id, self.now, message, outcome)
         self.outcome.answers.append(Answer(message_id, message.check_id, value, self.now))
 
+    def _behaviour(self, message: Instruction) -> str:
+        return self.profile.behaviour(self.seed, message.instruction_id)
+
     def _first(self, message: Instruction) -> None:
-        behaviour = self.profile.behaviour(self.seed, message.instruction_id)
+        behaviour = self._behaviour(message)
         refusal = None
         if not message.proven:
             refusal = WRONG_FORMAT
@@ -122,6 +135,7 @@ class Clerk:
         entry = Entry(
             message.instruction_id, message.payment_id, message.entitlement_id, message.part, message.amount_minor,
             message.currency, message.content_hash, message.account_commitment, state, reason, self.now,
+            message.account,
         )  # fmt: skip
         self._enter(entry)
         if refusal:
@@ -195,7 +209,7 @@ class Clerk:
             reason=reason,
             amount_minor=entry.amount_minor,
             currency=entry.currency,
-            bank_reference=message_id_of(self.bank, entry.instruction_id, "reference")[:24],
+            bank_reference=reference_of(self.bank, entry.instruction_id),
             account_commitment=entry.account_commitment or None,
             inquiry=inquiry,
         )
@@ -204,6 +218,11 @@ class Clerk:
     def _again(self, entry: Entry, said: str) -> None:
         message_id = message_id_of(self.bank, entry.instruction_id, said)
         self.outcome.answers.append(Answer(message_id, entry.payment_id, None, self.now))
+
+
+def reference_of(bank: str, instruction_id: str) -> str:
+    """The bank's own reference of a credit and of its return, the same in every channel."""
+    return message_id_of(bank, instruction_id, "reference")[:24]
 
 
 def message_id_of(bank: str, instruction_id: str, said: str) -> str:

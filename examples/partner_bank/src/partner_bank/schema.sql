@@ -9,7 +9,8 @@ CREATE TABLE IF NOT EXISTS instruction (
     account_commitment TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('accepted', 'returned', 'rejected', 'closed')),
     reason TEXT,
-    received_at REAL NOT NULL
+    received_at REAL NOT NULL,
+    account TEXT NOT NULL DEFAULT ''
 ) STRICT, WITHOUT ROWID;
 
 -- No unique index on instruction_id: the book counts what happened, so that it can bear witness against the bank too.
@@ -40,6 +41,18 @@ CREATE INDEX IF NOT EXISTS outbox_due ON outbox (due_at, position);
 CREATE TABLE IF NOT EXISTS consumed (
     partition INTEGER PRIMARY KEY,
     next_offset INTEGER NOT NULL
+) STRICT;
+
+-- Files taken from the outbox of the folder, each once.
+CREATE TABLE IF NOT EXISTS taken_file (
+    name TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
+-- Instructions the bank has received and not read yet.
+CREATE TABLE IF NOT EXISTS delayed (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    due_at REAL NOT NULL,
+    message TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE IF NOT EXISTS unreadable (

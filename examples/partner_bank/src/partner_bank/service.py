@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from partner_bank.book import Arrived, Book, Outgoing
+from partner_bank.files import FileBank
 
 BATCH = 500
 FETCH_WAIT_MS = 200
@@ -103,7 +104,7 @@ class Bank:
                 for batch in polled.values()
                 for record in batch
             ]
-            if not records:
+            if not records and not await self._with_book(self._book.lags):
                 continue
             outcome = await self._with_book(self._book.take, records)
             self._work.set()
@@ -201,9 +202,8 @@ def hold_lock(state_dir: Path) -> TextIO:
             time.sleep(LOCK_POLL_S)
 
 
-async def serve(code: str, bootstrap: str, book: Book, sign: Sign | None = None) -> None:
+async def serve(code: str, bank: "Bank | FileBank") -> None:
     """Run until SIGTERM or SIGINT."""
-    bank = Bank(code, bootstrap, book, sign)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, bank.stop)

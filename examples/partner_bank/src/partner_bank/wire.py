@@ -42,6 +42,7 @@ class Instruction:
     account_commitment: str
     content_hash: str
     proven: bool
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def _instruction(data: dict[str, Any], personal: bytes | None) -> Instruction:
     return Instruction(
         instruction_id, payment_id, entitlement_id, part, amount_minor, currency,
         datetime.fromisoformat(data["execute_until"]).timestamp(), str(data["account_number"])[:80],
-        hashlib.sha256(json.dumps(content).encode()).hexdigest(), account is not None,
+        hashlib.sha256(json.dumps(content).encode()).hexdigest(), account is not None, account[0] if account else "",
     )  # fmt: skip
 
 

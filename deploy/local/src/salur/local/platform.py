@@ -27,6 +27,8 @@ from salur.local.postgres import Postgres
 from salur.local.supervisor import Child, ProcessDied, Supervisor
 
 DEFAULT_BANKS = ("bank-a", "bank-b", "bank-c")
+PAYING_ACCOUNT = "0012345"
+"""The account that pays, in files."""
 DEFAULT_WITNESSES = ("bank-a", "audit-board")
 READY_TIMEOUT_S = 90.0
 MIGRATE_TIMEOUT_S = 90.0
@@ -56,7 +58,8 @@ class Options:
     `env` adds variables per service, bank or process (`registry-relay`); the process's own win.
     `witnesses` follow the audit log, each with its own key; the all-in-one asks for the signatures of all.
     `separate_relays` gives each service's relay a process of its own, so that it can be killed alone.
-    `bank_profile` and `seed` choose how the example banks behave; `bank_profiles` for single ones.
+    `bank_profile` and `seed` choose how the example banks behave; `bank_profiles` and `bank_arguments` for single ones.
+    `file_banks` work with ISO 20022 files alone; `statement_banks` read Kafka and can write their statements as files.
     """
 
     banks: Sequence[str] = DEFAULT_BANKS
@@ -67,6 +70,9 @@ class Options:
     seed: int = 7
     bank_profile: str = "default"
     bank_profiles: Mapping[str, str] = field(default_factory=dict)
+    bank_arguments: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    file_banks: Sequence[str] = ()
+    statement_banks: Sequence[str] = ()
     env: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
@@ -138,6 +144,24 @@ class Platform:
     def bank_dir(self, bank: str) -> Path:
         """Where a bank keeps its own book."""
         return self.state_dir / "banks" / bank
+
+    @property
+    def bank_files_dir(self) -> Path:
+        """Below it each bank that works with files has its folder."""
+        return self.state_dir / "bank-files"
+
+    def _bank_files_env(self) -> dict[str, str]:
+        file_banks = self.options.file_banks
+        if not file_banks and not self.options.statement_banks:
+            return {}
+        return {
+            "SALUR_BANK_FILES_DIR": str(self.bank_files_dir),
+            "SALUR_FILE_BANKS": ",".join(file_banks),
+            "SALUR_FILE_DEBTOR_ACCOUNTS": orjson.dumps(dict.fromkeys(file_banks, PAYING_ACCOUNT)).decode(),
+            # Banks beside us rename what they have written, and nobody waits for the end of a day.
+            "SALUR_FILE_QUIET_S": "0",
+            "SALUR_FILE_WAIT_S": "2",
+        }
 
     def fresh(self) -> None:
         """Forget an earlier run's state. Raises RuntimeError when that run still lives or is another user's."""
@@ -230,6 +254,19 @@ class Platform:
             self._lock.close()
             self._lock = None
 
+    @contextmanager
+    def paused(self, *names: str) -> Iterator[None]:
+        """Stop these processes for the block; afterwards they are started again and the services are ready."""
+        children = [self.supervisor.children[name] for name in names]
+        for child in children:
+            child.stop()
+        try:
+            yield
+        finally:
+            for child in children:
+                child.start()
+            self._wait_ready()
+
     def tend(self) -> list[str]:
         """Restart what died; call it from the main thread while waiting."""
         return self.supervisor.tend()
@@ -272,6 +309,8 @@ class Platform:
             "SALUR_BANKS": ",".join(self.options.banks),
             "SALUR_LOG_FORMAT": "console" if self.options.echo and sys.stderr.isatty() else "json",
         }
+        if service == "payments":
+            own |= self._bank_files_env()
         if service == "audit":
             own["SALUR_AUDIT_LOG_DIR"] = str(self.audit_log_dir)
             if self._witnesses():
@@ -350,10 +389,15 @@ class Platform:
 
     def _bank(self, bank: str) -> Child:
         command = [
-            sys.executable, "-m", "partner_bank", "--bank", bank, "--bootstrap", self.kafka.bootstrap,
+            sys.executable, "-m", "partner_bank", "--bank", bank,
             "--state-dir", str(self.bank_dir(bank)), "--seed", str(self.options.seed),
             "--profile", self.options.bank_profiles.get(bank, self.options.bank_profile),
+            *self.options.bank_arguments.get(bank, ()),
         ]  # fmt: skip
+        if bank not in self.options.file_banks:
+            command += ["--bootstrap", self.kafka.bootstrap]
+        if bank in (*self.options.file_banks, *self.options.statement_banks):
+            command += ["--files", str(self.bank_files_dir / bank), "--account", PAYING_ACCOUNT]
         env = {"PATH": os.environ.get("PATH", "")} | dict(self.options.env.get(bank, {}))
         return Child(bank, command, env, self.state_dir / "logs" / f"{bank}.log", echo=self.options.echo)
 
@@ -363,7 +407,7 @@ class Platform:
         with httpx.Client(timeout=2) as client:
             while waiting:
                 for child in self.supervisor.children.values():
-                    if not child.running:
+                    if child.wanted and not child.running:
                         raise ProcessDied(f"{child.name} ended at its start:\n{child.tail()}")
                 if time.monotonic() > deadline:
                     tails = "\n".join(self.supervisor.children[name].tail()[-1500:] for name in waiting)

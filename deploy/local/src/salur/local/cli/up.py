@@ -1,6 +1,7 @@
 """`salur up`: the platform until Ctrl-C. `salur token`: a token of its local issuer."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from salur.local.services import built_services
 STATE = Path("var/up")
 CACHE = Path("var/cache/kafka")
 TEND_S = 0.5
+FILE_BANK = "bank-files"
 NOTICES = {"registry": {"SALUR_NOTICES": "true"}}
 """A platform people work with tells families what concerns them, and has accounts checked; a measured run does not."""
 
@@ -30,8 +32,7 @@ def up(
     console = Console()
     services, banks = built_services()
     try:
-        env = NOTICES | {"payments": {"SALUR_CHECKED_BANKS": ",".join(banks)}}
-        platform = Platform(state_dir, cache_dir, Options(services=services, banks=banks, echo=not quiet, env=env))
+        platform = Platform(state_dir, cache_dir, options_for_people(services, banks, echo=not quiet))
         with running(platform):
             _show(console, platform)
             while True:
@@ -43,6 +44,13 @@ def up(
     except (RuntimeError, OSError) as error:
         console.print(str(error), style="red", markup=False)
         raise typer.Exit(1) from None
+
+
+def options_for_people(services: Sequence[str], banks: Sequence[str], *, echo: bool) -> Options:
+    """What a platform for people does beyond a measured one: banks check accounts, one bank works with files alone."""
+    env = NOTICES | {"payments": {"SALUR_CHECKED_BANKS": ",".join(banks)}}
+    file_banks = (FILE_BANK,) if banks else ()
+    return Options(services=services, banks=(*banks, *file_banks), file_banks=file_banks, echo=echo, env=env)
 
 
 def _show(console: Console, platform: Platform) -> None:

@@ -22,6 +22,8 @@ def report_of(run: Settlement, never_paid: int, unsigned: int) -> dict[str, Any]
         credited[row[2]] += row[5] == "credit"
     settled = {row[0] for row in run.rows("SELECT instruction_id FROM payment WHERE state = 'settled'")}
     at_banks = {instruction for instruction, net in kept.items() if net > 0}
+    # A bank that works with files knows no entitlement: the payment of an instruction id stands for it everywhere.
+    books = [[(*row[:3], row[2].split("-")[0], 1, *row[5:]) for row in book] for book in books]
     doubled = sum(count > 1 for count in credited.values()) + sum(most > 1 for most in most_live(books).values())
     return {
         "payments": standing["payments"],
@@ -40,8 +42,6 @@ def report_of(run: Settlement, never_paid: int, unsigned: int) -> dict[str, Any]
         "ledger_sum_minor": ledger["sum_minor"],
         "ledger_differs": ledger["differing_accounts"],
         "unreconciled": unsigned + len(run.pipeline.maker.call("payments", "GET", "/breaks")["breaks"]),
-        "iso_ledger_hash_equal": None,
-        "pain001_transactions_per_second": None,
     }
 
 
@@ -57,5 +57,6 @@ def broken(report: dict[str, Any]) -> list[str]:
         f"{report['unknown']} payments are unknown": report["unknown"] == 0,
         f"ends add up to {ends} of {report['payments']} payments": ends == report["payments"],
         "nothing was issued again": report["reissued"] > 0,
+        "files lead to another ledger than Kafka": report["iso_ledger_hash_equal"],
     }
     return [sentence for sentence, kept in checks.items() if not kept]

@@ -1,37 +1,42 @@
 """The stages of a settlement: gate, list, two approvals, instruct, settle, correct, reconcile, end, sign.
 
-Three banks answer over Kafka: one promptly, one late and sometimes never (until it is asked), one that lies: it says it
-credited some payments that it never booked. Its own book is its true statement.
+Three banks: one works with ISO 20022 files alone; one is slow, silent until it is asked, and reads some instructions
+only after it has said that they were not executed; one lies: it says it credited some payments that it never booked.
+Each puts its statement, a camt.053 made from its own book, into its folder: there even the liar tells the truth.
 """
 
 import secrets
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from partner_bank.book import book_path, book_summary, transfers
+from partner_bank.book import book_path, book_summary
 from salur.common.database import migrate
 from salur.local.client import Client
 from salur.local.demo.pipeline import Pipeline, Watch
 from salur.local.kafka import run_blocking
 from salur.local.ledger_bench import MIGRATIONS, measure
-from salur.local.platform import Platform
+from salur.local.platform import PAYING_ACCOUNT, Platform
+from salur.local.settle.iso import Twins, pain001_rate, published
 
-BANKS = ("bank-prompt", "bank-slow", "bank-liar")
-PROFILES = {"bank-prompt": "prompt", "bank-slow": "slow", "bank-liar": "lying"}
+FILE_BANK = "bank-files"
+KAFKA_BANKS = ("bank-slow", "bank-liar")
+BANKS = (FILE_BANK, *KAFKA_BANKS)
+PROFILES = {FILE_BANK: "prompt", "bank-slow": "slow", "bank-liar": "lying"}
 CENTRAL, PARTNER = "settle-central", "settle-partner"
 SHARES = {CENTRAL: 7, PARTNER: 3}
 CORRECTIONS_MAX = 200
 RELEASES_MAX = 50
-LINES_PER_CALL = 5_000
 LEDGER_TRANSFERS = 100_000
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC).isoformat()
+PAIN001_TRANSACTIONS = 100_000
+INSTRUCTED = "SELECT count(*) FROM payment_list WHERE state = 'approved' AND instructed_rank < last_rank"
 
 
 @dataclass
@@ -43,11 +48,13 @@ class Settlement:
     pipeline: Pipeline = field(init=False)
     seconds: dict[str, float] = field(default_factory=dict)
     cycle_id: str = ""
+    twins: Twins = field(init=False)
 
     def __post_init__(self) -> None:
         self.pipeline = Pipeline(self.platform, watch=self.watch)
         state = self.platform.state_dir
         self.second = Client(state, "person:second-approver", ["approver"])
+        self.twins = Twins(self.platform, BANKS)
         self.decider = Client(state, "person:second-registrar", ["registrar"])
 
     @contextmanager
@@ -109,8 +116,24 @@ class Settlement:
         with self.stage("list"):
             shares = [{"fund_id": fund_id, "share": share} for fund_id, share in SHARES.items()]
             built = self.pipeline.wait_for_list(self.cycle_id, shares)
-        self._approve(built)
+        with self.platform.paused(*BANKS):
+            self._approve(built)
+            self._instruct()
+            with self.stage("copy"), self.platform.paused("payments"):
+                self.twins.split()
         self._settle()
+
+    def _instruct(self) -> None:
+        """Wait until every bank has been told, on Kafka and in files."""
+        url = self.platform.service_env("payments")["SALUR_DATABASE_URL"]
+
+        def left() -> tuple[int, int, int]:
+            here = self.rows(INSTRUCTED)[0][0]
+            told = self.rows("SELECT count(*) FROM outgoing_file WHERE state = 'planned'")[0][0]
+            return here, told, published(url)
+
+        with self.stage("instruct"):
+            self.pipeline.until("every instruction", left, lambda seen: seen == (0, 0, 0))
 
     def _approve(self, built: dict[str, Any]) -> None:
         path = f"/lists/{built['list_id']}"
@@ -181,24 +204,28 @@ class Settlement:
     def reconcile(self) -> int:
         """Every bank's true statement, from its own book. Returns how many payments it proved never paid."""
         with self.stage("reconcile"):
-            for bank in BANKS:
-                self._statement(bank)
+            self._statements()
             breaks = self._open_breaks()
             for found in breaks:
                 self.maker(f"/breaks/{found['break_id']}/owner", owner="person:payment-operator")
                 self.act(f"/breaks/{found['break_id']}/resolve", resolution="not-paid")
         return len(breaks)
 
-    def _statement(self, bank: str) -> None:
-        lines = [
-            {"line_id": f"{bank}-{number}", "kind": kind, "instruction_id": instruction, "amount_minor": amount,
-             "currency": "IDR"}
-            for _, number, instruction, _, _, kind, amount in transfers(book_path(self.platform.bank_dir(bank)))
-        ]  # fmt: skip
-        pages = [lines[start : start + LINES_PER_CALL] for start in range(0, len(lines), LINES_PER_CALL)] or [[]]
-        for number, page in enumerate(pages, 1):
-            until = datetime.now(UTC).isoformat() if number == len(pages) else EPOCH
-            self.maker(f"/banks/{bank}/statements", statement_id=f"{bank}-{number}", until=until, lines=page)
+    def _statements(self) -> None:
+        """Each bank writes its camt.053; waits until payments has taken all of them."""
+        for bank in BANKS:
+            folder = self.platform.bank_files_dir / bank
+            command = [sys.executable, "-m", "partner_bank.statement", "--bank", bank, "--files", str(folder)]
+            book = ["--state-dir", str(self.platform.bank_dir(bank)), "--account", PAYING_ACCOUNT]
+            subprocess.run([*command, *book], check=True)  # noqa: S603 - the command is ours
+
+        def waiting() -> list[str]:
+            folders = [self.platform.bank_files_dir / bank for bank in BANKS]
+            if refused := [path.name for folder in folders for path in (folder / "refused").iterdir()]:
+                raise RuntimeError(f"a bank's file was refused: {', '.join(refused)}")
+            return [path.name for folder in folders for path in (folder / "inbox").iterdir()]
+
+        self.pipeline.until("the statements", waiting, lambda names: names == [])
 
     def _open_breaks(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -231,3 +258,10 @@ class Settlement:
             migrate(url, [MIGRATIONS])
             figures = run_blocking(measure(url, LEDGER_TRANSFERS, 500, 5_000))
         return float(figures["transfers_per_second"])
+
+    def iso(self) -> dict[str, Any]:
+        """The same list through Kafka and through files alone, and how fast documents are written."""
+        with self.stage("pain001"):
+            rate = pain001_rate(PAIN001_TRANSACTIONS, self.platform.state_dir)
+        with self.stage("iso"):
+            return {"pain001_transactions_per_second": rate} | self.twins.compare()

@@ -1,0 +1,118 @@
+"""A bank that works with files alone: it takes what lies in its folder's outbox and puts answers into its inbox.
+
+Nothing of a file is done twice: its name is written into the book with its effect. Answers leave the book when the
+document that holds them lies in the inbox; after a crash in between they are told again, which has no second effect.
+"""
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from partner_bank import iso
+from partner_bank.book import Book, Outgoing
+from partner_bank.wire import AccountCheck, Inquiry, Instruction, Unreadable, read
+
+POLL_S = 0.3
+ANSWERS_MAX = 20_000
+
+
+class FileBank:
+    """`run` until `stop` is called. `folder` holds `outbox` and `inbox`; `account` pays."""
+
+    def __init__(self, book: Book, folder: Path, account: str) -> None:
+        self._book, self._account = book, account
+        self._outbox, self._inbox = folder / "outbox", folder / "inbox"
+        self._stopping = asyncio.Event()
+        for place in (self._outbox, self._inbox):
+            place.mkdir(parents=True, exist_ok=True)
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Look into the folder again and again."""
+        while not self._stopping.is_set():
+            await asyncio.to_thread(self.turn)
+            try:
+                async with asyncio.timeout(POLL_S):
+                    await self._stopping.wait()
+            except TimeoutError:
+                continue
+
+    def turn(self) -> None:
+        """Take every new file, then tell everything that is due."""
+        taken = self._book.taken_files()
+        for path in sorted(self._outbox.iterdir(), key=lambda path: (path.stat().st_mtime_ns, path.name)):
+            if path.name not in taken and path.suffix in {".xml", ".jsonl"}:
+                self._book.take_file(path.name, orders(path) if path.suffix == ".xml" else list(requests(path)))
+        while answers := self._book.due(ANSWERS_MAX):
+            self._tell(answers)
+            self._book.sent(answers)
+
+    def _tell(self, answers: Sequence[Outgoing]) -> None:
+        said = [json.loads(answer.value)["data"] for answer in answers]
+        accounts = self._book.accounts([data["instruction_id"] for data in said])
+        now = datetime.now(UTC)
+        moment = now.isoformat(timespec="seconds").replace("+00:00", "Z")
+        lines = [line_of(data, accounts.get(data["instruction_id"], ""), moment[:10]) for data in said]
+        name = hashlib.sha256(b"".join(answer.value for answer in answers) + str(time.time_ns()).encode()).hexdigest()
+        kinds = {
+            "c": iso.camt054(f"c{name[:30]}", moment, self._account, chosen(lines, "ACCC")),
+            "r": iso.pacs004(f"r{name[:30]}", moment, chosen(lines, "RTRN")),
+            "s": iso.pain002(f"s{name[:30]}", moment, "none", chosen(lines, "RJCT", "ACSP", "PDNG")),
+        }
+        held = {"c": ("ACCC",), "r": ("RTRN",), "s": ("RJCT", "ACSP", "PDNG")}
+        for kind, document in kinds.items():
+            if chosen(lines, *held[kind]):
+                put(self._inbox, f"{kind}{name[:30]}.xml", document)
+
+
+def chosen(lines: Sequence[iso.Line], *statuses: str) -> list[iso.Line]:
+    """The lines of these statuses."""
+    return [line for line in lines if line.status in statuses]
+
+
+def put(inbox: Path, name: str, document: bytes) -> None:
+    """A file appears in the inbox whole or not at all."""
+    part = inbox / f"{name}.part"
+    part.write_bytes(document)
+    part.replace(inbox / name)
+
+
+def line_of(data: dict[str, object], account: str, day: str) -> iso.Line:
+    """An answer as a line of a document."""
+    reason = data["reason"]
+    return iso.Line(
+        str(data["instruction_id"]), str(data["status"]), None if reason is None else str(reason),
+        int(str(data["amount_minor"])), str(data["currency"]), account, str(data["bank_reference"]), day,
+    )  # fmt: skip
+
+
+def orders(path: Path) -> list[Instruction | Inquiry | AccountCheck]:
+    """The instructions of a pain.001. A file names no entitlement: the payment of an id stands for it."""
+    return [_instruction(order) for order in iso.read_pain001(path)[1]]
+
+
+def _instruction(order: iso.Order) -> Instruction:
+    payment = order.instruction_id.split("-")[0]
+    content = [payment, order.amount_minor, order.currency, order.account, order.holder]
+    return Instruction(
+        order.instruction_id, payment, payment, 1, order.amount_minor, order.currency,
+        datetime.fromisoformat(order.execute_until).timestamp(), "",
+        hashlib.sha256(json.dumps(content).encode()).hexdigest(), True, order.account,
+    )  # fmt: skip
+
+
+def requests(path: Path) -> Iterator[Instruction | Inquiry | AccountCheck]:
+    """Inquiries, a document a line; what this bank does not know is passed over."""
+    for line in path.read_bytes().splitlines():
+        try:
+            message = read(line, None)
+        except Unreadable:
+            continue
+        if isinstance(message, Inquiry):
+            yield message
