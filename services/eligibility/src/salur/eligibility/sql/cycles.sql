@@ -29,7 +29,8 @@ FROM cycle WHERE state NOT IN ('held', 'granted') ORDER BY opened_at LIMIT 1 FOR
 
 -- name: grant_page
 -- The next household versions in order of id; `decision_id` is NULL where nothing is to be granted: not what stood at
--- the cut, not enrolled, or granted already. Page first, look up each: no plan can make it read all for every page.
+-- the cut, not enrolled, or granted already. Page first, look up each: no plan can make it read all for every page
+-- (OFFSET 0 keeps the anti join away, which reads the cycle's entitlements again for every household).
 WITH page AS MATERIALIZED (
     SELECT household_id, version, partition, sequence, replaced_by, region FROM household
     WHERE (household_id, version) > (:after_id::text, :after_version::int)
@@ -51,7 +52,8 @@ LEFT JOIN LATERAL (
       AND NOT EXISTS (
           SELECT 1 FROM entitlement e
           WHERE e.cycle_id = :cycle_id AND e.kind = :kind
-            AND e.beneficiary_id = coalesce(d.enrolled_members[1], p.household_id))
+            AND e.beneficiary_id = coalesce(d.enrolled_members[1], p.household_id)
+          OFFSET 0)
       AND (:regions::text[] = '{}' OR EXISTS (
            SELECT 1 FROM unnest(:regions::text[]) AS r WHERE p.region = r OR p.region LIKE r || '.%'))
     LIMIT 1
