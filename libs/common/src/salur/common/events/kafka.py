@@ -51,6 +51,7 @@ class KafkaProducer:
             bootstrap_servers=bootstrap,
             enable_idempotence=True,
             acks="all",
+            compression_type="lz4",
             linger_ms=2,
             max_batch_size=256 * 1024,
             max_request_size=MAX_REQUEST_SIZE,

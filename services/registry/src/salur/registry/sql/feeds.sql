@@ -10,10 +10,13 @@ SELECT feed_id, kind, name, source, as_of, sent_by, sent_at, records, matches FR
 ORDER BY feed_id LIMIT :most;
 
 -- name: known_members
-SELECT g.place, i.household_id, i.member_id, h.region FROM unnest(:schemes::text[], :tokens::text[])
+SELECT g.place, m.household_id, m.member_id, m.region FROM unnest(:schemes::text[], :tokens::text[])
     WITH ORDINALITY AS g (scheme, token, place)
-JOIN identifier i ON i.token = g.token AND i.scheme = g.scheme AND i.member_id IS NOT NULL
-JOIN household h ON h.household_id = i.household_id AND h.status = 'active'
+CROSS JOIN LATERAL (
+    SELECT i.household_id, i.member_id, h.region
+    FROM identifier i JOIN household h ON h.household_id = i.household_id AND h.status = 'active'
+    WHERE i.token = g.token AND i.scheme = g.scheme AND i.member_id IS NOT NULL OFFSET 0
+) m
 ORDER BY g.place;
 
 -- name: insert_matches

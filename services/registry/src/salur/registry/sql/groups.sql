@@ -28,8 +28,10 @@ WHERE g.group_id > :after AND g.state = :state AND (:kind::text IS NULL OR g.kin
 ORDER BY g.group_id LIMIT :most;
 
 -- name: people_of_identifiers
-SELECT g.place, i.household_id, i.member_id, h.region
+SELECT g.place, p.household_id, p.member_id, p.region
 FROM unnest(:schemes::text[], :tokens::text[]) WITH ORDINALITY AS g (scheme, token, place)
-JOIN identifier i ON i.token = g.token AND i.scheme = g.scheme
-JOIN household h ON h.household_id = i.household_id
-WHERE i.member_id IS NOT NULL;
+CROSS JOIN LATERAL (
+    SELECT i.household_id, i.member_id, h.region
+    FROM identifier i JOIN household h ON h.household_id = i.household_id
+    WHERE i.token = g.token AND i.scheme = g.scheme AND i.member_id IS NOT NULL OFFSET 0
+) p;

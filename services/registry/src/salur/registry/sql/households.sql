@@ -60,13 +60,15 @@ ON CONFLICT (household_id) DO UPDATE SET version = excluded.version, status = ex
     check_result = NULL, checked_at = NULL, check_evidence = NULL, name_match = NULL;
 
 -- name: known_identifiers
-SELECT i.scheme, i.token, i.household_id, i.member_id
+-- Looked up one by one, as `identifier_owners`.
+SELECT g.scheme, g.token, k.household_id, k.member_id
 FROM unnest(:schemes::text[], :tokens::text[]) AS g (scheme, token)
-JOIN identifier i ON i.token = g.token AND i.scheme = g.scheme
-UNION ALL
-SELECT d.scheme, d.token, 'deceased', NULL
-FROM unnest(:schemes::text[], :tokens::text[]) AS g (scheme, token)
-JOIN deceased_identifier d ON d.token = g.token AND d.scheme = g.scheme;
+CROSS JOIN LATERAL (
+    SELECT i.household_id, i.member_id FROM identifier i WHERE i.token = g.token AND i.scheme = g.scheme
+    UNION ALL
+    SELECT 'deceased', NULL FROM deceased_identifier d WHERE d.token = g.token AND d.scheme = g.scheme
+    OFFSET 0
+) k;
 
 -- name: member_identifiers
 SELECT scheme, token, household_id, member_id FROM identifier
@@ -90,10 +92,15 @@ ON CONFLICT DO NOTHING RETURNING cut_id;
 SELECT cut_id, name, households FROM registry_cut WHERE name = :name;
 
 -- name: identifier_owners
-SELECT g.place, i.household_id, i.member_id, h.region
+-- Looked up one by one (OFFSET 0): a join would read every identifier while the table is new to the planner.
+SELECT g.place, o.household_id, o.member_id, o.region
 FROM unnest(:tokens::text[]) WITH ORDINALITY AS g (token, place)
-JOIN identifier i ON i.scheme = :scheme AND i.token = g.token
-JOIN household h ON h.household_id = i.household_id ORDER BY g.place;
+CROSS JOIN LATERAL (
+    SELECT i.household_id, i.member_id, h.region
+    FROM identifier i JOIN household h ON h.household_id = i.household_id
+    WHERE i.scheme = :scheme AND i.token = g.token OFFSET 0
+) o
+ORDER BY g.place;
 
 -- name: move_identifiers!
 UPDATE identifier i SET household_id = g.household_id, member_id = g.member_id
