@@ -142,6 +142,7 @@ def pay(pipeline: Pipeline, inputs: Inputs, result: Seen) -> None:
     pipeline.approve(built["list_id"], built["content_hash"])
     result.view = pipeline.wait_terminal(built["list_id"])
     pipeline.close_log()
+    pipeline.rest()
 
 
 class Trouble:

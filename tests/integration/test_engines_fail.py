@@ -99,7 +99,8 @@ def check_trail(platform: Platform) -> None:
     """Everything that was committed reached the consumers and the trail, in every stream without a gap."""
     pipeline = Pipeline(platform, timeout_s=TIMEOUT_S)
     try:
-        size = pipeline.close_log()
+        pipeline.close_log()
+        size = pipeline.rest()
         completeness = pipeline.auditor.call("audit", "GET", "/completeness")
     finally:
         pipeline.close()

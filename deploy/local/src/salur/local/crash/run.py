@@ -195,7 +195,8 @@ class _Run:
         left = patient.until("quiet", self._left, lambda waits: not any(waits.values()))
         self.quiet_s = time.monotonic() - since
         self.say(f"quiet {self.quiet_s:.1f} s after the last fault and payment, closing the log")
-        self.outcome.log_size = self.pipeline.close_log()
+        self.pipeline.close_log()
+        self.outcome.log_size = self.pipeline.rest()
         self.tend()
         return round(self.quiet_s, 2), left
 

@@ -241,30 +241,39 @@ class Pipeline:
         return totals.waiting_answers == 0 and said == (totals.kept, totals.returned, totals.refused)
 
     def close_log(self) -> int:
-        """Seal every stream, wait until the log holds every event and nobody has more to say about it, publish its
-        head; returns its size.
-
-        Search and red flags read the log after the rest is quiet, and a flag is an event of its own.
-        """
+        """Seal every stream, wait until the log holds every event, publish its head; returns its size."""
         with self.stage("audit") as stage:
             for service in self.platform.options.services:
                 self._patient.command(self.operations, service, "/streams/seal")
-            last = -1
-
-            def ask() -> tuple[int, ...]:
-                events = self.events()
-                log = self.auditor.call("audit", "GET", "/log")
-                self._watch("audit", log["size"], events)
-                return events, log["size"], log["indexed"], log["checked"]
-
-            def quiet(seen: tuple[int, ...]) -> bool:
-                nonlocal last
-                resting, last = {*seen} == {last}, seen[0]
-                return resting
-
-            self.until("the whole trail in the log", ask, quiet)
-            stage.count = self.until("the signed head", self._publish, lambda size: size >= last)
+            stage.count = self._published("the whole trail in the log", "audit", "size")
         return stage.count
+
+    def rest(self) -> int:
+        """Wait until search and red flags have read the log too, publish its last head; returns its size.
+
+        They follow the log at a distance, and a flag is an event of its own.
+        """
+        with self.stage("search") as stage:
+            stage.count = self._published("search and red flags", "search", "size", "indexed", "checked")
+        return stage.count
+
+    def _published(self, what: str, stage: str, *places: str) -> int:
+        """Wait until `places` of the log stand at the number of all events, twice the same; publish the head."""
+        last = -1
+
+        def ask() -> tuple[int, ...]:
+            events = self.events()
+            log = self.auditor.call("audit", "GET", "/log")
+            self._watch(stage, log[places[-1]], events)
+            return events, *(log[place] for place in places)
+
+        def quiet(seen: tuple[int, ...]) -> bool:
+            nonlocal last
+            resting, last = {*seen} == {last}, seen[0]
+            return resting
+
+        self.until(what, ask, quiet)
+        return int(self.until("the signed head", self._publish, lambda size: size >= last))
 
     def _publish(self) -> int:
         return int(self.auditor.call("audit", "POST", "/log/publish")["published"])

@@ -102,8 +102,9 @@ def _run(pipeline: Pipeline, inputs: Inputs) -> Result:
     pipeline.submit(built["list_id"])
     pipeline.approve(built["list_id"], built["content_hash"])
     view = pipeline.wait_terminal(built["list_id"])
-    size = pipeline.close_log()
+    pipeline.close_log()
     seconds = time.monotonic() - began
+    size = pipeline.rest()
     verified = verify(pipeline)
     compared = compare(pipeline, inputs, programme_id, import_report)
     report = {
