@@ -8,14 +8,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 
 from salur.audit.log.note import open_checkpoint, parse_keys
 from salur.audit.log.tiles import TileReader
+from salur.local.client import Client
 from salur.local.demo.run import Inputs, new_platform, run
 from salur.local.platform import running
 from support.progresa import slice_of
@@ -63,7 +66,11 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         head = open_checkpoint((log / "checkpoint").read_text(), *parse_keys((log / "log.pub").read_text()))
         leaves = [orjson.loads(leaf) for leaf in TileReader(log, head.size).leaves(0, head.size)]
         settled = next(leaf for leaf in leaves if leaf.get("type") == "salur.payment.settled.v1")
-        payee = next(leaf for leaf in leaves if leaf.get("type") == "salur.payee.registered.v1")
+        payee = next(
+            leaf
+            for leaf in leaves
+            if leaf.get("type") == "salur.payee.registered.v1" and leaf["subject"] == settled["data"]["beneficiary_id"]
+        )
         approved = next(leaf for leaf in leaves if leaf.get("type") == "salur.payment-list.approved.v1")
         shutil.copy(log / "log.pub", folder / "OLD-log.pub")
         words = {
@@ -116,6 +123,33 @@ def test_a_changed_opening_is_refused_and_the_reveal_is_told_without_its_value(o
     (read,) = json.loads(reads.stdout)["reads"]
     assert "event-field" in json.dumps(read)
     assert opening["value"] not in reads.stdout
+
+
+def test_an_erased_family_leaves_every_proof_and_opens_nothing(office: Office) -> None:
+    state, household = Path(office.words["STATE"]), office.words["BENEFICIARY"]
+    wanted = {"household_id": household, "basis": "subject-request", "reference": "letter-17"}
+    with (
+        closing(Client(state, "person:sari", ["data-protection-officer"])) as first,
+        closing(Client(state, "person:budi", ["data-protection-officer"])) as second,
+        closing(Client(state, "person:auditor", ["auditor"])) as auditor,
+    ):
+        erasure_id = first.call("registry", "POST", "/erasures", json=wanted)["erasure_id"]
+        second.call("registry", "POST", f"/erasures/{erasure_id}/accept", json={"reason": "valid"})
+
+        def logged() -> Any:
+            auditor.call("audit", "POST", "/log/publish")
+            asked = {"type": "salur.subject.erased.v1", "household": household}
+            return auditor.call("audit", "GET", "/trail", params=asked)["entries"]
+
+        assert auditor.wait(logged, lambda found: len(found) == 2, 60, "the erasure in the log")
+    for command in ("salur verify STATE/audit-log --policy STATE/trust/policy",
+                    "salur verify-receipt payee.tlog-proof --policy STATE/trust/policy",
+                    "salur verify-opening opening.json --receipt payee.tlog-proof --policy STATE/trust/policy",
+                    "salur verify-bundle family.zip --policy STATE/trust/policy"):  # fmt: skip
+        assert office.run(command).returncode == 0, command
+    again = office.run(next(command for command in COMMANDS if command.startswith("salur reveal")))
+    assert again.returncode == 1
+    assert "erased" in again.stderr
 
 
 def test_the_cycle_takes_in_every_payment(office: Office) -> None:

@@ -35,6 +35,7 @@ def test_a_small_run_keeps_every_promise() -> None:
     assert report["tamper_caught"] == report["tamper_cases"] >= 14
     assert (report["witnesses"], report["crash_failures"], report["gaps"]) == (2, 0, 0)
     assert report["kills"] >= 2
+    assert report["erased_subjects_proofs_ok"] is True
     assert verify_log(state / "audit-log", proofs=False).size == report["entries"]
     shutil.rmtree(state.parent, ignore_errors=True)
 

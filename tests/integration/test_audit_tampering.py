@@ -6,6 +6,7 @@ import pytest
 
 from salur.audit import store
 from salur.common.database import Database, migrate
+from salur.local.trail.erasure import TOPIC, erase_under_log
 from salur.local.trail.lab import MIGRATIONS, Lab, Record, event
 from salur.local.trail.tamper import Case, tamper_all
 
@@ -29,6 +30,18 @@ async def test_each_is_caught_by_its_tool_at_the_first_bad_entry(cases: list[Cas
         "salur verify", "salur verify --head", "salur verify --policy", "salur witness", "POST /log/compare",
         "salur completeness", "the audit's consumer", "the audit's seal check", "the audit at its start",
     }  # fmt: skip
+
+
+async def test_an_erasure_leaves_every_proof_valid_and_opens_nothing_again(
+    db: Database, database_url: str, tmp_path: Path
+) -> None:
+    migrate(database_url, [MIGRATIONS])
+    lab = Lab(db, tmp_path, topics=(TOPIC,))
+    try:
+        outcome = await erase_under_log(lab, subjects=60)
+    finally:
+        lab.close()
+    assert (outcome.erased, outcome.problems) == (30, [])
 
 
 async def test_a_service_that_stops_sealing_is_named_until_it_seals(

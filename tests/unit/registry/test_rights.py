@@ -69,12 +69,19 @@ def test_suspended_people_and_unknown_devices_stay_outside(told: dict[str, Any],
 
 @pytest.mark.parametrize(
     ("asked", "holds"),
-    [("approver", {"payment-operator"}), ("auditor", {"registrar"}), ("registrar", {"auditor"}), ("king", set())],
+    [
+        ("approver", {"payment-operator"}),
+        ("auditor", {"registrar"}),
+        ("registrar", {"auditor"}),
+        ("investigator", {"registrar"}),
+        ("king", set()),
+    ],
 )
 def test_what_one_person_may_not_hold_together_is_refused(asked: str, holds: set[str]) -> None:
     with pytest.raises(RightRefused):
         check_roles(asked, holds, PERMISSIONS)
     check_roles("registrar", {"registrar", "programme-officer"}, PERMISSIONS)
+    check_roles("investigator", {"auditor"}, PERMISSIONS)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from salur.registry.http_accounts import account_routes
 from salur.registry.http_cases import case_routes
 from salur.registry.http_changes import change_routes
 from salur.registry.http_duplicates import duplicate_routes
+from salur.registry.http_erasures import erasure_routes
 from salur.registry.http_feeds import feed_routes
 from salur.registry.http_groups import group_routes
 from salur.registry.http_imports import import_routes
@@ -23,6 +24,7 @@ from salur.registry.settings import RegistrySettings
 from salur.registry.store import region_of
 from salur.registry.usecases.cases import mark_overdue
 from salur.registry.usecases.consents import CHECKS_CONSUMER, take_checks
+from salur.registry.usecases.erasures import erase_again
 from salur.registry.usecases.indicators import count_step
 from salur.registry.usecases.notices import TOPICS as NOTICE_TOPICS
 from salur.registry.usecases.notices import Notices, load_templates
@@ -34,6 +36,7 @@ log = get_logger("registry")
 
 IMPORT_POLL_S = 0.2
 OVERDUE_POLL_S = 60.0
+ERASE_POLL_S = 60.0
 NOTICE_POLL_S = 1.0
 COUNT_POLL_S = 1.0
 NOTICE_RECORDS = 1_000
@@ -61,6 +64,10 @@ def build(runtime: Runtime) -> Service:
             unit.emit(*drafts)
         return more
 
+    async def erase() -> bool:
+        async with runtime.db.transaction() as conn:
+            return await erase_again(conn)
+
     async def count() -> bool:
         async with runtime.unit_of_work() as unit:
             more, drafts = await count_step(unit.conn)
@@ -76,6 +83,7 @@ def build(runtime: Runtime) -> Service:
         workers=[
             Worker("imports", ImportWorker(runtime).step, IMPORT_POLL_S),
             Worker("overdue-cases", overdue, OVERDUE_POLL_S),
+            Worker("erase-again", erase, ERASE_POLL_S),
             Worker("send-notices", send, NOTICE_POLL_S),
             Worker("count-indicators", count, COUNT_POLL_S),
             Worker("matching", matching_step(runtime), MATCHING_POLL_S, can_wait=True),
@@ -93,6 +101,7 @@ def build(runtime: Runtime) -> Service:
             feed_routes(runtime),
             nomination_routes(runtime),
             indicator_routes(runtime),
+            erasure_routes(runtime),
         ],
     )
 

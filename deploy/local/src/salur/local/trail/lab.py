@@ -29,7 +29,7 @@ from salur.common.secrets import Secrets
 
 MIGRATIONS = Path(next(iter(salur.audit.__path__))) / "migrations"
 ORIGIN = "audit.trail.local"
-TOPICS = [topic.name for topic in ALL_TOPICS if topic.writer == "payments"]
+TOPICS = tuple(topic.name for topic in ALL_TOPICS if topic.writer == "payments")
 WITNESSES = ("bank", "board")
 
 
@@ -73,6 +73,7 @@ class Lab:
     db: Database
     folder: Path
     kafka: str = ""
+    topics: Sequence[str] = TOPICS
     secrets: Secrets = field(default_factory=lambda: Secrets(bytes(range(32))))
     signer: Signer = field(default_factory=lambda: Signer(ORIGIN, hashlib.sha256(b"trail").digest()))
     witnesses: dict[str, Witness] = field(default_factory=dict)
@@ -84,7 +85,7 @@ class Lab:
         self.witnesses = {name: Witness(self.folder / name, name, [self.signer.verifier]) for name in WITNESSES}
         self._store = EventStore("audit", self.secrets)
         consumer = RawConsumer(
-            store.EVENTS_CONSUMER, TOPICS, record_events, 2_000, partial(compare_repeats, secrets=self.secrets)
+            store.EVENTS_CONSUMER, self.topics, record_events, 2_000, partial(compare_repeats, secrets=self.secrets)
         )
         self.processor = BatchProcessor(consumer, self.db, self._store, self.secrets)
         self.start()

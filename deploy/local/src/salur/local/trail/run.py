@@ -4,7 +4,8 @@ import asyncio
 import random
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -26,7 +27,8 @@ from salur.local.bench.usage import cpu_seconds, spent
 from salur.local.client import CallFailed, Client
 from salur.local.kafka import run_blocking
 from salur.local.platform import Options, Platform, running
-from salur.local.trail.lab import MIGRATIONS, Lab
+from salur.local.trail.erasure import TOPIC, Outcome, erase_under_log
+from salur.local.trail.lab import MIGRATIONS, TOPICS, Lab
 from salur.local.trail.load import send
 from salur.local.trail.tamper import Case, tamper_all
 from salur.local.trail.thirdparty import build
@@ -282,19 +284,38 @@ class Trail:
         }
 
     async def _tamper(self) -> list[Case]:
+        async with self._lab("tamper") as lab:
+            return await tamper_all(lab)
+
+    def erasure(self) -> None:
+        """Subjects erased under a log of its own."""
+        outcome = run_blocking(self._erase())
+        for problem in outcome.problems[:10]:
+            self.say(f"erasure: {problem}")
+        self.report |= {
+            "erased_subjects": outcome.erased,
+            "erased_subjects_proofs_ok": outcome.erased > 0 and not outcome.problems,
+        }
+
+    async def _erase(self) -> Outcome:
+        async with self._lab("erasure", (TOPIC,)) as lab:
+            return await erase_under_log(lab)
+
+    @asynccontextmanager
+    async def _lab(self, name: str, topics: Sequence[str] = TOPICS) -> AsyncIterator[Lab]:
+        """A small audit with a database and a folder of its own."""
         with psycopg.connect(self.platform.postgres.url(), autocommit=True) as admin:
-            admin.execute("DROP DATABASE IF EXISTS tamper WITH (FORCE)")
-            admin.execute("CREATE DATABASE tamper")
-        url = self.platform.postgres.url("tamper")
-        migrate(url, [])
+            admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            admin.execute(f"CREATE DATABASE {name}")
+        url = self.platform.postgres.url(name)
         migrate(url, [MIGRATIONS])
-        folder = self.platform.state_dir / "tamper"
+        folder = self.platform.state_dir / name
         shutil.rmtree(folder, ignore_errors=True)
         database = Database(url, pool_size=4, statement_timeout_s=60)
         await database.open()
-        lab = Lab(database, folder)
+        lab = Lab(database, folder, topics=topics)
         try:
-            return await tamper_all(lab)
+            yield lab
         finally:
             lab.close()
             await database.close()
@@ -310,7 +331,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
         trail = Trail(plan, platform, say)
         stages = (
             ("append", trail.speed), ("latency", trail.latency), ("crash", trail.crashes), ("prove", trail.proofs),
-            ("tools of others", trail.third_parties), ("tamper", trail.tampering),
+            ("tools of others", trail.third_parties), ("tamper", trail.tampering), ("erase", trail.erasure),
         )  # fmt: skip
         for name, stage in stages:
             stage_began = time.monotonic()
@@ -337,6 +358,7 @@ def promises(report: dict[str, Any]) -> list[tuple[str, bool]]:
             f"every tamper case is caught, at least {TAMPER_GOAL}",
             report["tamper_caught"] == report["tamper_cases"] >= TAMPER_GOAL,
         ),
+        ("an erasure leaves every proof valid and no value open", report["erased_subjects_proofs_ok"]),
         (
             f"a thousand entries are verified within {VERIFY_GOAL_S} s",
             report["verify_seconds_per_1000"] < VERIFY_GOAL_S,

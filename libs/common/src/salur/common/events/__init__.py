@@ -12,7 +12,7 @@ from salur.common.events.consumer import (
 )
 from salur.common.events.envelope import Draft, EventTooLarge, Received, partition_for
 from salur.common.events.personal import PREFIX, SEED_SIZE, commitment
-from salur.common.events.stream import EventStore, stream_name
+from salur.common.events.stream import EventStore, erase_subjects, stream_name
 
 __all__ = [
     "PARTITIONS",
@@ -30,6 +30,7 @@ __all__ = [
     "Received",
     "blocked_keys",
     "commitment",
+    "erase_subjects",
     "partition_for",
     "stream_name",
 ]

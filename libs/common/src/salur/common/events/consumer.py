@@ -369,6 +369,8 @@ class BatchProcessor:
         blocked = set(waiting)
         for event in taken:
             assert event.envelope is not None
+            if event.header == personal.ERASED:
+                continue  # nobody can take it any more, and what follows it says so
             if event.key in blocked:
                 letters.append(DeadLetter(event, event.key, "parked", BEHIND))
                 continue

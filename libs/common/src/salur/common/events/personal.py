@@ -15,6 +15,8 @@ from typing import Any
 import orjson
 
 HEADER = "personal"
+ERASED = b"erased"
+"""The header of an event whose subject was erased: its values are gone for good, and nobody waits for them."""
 PREFIX = "sha256:"
 SEED_SIZE = 32
 

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import AsyncIterator, Callable
 
+from salur.common.contracts.erasures import SubjectErased
 from salur.common.database import Connection, Database
 from salur.common.events import personal
 from salur.common.events.consumer import KafkaRecord
@@ -42,12 +43,17 @@ async def _take_back(conn: Connection, store: EventStore, read_stream: StreamRea
         return False
     rows: dict[int, EventRow] = {}
     headers: dict[int, PersonalRow] = {}
+    erased: list[tuple[str, str]] = []
     async for record, event in read_stream(topic, int(number)):
         if not head < event.sequence <= tail or event.sequence in rows:
             continue
         assert record.value is not None
         rows[event.sequence] = (stream, event.sequence, uuid.UUID(event.id), event.type, event.key, record.value)
+        if event.type == SubjectErased.event_type:
+            erased.append((event.key, str(event.data["erasure_id"])))
         header = next((value for name, value in record.headers if name == personal.HEADER), None)
+        if header == personal.ERASED:
+            erased.append((event.key, ""))
         if header is not None:
             headers[event.sequence] = (stream, event.sequence, event.key, header)
     if sorted(rows) != list(range(head + 1, tail + 1)):
@@ -59,7 +65,7 @@ async def _take_back(conn: Connection, store: EventStore, read_stream: StreamRea
             remedy="restore a newer backup",
         )
         return False
-    await store.restore(conn, stream, [rows[number] for number in sorted(rows)], list(headers.values()))
+    await store.restore(conn, stream, [rows[number] for number in sorted(rows)], list(headers.values()), erased)
     return True
 
 

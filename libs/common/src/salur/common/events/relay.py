@@ -218,7 +218,9 @@ class Relay:
 
     def _outgoing(self, row: asyncpg.Record, topic: str, partition: int) -> Outgoing:
         headers = [("content-type", CONTENT_TYPE)]
-        if row["sealed"] is not None and row["subject_key"] is not None:
+        if row["subject"] is not None and row["subject_key"] is None:
+            headers.append((personal.HEADER, personal.ERASED))
+        elif row["sealed"] is not None:
             subject_key = self._secrets.open(row["subject_key"], row["subject"].encode())
             headers.append((personal.HEADER, open_with(subject_key, row["sealed"], row["stream"].encode())))
         return Outgoing(row["stream"], row["sequence"], topic, partition, row["key"].encode(), row["body"], headers)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from salur.common.contracts.topics import Topic
 from salur.common.database import Connection, load_queries
-from salur.common.errors import Unavailable
+from salur.common.errors import Conflict, Unavailable
 from salur.common.events.envelope import Draft, Encoded, encode, partition_for, utc_now
 from salur.common.secrets import Secrets, seal_with
 
@@ -39,6 +39,12 @@ class Prepared:
 def stream_name(topic: str, partition: int) -> str:
     """A stream is one topic-partition of one service."""
     return f"{topic}/{partition}"
+
+
+async def erase_subjects(conn: Connection, erased: Sequence[tuple[str, str]]) -> int:
+    """Destroy the keys and personal values of subjects, given with their erasures. Returns how many had a key."""
+    subjects, erasures = [subject for subject, _ in erased], [erasure for _, erasure in erased]
+    return int(await queries.erase_subjects(conn, subjects=subjects, erasure_ids=erasures))
 
 
 class EventStore:
@@ -99,8 +105,12 @@ class EventStore:
             heads[stream] = sequence
         await queries.advance_streams(conn, names=list(heads), heads=list(heads.values()))
         await conn.copy_records_to_table("event", records=events, columns=_EVENT_COLUMNS)
-        if personal:
-            await self._insert_personal(conn, personal)
+        if personal and await self._insert_personal(conn, personal):
+            raise Conflict(
+                "somebody this speaks of was erased: nothing personal can be written of them any more",
+                code="subject-erased",
+                who="registrar",
+            )
         await queries.notify(conn)
 
     async def restore(
@@ -109,14 +119,16 @@ class EventStore:
         stream: str,
         events: list[EventRow],
         personal: list[PersonalRow],
+        erased: Sequence[tuple[str, str]],
     ) -> None:
-        """Put events that Kafka held back under the head of their stream.
+        """Put events that Kafka held back under the head of their stream. `erased`: (subject, erasure) among them.
 
         `published` stays: what stands between it and them may never have reached Kafka, and a repeat harms nobody.
         """
         head = events[-1][1]
         await queries.advance_streams(conn, names=[stream], heads=[head])
         await conn.copy_records_to_table("event", records=events, columns=_EVENT_COLUMNS)
+        await erase_subjects(conn, erased)
         if personal:
             await self._insert_personal(conn, personal)
 
@@ -140,13 +152,16 @@ class EventStore:
             )
         return {row["name"]: row["sequence"] for row in rows}
 
-    async def _insert_personal(self, conn: Connection, rows: list[PersonalRow]) -> None:
+    async def _insert_personal(self, conn: Connection, rows: list[PersonalRow]) -> int:
+        """Seal what stands beside events. Returns how many rows speak of erased subjects: empty places are kept."""
         keys = await self._subject_keys(conn, sorted({subject for _, _, subject, _ in rows}))
         sealed = [
-            (stream, sequence, subject, seal_with(keys[subject], plain, stream.encode()))
+            (stream, sequence, subject, seal_with(keys[subject], plain, stream.encode()) if subject in keys else b"")
             for stream, sequence, subject, plain in rows
         ]
-        await conn.copy_records_to_table("event_personal", records=sealed, columns=_PERSONAL_COLUMNS)
+        if sealed:
+            await conn.copy_records_to_table("event_personal", records=sealed, columns=_PERSONAL_COLUMNS)
+        return sum(1 for row in sealed if not row[3])
 
     async def _subject_keys(self, conn: Connection, subjects: list[str]) -> dict[str, bytes]:
         new = {subject: os.urandom(32) for subject in subjects}
@@ -157,4 +172,4 @@ class EventStore:
             await queries.insert_subject_keys(conn, subjects=missing, sealed=wrapped)
             # Another transaction may have been first: what the table holds is the key.
             known |= {row["subject"]: row["sealed"] for row in await queries.subject_keys(conn, subjects=missing)}
-        return {subject: self._secrets.open(known[subject], subject.encode()) for subject in subjects}
+        return {subject: self._secrets.open(sealed, subject.encode()) for subject, sealed in known.items()}

@@ -59,6 +59,7 @@ SELECT d.programme, d.household_id, d.household_version AS version, d.occasion, 
        h.members
 FROM decision d
 JOIN household h ON h.household_id = d.household_id AND h.version = d.household_version
+    AND h.merged_into IS DISTINCT FROM 'erased'
 WHERE (d.programme, d.household_id, d.household_version, d.occasion)
     > (:after_programme::int, :after_id::text, :after_version::int, :after_occasion::text)
   AND (:programme_id::text IS NULL
@@ -67,3 +68,17 @@ ORDER BY d.programme, d.household_id, d.household_version, d.occasion LIMIT :mos
 
 -- name: region_of$
 SELECT region FROM household WHERE household_id = :key ORDER BY version DESC LIMIT 1;
+
+-- name: erase_households!
+WITH facts AS (
+    UPDATE household SET attributes = '{}', members = '[]', merged_into = 'erased' WHERE household_id = ANY(:ids::text[])
+), reasons AS (
+    UPDATE decision SET criteria = '[]', corrections = NULL WHERE household_id = ANY(:ids::text[])
+), appeals AS (
+    UPDATE appeal SET statement = '', evidence = '[]' WHERE household_id = ANY(:ids::text[])
+), late AS (
+    DELETE FROM late_change WHERE household_id = ANY(:ids::text[])
+), reports AS (
+    DELETE FROM condition_report WHERE household_id = ANY(:ids::text[])
+)
+SELECT 1;

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from salur.common.contracts.erasures import SubjectErased
 from salur.common.contracts.feeds import PersonDeceased
 from salur.common.contracts.registry import (
     GroupChanged,
@@ -16,12 +17,15 @@ from salur.common.contracts.registry import (
 )
 from salur.common.database import Connection
 from salur.common.errors import Refused
-from salur.common.events import Draft, Received
+from salur.common.events import Draft, Received, erase_subjects
 from salur.eligibility.domain.decide import HouseholdFacts
 from salur.eligibility.store import HouseholdRow, copy_households, queries
 from salur.eligibility.usecases.decide import Case, decide_cases, facts_of
 from salur.eligibility.usecases.late import keep_late_changes
 from salur.eligibility.usecases.programmes import Rules
+
+ERASED = "erased"
+"""In place of the family it was merged into: nothing of an erased household is decided, granted or replayed."""
 
 
 async def take_households(conn: Connection, batch: Sequence[Received], rules: Rules) -> list[Draft]:
@@ -45,8 +49,8 @@ async def take_households(conn: Connection, batch: Sequence[Received], rules: Ru
                     row.household_id, row.version, household.attributes, members, household.region, member_ids
                 )
                 cases.append(Case(facts, event.id))
-            case HouseholdMerged() as merged:
-                rows.append(_end(event, merged))
+            case HouseholdMerged() | SubjectErased() as ended:
+                rows.append(_end(event, ended))
             case HouseholdSplit() | PersonDeceased() | PersonMerged():
                 pass  # the snapshots of the families follow as events of their own
             case GroupRegistered() | GroupChanged() as group:
@@ -58,6 +62,7 @@ async def take_households(conn: Connection, batch: Sequence[Received], rules: Ru
                 raise Refused(f"eligibility does not know {event.type} on {event.topic}: deploy the version that does")
     if rows:
         await _keep(conn, rows)
+        await _erase(conn, batch)
     await keep_late_changes(conn, batch)
     if cuts:
         ids, partitions, sequences, households = zip(*cuts, strict=True)
@@ -65,6 +70,8 @@ async def take_households(conn: Connection, batch: Sequence[Received], rules: Ru
             conn, cut_ids=ids, partitions=partitions, sequences=sequences, households=households
         )
     drafts: list[Draft] = []
+    gone = {row.household_id for row in rows if row.merged_into == ERASED}
+    cases = [case for case in cases if case.household.household_id not in gone]
     if cases or groups:
         for ruling in await rules.in_force(conn):
             subject = ruling.compiled.document.subject
@@ -94,12 +101,21 @@ def _group(event: Received, group: GroupRegistered | GroupChanged) -> HouseholdR
     )  # fmt: skip
 
 
-def _end(event: Received, merged: HouseholdMerged) -> HouseholdRow:
-    """The last version of a household that turned out to be another: nothing in it may be decided."""
-    _check_key(event, merged.household_id)
-    return HouseholdRow(
-        merged.household_id, merged.version, event.partition, event.sequence, None, "", {}, [], merged.into
-    )
+def _end(event: Received, ended: HouseholdMerged | SubjectErased) -> HouseholdRow:
+    """The last version of a household that was erased or turned out to be another: nothing in it may be decided."""
+    _check_key(event, ended.household_id)
+    into = ended.into if isinstance(ended, HouseholdMerged) else ERASED
+    return HouseholdRow(ended.household_id, ended.version, event.partition, event.sequence, None, "", {}, [], into)
+
+
+async def _erase(conn: Connection, batch: Sequence[Received]) -> None:
+    """Destroy what was kept of erased households, in the batch or before it: facts, criteria, reports, appeals."""
+    erased = [
+        (event.data.household_id, event.data.erasure_id) for event in batch if isinstance(event.data, SubjectErased)
+    ]
+    if erased:
+        await queries.erase_households(conn, ids=[household_id for household_id, _ in erased])
+        await erase_subjects(conn, erased)
 
 
 def _check_key(event: Received, household_id: str) -> None:

@@ -9,6 +9,7 @@ from salur.common.contracts.eligibility import (
     EntitlementCancelled,
     EntitlementGranted,
 )
+from salur.common.contracts.erasures import SubjectErased
 from salur.common.contracts.registry import PayeeChecked, PayeeRegistered, RegistryCut
 from salur.common.database import Connection
 from salur.common.errors import Refused
@@ -18,6 +19,7 @@ from salur.payments import store
 from salur.payments.store import PayeeRow
 from salur.payments.usecases.account_checks import await_checks, take_recorded
 from salur.payments.usecases.accounts import seal_account
+from salur.payments.usecases.erasures import take_erasures
 from salur.payments.usecases.late import Change, payees_changed, take_changes
 
 PAYEES_CONSUMER = "payments.payees"
@@ -41,6 +43,8 @@ async def take_payees(
             await payees_changed(conn, changed)
         await await_checks(conn, [payee for payee, _ in payees], checked_banks)
     await take_recorded(conn, [(event.data, event.time) for event in batch if isinstance(event.data, PayeeChecked)])
+    if erased := [event.data for event in batch if isinstance(event.data, SubjectErased)]:
+        await take_erasures(conn, erased)
     if cuts:
         ids, partitions = store.columns(cuts, 2)
         await store.queries.insert_passed_cuts(conn, cut_ids=ids, partitions=partitions)

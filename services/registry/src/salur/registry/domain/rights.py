@@ -20,8 +20,8 @@ INCOMPATIBLE: tuple[frozenset[str], ...] = (
     frozenset({"administrator", "registrar"}),
 )
 """Pairs that would let one person make and approve, answer complaints about themselves, or make themselves able to."""
-ALONE = "auditor"
-"""Who reads everything changes nothing: this role stands with no other."""
+READERS = frozenset({"auditor", "investigator"})
+"""Who reads everything changes nothing: these roles stand with no other."""
 
 
 class RightRefused(ValueError):
@@ -33,7 +33,7 @@ def check_roles(asked: str, holds: Iterable[str], known: Collection[str]) -> Non
     if asked not in known:
         raise RightRefused("there is no role of that name")
     for other in set(holds) - {asked}:
-        if frozenset({asked, other}) in INCOMPATIBLE or ALONE in (asked, other):
+        if frozenset({asked, other}) in INCOMPATIBLE or len({asked, other} & READERS) == 1:
             raise RightRefused(f"{asked} and {other} cannot be held by one person: give it to somebody else")
 
 

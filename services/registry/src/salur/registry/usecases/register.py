@@ -120,6 +120,12 @@ def _result(item: Prepared, is_first: bool, created: set[str], tokens: dict[str,
             code="identifier-taken",
             who="registrar",
         )
+    if token == "":
+        return Conflict(
+            "the family of this card was erased: register it under another card or number",
+            code="household-erased",
+            who="registrar",
+        )
     return Conflict(
         "this household is registered already with other content: change that household instead",
         code="household-exists",

@@ -27,7 +27,7 @@ class Place:
         bound = self.context or "''"
         return (
             f"SELECT ctid::text AS place, {bound} AS context, {self.column} AS sealed FROM {self.table} "
-            f"WHERE {self.column} IS NOT NULL AND substring({self.column} FROM 1 FOR {KEY_ID_SIZE}) <> $1 "
+            f"WHERE {self.column} <> '' AND substring({self.column} FROM 1 FOR {KEY_ID_SIZE}) <> $1 "
             "LIMIT $2 FOR UPDATE"
         )
 

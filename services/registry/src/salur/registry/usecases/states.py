@@ -76,6 +76,8 @@ def standing(state: State | None, regions: Collection[str]) -> State:
             code="household-merged",
             who="registrar",
         )
+    if state.status == "erased":
+        raise Conflict("the family was erased: nothing of it can be changed", code="household-erased", who="registrar")
     return state
 
 

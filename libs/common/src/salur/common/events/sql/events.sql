@@ -40,7 +40,24 @@ SELECT subject, sealed FROM subject_key WHERE subject = ANY(:subjects::text[]);
 
 -- name: insert_subject_keys!
 INSERT INTO subject_key (subject, sealed)
-SELECT * FROM unnest(:subjects::text[], :sealed::bytea[]) ON CONFLICT DO NOTHING;
+SELECT g.subject, g.sealed FROM unnest(:subjects::text[], :sealed::bytea[]) AS g (subject, sealed)
+WHERE NOT EXISTS (SELECT 1 FROM erased_subject e WHERE e.subject = g.subject)
+ON CONFLICT DO NOTHING;
+
+-- name: erase_subjects$
+-- The rows stay as places, so that whoever is sent an event again is told that its values are gone for good.
+WITH gone AS (
+    INSERT INTO erased_subject (subject, erasure_id)
+    SELECT * FROM unnest(:subjects::text[], :erasure_ids::text[]) ON CONFLICT DO NOTHING
+), emptied AS (
+    UPDATE event_personal SET sealed = '' WHERE subject = ANY(:subjects::text[])
+), letters AS (
+    UPDATE dead_letter SET sealed = '', reason = 'erased', state = 'replayed', resolved_at = coalesce(resolved_at, now())
+    WHERE key = ANY(:subjects::text[])
+), keys AS (
+    DELETE FROM subject_key WHERE subject = ANY(:subjects::text[]) RETURNING 1
+)
+SELECT count(*) FROM keys;
 
 -- name: stream_heads
 SELECT s.name AS stream, s.sequence AS head, s.fenced, r.published

@@ -1,0 +1,128 @@
+"""Erase a family: asked for by one person on a legal basis, decided by another, destroyed in one transaction.
+
+The log keeps every entry and every proof: entries hold commitments, and what opens them is destroyed here. The event
+tells eligibility and payments to destroy what they keep.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from salur.common.contracts.erasures import ErasureDecided, ErasureRequested, SubjectErased
+from salur.common.database import Connection
+from salur.common.errors import Conflict, Forbidden, NotFound
+from salur.common.events import Draft, erase_subjects
+from salur.common.values import derived_id
+from salur.registry.store import queries
+from salur.registry.usecases.feeds import By
+from salur.registry.usecases.states import unknown_household, within
+
+Basis = Literal["subject-request", "consent-withdrawn", "retention-ended", "unlawful-processing", "court-order"]
+"""Indonesia's law 27/2022 on personal data, articles 8, 43 and 44; the reference names the letter or the order."""
+VIEW = ("erasure_id", "household_id", "basis", "reference", "state", "requested_by", "decided_by", "reason")
+REAPPLIED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What is asked for. `reference` is the office's own: the same one again is the same request."""
+
+    household_id: str
+    basis: Basis
+    reference: str
+
+
+async def request_erasure(conn: Connection, erasure: Erasure, by: By) -> tuple[dict[str, Any], bool, list[Draft]]:
+    """Ask for a family's erasure. Returns (answer, whether new, events). Raises NotFound, Conflict."""
+    household = await queries.household(conn, id=erasure.household_id)
+    if household is None or not within(household["region"], by.regions):
+        raise unknown_household()
+    if household["status"] != "active":
+        where = household["merged_into"]
+        raise Conflict(
+            f"the family was merged into {where}: erase that one" if where else "the family was erased already",
+            code="household-merged" if where else "household-erased",
+            who="caller",
+        )
+    erasure_id = derived_id("erasure", erasure.household_id, erasure.reference)
+    row = await queries.insert_erasure(
+        conn, erasure_id=erasure_id, household_id=erasure.household_id, basis=erasure.basis,
+        reference=erasure.reference, by=by.actor,
+    )  # fmt: skip
+    if row is not None:
+        fact = ErasureRequested(erasure_id=erasure_id, household_id=erasure.household_id, basis=erasure.basis)
+        return _view(row), True, [Draft(fact, erasure_id, by.actor, by.cause)]
+    known = await queries.erasure_by_id(conn, erasure_id=erasure_id)
+    if known is None or known["basis"] != erasure.basis:
+        raise Conflict(
+            "another request for this family waits, or had this reference: decide on it first",
+            code="erasure-exists",
+            who="caller",
+        )
+    return _view(known), False, []
+
+
+async def decide_erasure(
+    conn: Connection, erasure_id: str, accept: bool, reason: str, by: By
+) -> tuple[dict[str, Any], list[Draft]]:
+    """Refuse, or destroy: keys, rows, and those of the families that were merged into it.
+
+    Raises NotFound, Forbidden for who asked, Conflict while something open needs the family's data.
+    """
+    row = await queries.lock_erasure(conn, erasure_id=erasure_id)
+    if row is None or not within(row["region"], by.regions):
+        raise NotFound("no such request in your regions: check the id", code="erasure-unknown", who="caller")
+    if row["requested_by"] == by.actor:
+        raise Forbidden("you asked for this erasure: another person must decide", code="same-person", who="caller")
+    state = "accepted" if accept else "refused"
+    if row["state"] != "requested":
+        if (row["state"], row["decided_by"]) == (state, by.actor):
+            return _view(row), []
+        raise Conflict(f"the request was {row['state']} already", code="erasure-decided", who="caller")
+    household_id = row["household_id"]
+    drafts: list[Draft] = []
+    if accept:
+        await _refuse_while_needed(conn, household_id)
+        drafts = await _destroy(conn, household_id, erasure_id, row["basis"], by)
+    await queries.decide_erasure(conn, erasure_id=erasure_id, state=state, by=by.actor, reason=reason)
+    fact = ErasureDecided(
+        erasure_id=erasure_id, household_id=household_id, basis=row["basis"],
+        outcome="accepted" if accept else "refused", reason=reason, requested_by=row["requested_by"],
+    )  # fmt: skip
+    answer = _view(row) | {"state": state, "decided_by": by.actor, "reason": reason}
+    return answer, [Draft(fact, erasure_id, by.actor, by.cause), *drafts]
+
+
+async def _refuse_while_needed(conn: Connection, household_id: str) -> None:
+    kept = await queries.what_keeps_household(conn, id=household_id)
+    waiting = [name.removeprefix("open_") for name, found in kept.items() if found]
+    if waiting:
+        raise Conflict(
+            f"a {' and a '.join(waiting)} of the family is open and needs its data: close it first",
+            code="household-needed",
+            who="registrar",
+        )
+
+
+async def _destroy(conn: Connection, household_id: str, erasure_id: str, basis: str, by: By) -> list[Draft]:
+    family = [row["household_id"] for row in await queries.absorbed_by(conn, id=household_id)]
+    await queries.erase_households(conn, ids=family)
+    await erase_subjects(conn, [(member, erasure_id) for member in family])
+    facts = [
+        SubjectErased(
+            erasure_id=erasure_id, household_id=row["household_id"], version=row["version"], basis=basis
+        )
+        for row in await queries.erased_households(conn, ids=family)
+    ]  # fmt: skip
+    return [Draft(fact, fact.household_id, by.actor, by.cause, topic=topic) for fact in facts for topic in fact.topics]
+
+
+async def erase_again(conn: Connection) -> bool:
+    """Destroy what a restored backup has brought back of families that were erased. True: there may be more."""
+    rows = await queries.erased_but_held(conn, most=REAPPLIED)
+    await queries.erase_households(conn, ids=[row["household_id"] for row in rows])
+    return len(rows) == REAPPLIED
+
+
+def _view(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in VIEW}
