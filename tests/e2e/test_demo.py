@@ -24,6 +24,7 @@ RUN_TIMEOUT_S = 240
 REQUIRED_KEYS = {
     "registered", "decided", "eligible", "agreement", "enrolled", "entitlements", "instructed", "settled", "rejected",
     "returned", "unknown", "entitled_minor", "settled_minor", "rejected_minor", "returned_minor", "ledger_sum_minor",
+    "ledger_hash_equal",
     "double_payments", "events", "audit_size", "audit_gaps", "proofs_checked", "proofs_failed",
     "seconds_platform_start", "seconds_pipeline", "households_per_second",
 }  # fmt: skip

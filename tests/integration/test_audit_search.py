@@ -299,6 +299,38 @@ async def test_the_money_of_a_cycle_adds_up_from_entries_that_can_be_asked_for(
             assert len(await found(api, _as(tmp_path), **row["question"])) == row["entries"]
 
 
+async def test_the_ledger_again_from_the_log_equals_the_true_one_and_names_what_differs(
+    trail: Trail, api: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    topic, kind, key, data = settled()
+    money = {"currency": "IDR", "fund_id": "central", "instruction_id": "i1", "bank": "bank-a", "amount_minor": 300}
+    await trail.add(
+        registered(HOUSEHOLD, "31.71.01"),
+        ("payments.funds", "salur.fund.opened.v1", "central",
+         {"fund_id": "central", "budget_minor": 5_000, "currency": "IDR"}),
+        (topic, kind, key, data | money),
+        ("payments.payments", "salur.payment.returned.v1", key, data | money),
+    )  # fmt: skip
+    await trail.index()
+    auditor = _as(tmp_path)
+    again = (await api.get("/trail/ledger", headers=auditor)).json()
+    balances = {row["account"]: row["posted_minor"] for row in again["accounts"]}
+    assert balances == {
+        "fund:central": 5_000, "treasury:IDR": -5_000, "beneficiaries:central": 0, "clearing:bank-a:IDR": 0,
+    }  # fmt: skip
+    same = (await api.post("/trail/ledger/compare", json=again, headers=auditor)).json()
+    assert (same["equal"], same["differences"]) == (True, [])
+    other = again | {"accounts": [{"account": "fund:central", "posted_minor": 4_999}]}
+    differs = (await api.post("/trail/ledger/compare", json=other, headers=auditor)).json()
+    assert not differs["equal"]
+    assert {"account": "fund:central", "by_log_minor": 5_000, "stated_minor": 4_999} in differs["differences"]
+    moved = (await api.get("/trail/ledger/fund:central", headers=auditor)).json()["movements"]
+    assert [(row["id"], row["leaf_index"], row["amount_minor"]) for row in moved] == [
+        ("budget/central", 1, 5_000), ("post/i1", 2, 300), ("refund/i1", 3, 300),
+    ]  # fmt: skip
+    assert (await api.get("/trail/ledger", headers=_as(tmp_path, "31"))).status_code == 403
+
+
 async def test_a_breach_report_names_whose_values_somebody_read_between_two_times(
     trail: Trail, api: httpx.AsyncClient, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from salur.audit.flags.rules import load_rules
 from salur.audit.flags.watch import Watch
 from salur.audit.http import SEAL_OVERDUE_S, routes
 from salur.audit.http_flags import flag_routes
+from salur.audit.http_ledger import ledger_routes
 from salur.audit.http_trail import trail_routes
 from salur.audit.log.keys import load_keys
 from salur.audit.log.note import Checkpoint, open_checkpoint
@@ -105,7 +106,12 @@ def build(runtime: Runtime) -> Service:
             Worker("search", Indexer(runtime.db).step, settings.search_interval_s),
             Worker("flags", Watch(runtime, load_rules()).step, FLAGS_INTERVAL_S),
         ],
-        routers=[routes(runtime, publisher, policy), trail_routes(runtime), flag_routes(runtime)],
+        routers=[
+            routes(runtime, publisher, policy),
+            trail_routes(runtime),
+            flag_routes(runtime),
+            ledger_routes(runtime),
+        ],
     )
 
 

@@ -15,6 +15,7 @@ from salur.local.cli import (
     evidence,
     importing,
     installation,
+    ledger,
     operations,
     payments,
     population,
@@ -46,6 +47,7 @@ app.command("import")(importing.import_file)
 app.command("accept")(importing.accept)
 app.command("cut")(importing.cut)
 app.command("verify")(verify.verify)
+app.command("ledger")(ledger.ledger)
 app.command("completeness")(verify.completeness)
 app.command("receipt")(verify.receipt)
 app.command("verify-receipt")(verify.verify_receipt)

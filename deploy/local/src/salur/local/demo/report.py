@@ -49,6 +49,11 @@ def promises_of(report: Mapping[str, Any]) -> list[Promise]:
             f"{r['entitled_minor']} = {ended_minor} + {r['held_minor']} held",
         ),
         ("the ledger sums to zero", r["ledger_sum_minor"] == 0, str(r["ledger_sum_minor"])),
+        (
+            "the log alone leads to the same ledger",
+            r["ledger_hash_equal"] is True and not r["ledger_differs"],
+            ", ".join(r["ledger_differs"]) or "no account differs",
+        ),
         ("the fund gave exactly what was settled", spent_minor == r["settled_minor"], f"{spent_minor} minor units"),
         ("nobody was paid twice, by the banks' own books", r["double_payments"] == 0, str(r["double_payments"])),
         (

@@ -15,6 +15,7 @@ from salur.local.demo.agreement import Agreement, agreement, refused_rows
 from salur.local.demo.evidence import book_totals, double_payments
 from salur.local.demo.pipeline import FINAL_STATES, Pipeline, Stage, Watch, amount_of, count_of
 from salur.local.demo.report import Promise, promises_of, stage_rows
+from salur.local.ledger import differing, ledger_of
 from salur.local.platform import Options, Platform
 
 FUND = "example-fund"
@@ -185,12 +186,15 @@ def payment_figures(view: dict[str, Any], cycle: dict[str, Any]) -> dict[str, An
 
 
 def money_figures(pipeline: Pipeline) -> dict[str, Any]:
-    """The ledger, the fund, and the banks' own books."""
+    """The ledger and the one the log's files lead to, the fund, and the banks' own books."""
     ledger = pipeline.auditor.call("payments", "GET", "/ledger")
+    again = ledger_of(pipeline.platform.audit_log_dir)
     fund = pipeline.auditor.call("payments", "GET", f"/funds/{FUND}")
     return {
         "ledger_sum_minor": ledger["sum_minor"],
         "ledger_hash": ledger["hash"],
+        "ledger_hash_equal": again.hash() == ledger["moved_hash"],
+        "ledger_differs": differing(again, ledger),
         "fund_budget_minor": fund["budget_minor"],
         "fund_available_minor": fund["available_minor"],
         "double_payments": double_payments(pipeline.platform),

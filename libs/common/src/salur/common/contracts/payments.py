@@ -207,6 +207,7 @@ class _PaymentState(Fact):
     bank: BankCode
     amount_minor: AmountMinor
     currency: Currency
+    fund_id: Code | None = Field(None, description="the fund that bears it")
 
 
 @contract("salur.payment.settled.v1", "payments.payments")

@@ -6,7 +6,9 @@ from typing import Any
 from prometheus_client import Gauge
 
 from salur.audit import store
+from salur.audit.domain.ledger import TYPES
 from salur.audit.search.facts import follow
+from salur.audit.search.movements import keep_movements
 from salur.audit.search.postings import Postings
 from salur.audit.search.terms import Implied, Read, learnt, names_region, terms_of, with_implied
 from salur.common.database import Connection, Database
@@ -81,6 +83,7 @@ async def index_next(conn: Connection, size: int, most: int, partition_entries: 
     for leaf_index, terms in enumerate(said, first):
         postings.add(leaf_index, with_implied(terms, implied))
     await _reach_back(conn, postings, implied, new)
+    await keep_movements(conn, [(at, row) for at, row in enumerate(rows, first) if row["type"] in TYPES])
     await store.queries.save_blocks(
         conn, first=first, end=end, regional=[first + at for at, terms in enumerate(said) if names_region(terms)]
     )

@@ -145,6 +145,11 @@ async def ledger_hash(conn: Connection) -> str:
     return digest.hexdigest()
 
 
+async def moved_hash(conn: Connection) -> str:
+    """SHA-256 (hex) over the hashes of all movements of money in order of id: the trail alone must lead to the same."""
+    return str(await queries.moved_hash(conn))
+
+
 async def overview(conn: Connection) -> dict[str, Any]:
     """Balances, sums per currency (all zero in a true ledger) and accounts that differ from their entries (none)."""
     sums = {row["currency"]: row["sum_minor"] for row in await queries.sums(conn)}

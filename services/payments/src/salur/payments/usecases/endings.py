@@ -15,6 +15,7 @@ from salur.payments.usecases.proposals import Person, Proposal
 TO_TREASURY, CANCEL_FAILED, END_CYCLE = "payment-to-treasury", "payment-cancel", "cycle-end-failed"
 FACTS = (
     "payment_id", "instruction_id", "entitlement_id", "beneficiary_id", "cycle_id", "bank", "amount_minor", "currency",
+    "fund_id",
 )  # fmt: skip
 
 

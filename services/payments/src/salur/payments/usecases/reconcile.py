@@ -30,6 +30,7 @@ PAID, NOT_PAID, EXPLAINED = "paid", "not-paid", "explained"
 NOT_CREDITED_REASON = "FOCR"  # following cancellation request: the bank never credited it
 FACTS = (
     "payment_id", "instruction_id", "entitlement_id", "beneficiary_id", "cycle_id", "bank", "amount_minor", "currency",
+    "fund_id",
 )  # fmt: skip
 
 

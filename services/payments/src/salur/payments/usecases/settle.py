@@ -189,7 +189,7 @@ def _fact(payment: Any, answer: Answer[BankResult], act: str, reason: str | None
         "payment_id": payment["payment_id"], "instruction_id": payment["instruction_id"],
         "entitlement_id": payment["entitlement_id"], "beneficiary_id": payment["beneficiary_id"],
         "cycle_id": payment["cycle_id"], "bank": payment["bank"], "amount_minor": payment["amount_minor"],
-        "currency": payment["currency"], "bank_message_id": result.message_id,
+        "currency": payment["currency"], "fund_id": payment["fund_id"], "bank_message_id": result.message_id,
     }  # fmt: skip
     match act:
         case "settled":

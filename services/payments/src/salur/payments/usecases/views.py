@@ -217,7 +217,9 @@ async def unclaimed(conn: Connection) -> dict[str, Any]:
 async def ledger_view(conn: Connection, *, with_hash: bool) -> dict[str, Any]:
     """The whole ledger in figures. The hash reads every transfer: ask for it when it is needed."""
     view = await ledger.overview(conn)
-    return {**view, "hash": await ledger.ledger_hash(conn) if with_hash else None}
+    if not with_hash:
+        return {**view, "hash": None, "moved_hash": None}
+    return {**view, "hash": await ledger.ledger_hash(conn), "moved_hash": await ledger.moved_hash(conn)}
 
 
 async def suspense_page(conn: Connection, after: str, most: int) -> dict[str, Any]:

@@ -36,6 +36,13 @@ ORDER BY a.id;
 SELECT id, concat_ws('|', 'transfer', id, kind, coalesce(pending_id, ''), debit, credit, amount_minor, currency) AS line
 FROM transfer WHERE id > :after ORDER BY id LIMIT :most;
 
+-- name: moved_hash$
+-- Of what moved money, without reserves and their ends.
+SELECT encode(sha256(coalesce(string_agg(
+    sha256(convert_to(concat_ws('|', id, debit, credit, amount_minor, currency), 'UTF8')), ''::bytea ORDER BY id COLLATE "C"
+), '')), 'hex')
+FROM transfer WHERE kind IN ('transfer', 'post');
+
 -- name: statement
 -- Movements by what they are (the first part of the transfer's id) and kind.
 SELECT split_part(t.id, '/', 1) AS what, t.kind, count(*) AS count, sum(t.amount_minor)::bigint AS amount_minor,

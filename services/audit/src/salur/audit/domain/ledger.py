@@ -1,0 +1,165 @@
+"""The ledger again, from the events of the log alone.
+
+Every movement of money is announced by one event, so the movements the payments service booked can be made again from
+the trail: the same ids, accounts and amounts. Reserves move nothing and are left out.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+OPENED, TOPPED_UP, CLOSED = "salur.fund.opened.v1", "salur.fund.topped-up.v1", "salur.fund.closed.v1"
+SETTLED, RETURNED = "salur.payment.settled.v1", "salur.payment.returned.v1"
+DISPUTED, TO_TREASURY = "salur.payment.disputed.v1", "salur.payment.sent-to-treasury.v1"
+_PREFIXES = (b'"type":"salur.fund.', b'"type":"salur.payment.')
+TYPES = frozenset({OPENED, TOPPED_UP, CLOSED, SETTLED, RETURNED, DISPUTED, TO_TREASURY})
+
+
+class Unreadable(ValueError):
+    """An event of a kind that moves money does not say what it moved."""
+
+
+class Movement(NamedTuple):
+    """Money that went from `debit` to `credit`."""
+
+    id: str
+    debit: str
+    credit: str
+    amount_minor: int
+    currency: str
+
+    @property
+    def line(self) -> str:
+        """As it counts for the hash."""
+        return f"{self.id}|{self.debit}|{self.credit}|{self.amount_minor}|{self.currency}"
+
+
+def earlier_movements(type_: str, data: Mapping[str, Any]) -> Sequence[str]:
+    """Ids of earlier movements on which it hangs what an event moves."""
+    if type_ not in (SETTLED, RETURNED):
+        return ()
+    instruction = data.get("instruction_id")
+    return [f"{what}/{instruction}" for what in ("credit", "dispute", "undispute")]
+
+
+def movements(type_: str, data: Mapping[str, Any], known: Collection[str]) -> list[Movement]:
+    """What an event moved; `known`: which of its earlier movements there were. Raises Unreadable."""
+    try:
+        made = _of_fund(type_, data) if type_ in _OF_FUNDS else _of_payment(type_, data, known)
+    except (KeyError, TypeError) as error:
+        raise Unreadable(f"{type_} does not say {error}") from None
+    return [movement for movement in made if movement.amount_minor]
+
+
+_OF_FUNDS = {
+    OPENED: ("budget", "fund_id", "budget_minor"),
+    TOPPED_UP: ("top-up", "proposal_id", "amount_minor"),
+    CLOSED: ("close", "proposal_id", "to_treasury_minor"),
+}
+
+
+def _of_fund(type_: str, data: Mapping[str, Any]) -> list[Movement]:
+    what, named_by, amount = _OF_FUNDS[type_]
+    currency, fund_id = _text(data["currency"]), _text(data["fund_id"])
+    sides = (f"treasury:{currency}", f"fund:{fund_id}")
+    debit, credit = reversed(sides) if type_ == CLOSED else sides
+    return [Movement(f"{what}/{_text(data[named_by])}", debit, credit, _amount(data[amount]), currency)]
+
+
+def _of_payment(type_: str, data: Mapping[str, Any], known: Collection[str]) -> list[Movement]:
+    currency, fund_id, bank = _text(data["currency"]), _text(data["fund_id"]), _text(data["bank"])
+    instruction, amount = _text(data["instruction_id"]), _amount(data["amount_minor"])
+    fund, people, treasury = f"fund:{fund_id}", f"beneficiaries:{fund_id}", f"treasury:{currency}"
+    through, waiting = f"clearing:{bank}:{currency}", f"disputed:{bank}:{currency}"
+    legs: list[tuple[str, str, str]]
+    if type_ == TO_TREASURY:
+        legs = [("treasury", fund, treasury)]
+    elif type_ == DISPUTED:
+        legs = [("dispute", people, waiting)]
+    elif type_ == SETTLED and f"credit/{instruction}" in known:
+        legs = [("undispute", waiting, people)]
+    elif type_ == SETTLED:
+        legs = [("post", fund, through), ("credit", through, people)]
+    elif f"dispute/{instruction}" in known and f"undispute/{instruction}" not in known:
+        legs = [("refund", waiting, fund)]
+    else:
+        legs = [("return", people, through), ("refund", through, fund)]
+    return [Movement(f"{what}/{instruction}", debit, credit, amount, currency) for what, debit, credit in legs]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("an id")
+    return value
+
+
+def _amount(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise TypeError("a whole amount")
+    return value
+
+
+class Ledger:
+    """Movements, each once by its id, and the balances they add up to."""
+
+    def __init__(self) -> None:
+        self._movements: dict[str, Movement] = {}
+
+    @classmethod
+    def of(cls, leaves: Iterable[bytes]) -> "Ledger":
+        """The ledger a log leads to. Raises Unreadable."""
+        ledger = cls()
+        for leaf in leaves:
+            if any(prefix in leaf for prefix in _PREFIXES):
+                document = orjson.loads(leaf)
+                ledger.take(document["type"], document["data"])
+        return ledger
+
+    def take(self, type_: str, data: Mapping[str, Any]) -> None:
+        """An event, in the log's order. Raises Unreadable."""
+        if type_ not in TYPES:
+            return
+        known = [name for name in earlier_movements(type_, data) if name in self._movements]
+        for movement in movements(type_, data, known):
+            self._movements.setdefault(movement.id, movement)
+
+    @property
+    def movements(self) -> list[Movement]:
+        """In the order of their ids."""
+        return [self._movements[name] for name in sorted(self._movements)]
+
+    def balances(self) -> dict[str, int]:
+        """What stands on each account."""
+        return balances_of(self._movements.values())
+
+    def hash(self) -> str:
+        """Equal to that of the payments service when both hold the same movements."""
+        return hash_of(self.movements)
+
+
+def balances_of(movements_: Iterable[Movement]) -> dict[str, int]:
+    """What each account holds after the movements, in minor units."""
+    balances: defaultdict[str, int] = defaultdict(int)
+    for movement in movements_:
+        balances[movement.debit] -= movement.amount_minor
+        balances[movement.credit] += movement.amount_minor
+    return dict(balances)
+
+
+def hash_of(movements_: Iterable[Movement]) -> str:
+    """SHA-256 (hex) over the hashes of movements in the order of their ids."""
+    return hashlib.sha256(
+        b"".join(hashlib.sha256(movement.line.encode()).digest() for movement in movements_)
+    ).hexdigest()
+
+
+def differences(recomputed: Mapping[str, int], stated: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    """Accounts on which the log and the ledger differ: (by the log, by the ledger). An empty account is none."""
+    return {
+        account: (recomputed.get(account, 0), stated.get(account, 0))
+        for account in sorted(recomputed.keys() | stated.keys())
+        if recomputed.get(account, 0) != stated.get(account, 0)
+    }
