@@ -60,7 +60,15 @@ CENTRAL = {
         "/lists/{list_id}/stop",
         "/cycles/{cycle_id}/end-failed",
     },
-    "audit": {"/trail/reads", "/flags", "/flags/{flag_id}/take", "/flags/{flag_id}/close"},
+    "audit": {
+        "/trail/reads",
+        "/trail/ledger",
+        "/trail/ledger/compare",
+        "/trail/ledger/{account}",
+        "/flags",
+        "/flags/{flag_id}/take",
+        "/flags/{flag_id}/close",
+    },
 }
 """Commands that act on every region: whoever acts for some of them is refused."""
 VALUES = {"letter_id": "00000000-0000-0000-0000-000000000001", "path": "tile/0/000"}
