@@ -16,6 +16,8 @@ from salur.eligibility.domain.scoring import CompiledModel, Score, score_of
 CriterionState = Literal["met", "not-met", "not-reported"]
 Outcome = Literal["enrolled", "not-enrolled"]
 Attributes = Mapping[str, Scalar]
+PLAIN: Mapping[Kind, type] = {"bool": bool, "string": str}
+"""Kinds whose every value is as declared: most of what families report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +65,34 @@ class Decision:
     vulnerability: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a programme's rules see: household inputs as declared, scored and counted; members with theirs added."""
+
+    facts: dict[str, bool | int | float | str]
+    members: Members
+
+
 def decide(programme: Compiled, household: HouseholdFacts) -> Decision:
     """The same rules and inputs give the same decision years later. Never raises on data."""
-    facts, members, hashed = _inputs(programme, household)
-    criteria, unmet, qualified = _judged(programme, household.region, facts, members)
+    facts, own = _given(programme, household)
+    hashed = input_hash(facts, own)
+    return decide_on(programme, household.region, _known(programme, household, facts, own), hashed)
+
+
+def known_of(programme: Compiled, household: HouseholdFacts) -> Known:
+    """The inputs a programme's rules see."""
+    return _known(programme, household, *_given(programme, household))
+
+
+def decide_on(programme: Compiled, region: Region, known: Known, hashed: str = "") -> Decision:
+    """Decide on inputs worked out already: where nobody keeps the decision, without their hash."""
+    facts = known.facts
+    criteria, unmet, qualified = _judged(programme, region, facts, known.members)
     components: list[DueComponent] = []
     not_due: list[NotDueComponent] = []
     if not unmet:
-        components, not_due = benefit_of(programme, household.region, facts, qualified)
+        components, not_due = benefit_of(programme, region, facts, qualified)
     of_person = programme.document.kind == "person" and not unmet
     enrolled_members = [member_id for member_id, _ in qualified if member_id] if of_person else []
     ranked = programme.rank_score is not None and not unmet
@@ -88,11 +110,6 @@ def decide(programme: Compiled, household: HouseholdFacts) -> Decision:
     )
 
 
-def household_inputs(programme: Compiled, household: HouseholdFacts) -> dict[str, bool | int | float | str]:
-    """The household inputs a programme's rules see: as declared, scored, counted."""
-    return _inputs(programme, household)[0]
-
-
 def scored(model: CompiledModel, household: HouseholdFacts) -> Score:
     """What a scoring model says of the household."""
     inputs = model.document.inputs
@@ -100,22 +117,31 @@ def scored(model: CompiledModel, household: HouseholdFacts) -> Score:
     return score_of(model, facts, [_declared(member, inputs.member) for member in household.members])
 
 
-def _inputs(programme: Compiled, household: HouseholdFacts) -> tuple[dict[str, bool | int | float | str], Members, str]:
-    """(household inputs, members with theirs added, hash of what was declared)."""
-    document = programme.document
-    facts = _household_facts(household, document.inputs)
-    own = [_declared(member, document.inputs.member) for member in household.members]
-    hashed = input_hash(facts, own)
+Facts = dict[str, bool | int | float | str]
+
+
+def _given(programme: Compiled, household: HouseholdFacts) -> tuple[Facts, list[Facts]]:
+    """Exactly what the rules declare: of the household, and of each member."""
+    inputs = programme.document.inputs
+    kinds = inputs.member
+    return _household_facts(household, inputs), [_declared(member, kinds) for member in household.members]
+
+
+def _known(programme: Compiled, household: HouseholdFacts, facts: Facts, own: Sequence[Facts]) -> Known:
+    """What is given, scored and counted. Takes `facts` over."""
     if programme.model is not None:
         said = scored(programme.model, household)
         facts |= _declared({"score": said.score, "decile": said.decile}, SCORED)
-    ids: Sequence[str | None] = household.member_ids or [None] * len(own)
-    members: Members = [(member_id, {**facts, **member}) for member_id, member in zip(ids, own, strict=True)]
-    for name, rule in programme.counts:
-        facts[name] = sum(1 for _, member in members if rule.value(member))
+    everyone = [{**facts, **member} for member in own]
     if programme.counts:
-        members = [(member_id, {**facts, **member}) for member_id, member in members]
-    return facts, members, hashed
+        counts = {
+            name: sum(1 for member in everyone if rule.value(member)) for name, rule in programme.counts
+        }  # a count never reads another
+        facts |= counts
+        for member in everyone:
+            member.update(counts)
+    ids: Sequence[str | None] = household.member_ids or [None] * len(own)
+    return Known(facts, list(zip(ids, everyone, strict=True)))
 
 
 def _household_facts(household: HouseholdFacts, inputs: Inputs) -> dict[str, bool | int | float | str]:
@@ -135,9 +161,14 @@ def _declared(attributes: Attributes, kinds: Mapping[str, Kind]) -> dict[str, bo
     """Only what the rules declare and the household reports, each in its declared type."""
     facts = {}
     for name, kind in kinds.items():
-        value = as_declared(attributes.get(name), kind)
-        if value is not None:
-            facts[name] = value
+        value = attributes.get(name)
+        if value is None:
+            continue
+        if type(value) is not PLAIN.get(kind):
+            value = as_declared(value, kind)
+            if value is None:
+                continue
+        facts[name] = value
     return facts
 
 

@@ -1,5 +1,6 @@
 """Who is reached: coverage and error by region, decile, sex, disability, age and obstacle. Pure."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,18 +26,41 @@ def age_band(age: Scalar) -> str:
     return next((band for most, band in AGE_BANDS if age <= most), OLDEST_BAND)
 
 
+Kind = tuple[str, str, str]
+OF_FAMILIES = ("families", "province", "obstacle", "decile")
+OF_PERSONS = ("persons", "sex", "disability", "age")
+
+
 def told(value: Scalar) -> str:
     """A group's name."""
+    if type(value) is str:
+        return value[:60]
     if isinstance(value, bool):
         return "yes" if value else "no"
     return NOT_REPORTED if value is None else str(value)[:60]
 
 
+def kind_of_family(region: str, attributes: Attributes, decile: Scalar = None) -> Kind:
+    """What is told apart of families: province, obstacle, decile."""
+    return region[:2], told(attributes.get("obstacle")), told(attributes.get("decile") if decile is None else decile)
+
+
+def kind_of_person(member: Attributes) -> Kind:
+    """What is told apart of persons: sex, disability, age."""
+    return told(member.get("sex")), told(member.get("disability")), age_band(member.get("age"))
+
+
 @dataclass(slots=True)
 class Tally:
-    """Counts as households pass; tallies of parts add up. Families for region and decile, persons for the rest."""
+    """Counts as households pass; tallies of parts add up. Families for region and decile, persons for the rest.
 
-    cells: dict[tuple[str, str], Cell] = field(default_factory=dict)
+    Those alike in everything told are counted once, together: a million families are some thousand kinds.
+    """
+
+    families: Counter[tuple[str, str, str, bool, bool]] = field(default_factory=Counter)
+    """(province, obstacle, decile, reached, ought to be)"""
+    persons: Counter[tuple[str, str, str, bool, bool]] = field(default_factory=Counter)
+    """(sex, disability, age, reached, ought to be)"""
 
     def add(
         self,
@@ -50,38 +74,43 @@ class Tally:
         decile: Scalar = None,
     ) -> None:
         """One household. `reached_places`: members reached one by one; None = the family is reached as a whole."""
-        poor = ought is True
-        families = (
-            ("all", "families"), ("province", region[:2]), ("obstacle", told(attributes.get("obstacle"))),
-            ("decile", told(attributes.get("decile") if decile is None else decile)),
-        )  # fmt: skip
-        for key in families:
-            self._count(key, reached, poor)
-        for place, member in enumerate(members):
-            has = reached if reached_places is None else place in reached_places
-            self._count(("all", "persons"), has, poor)
-            self._count(("sex", told(member.get("sex"))), has, poor)
-            self._count(("disability", told(member.get("disability"))), has, poor)
-            self._count(("age", age_band(member.get("age"))), has, poor)
+        family = kind_of_family(region, attributes, decile)
+        self.count(family, [kind_of_person(member) for member in members], reached, reached_places, ought)
 
-    def _count(self, key: tuple[str, str], reached: bool, ought: bool) -> None:
-        cell = self.cells.get(key)
-        if cell is None:
-            cell = self.cells[key] = [0, 0, 0, 0]
-        cell[KNOWN] += 1
-        if reached:
-            cell[REACHED] += 1
-            if ought:
-                cell[OUGHT_REACHED] += 1
-        if ought:
-            cell[OUGHT] += 1
+    def count(
+        self,
+        family: Kind,
+        members: Sequence[Kind],
+        reached: bool,
+        reached_places: Collection[int] | None,
+        ought: bool | None,
+    ) -> None:
+        """One household whose kinds are known."""
+        poor = ought is True
+        self.families[(*family, reached, poor)] += 1
+        for place, person in enumerate(members):
+            has = reached if reached_places is None else place in reached_places
+            self.persons[(*person, has, poor)] += 1
 
     def merge(self, other: "Tally") -> None:
         """Add another part's counts."""
-        for key, cell in other.cells.items():
-            own = self.cells.setdefault(key, [0, 0, 0, 0])
-            for place, count in enumerate(cell):
-                own[place] += count
+        self.families.update(other.families)
+        self.persons.update(other.persons)
+
+    @property
+    def cells(self) -> dict[tuple[str, str], Cell]:
+        """By dimension and group."""
+        cells: dict[tuple[str, str], Cell] = {}
+        for dimensions, counted in ((OF_FAMILIES, self.families), (OF_PERSONS, self.persons)):
+            for (*groups, reached, ought), count in counted.items():
+                for key in zip(dimensions, (dimensions[0], *groups), strict=True):
+                    name = ("all", key[1]) if key[0] == dimensions[0] else key
+                    cell = cells.setdefault(name, [0, 0, 0, 0])
+                    cell[KNOWN] += count
+                    cell[REACHED] += count * reached
+                    cell[OUGHT] += count * ought
+                    cell[OUGHT_REACHED] += count * (reached and ought)
+        return cells
 
     def result(self) -> dict[str, dict[str, dict[str, Any]]]:
         """By dimension and group: counts, coverage, exclusion error and inclusion error, as shares."""

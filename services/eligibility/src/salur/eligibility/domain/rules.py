@@ -20,6 +20,7 @@ CEL_TYPES = {"int": cel.Type.INT, "float": cel.Type.DOUBLE, "bool": cel.Type.BOO
 ANSWERS: dict[str, type] = {"int": int, "float": float, "bool": bool, "string": str}
 INT64_MAX = 2**63 - 1
 FLOAT_MAX = sys.float_info.max
+UNKNOWN = object()
 MEMO_MAX = 10_000
 """Answers a rule remembers. Families share most of what rules read (a decile, an age, a level of school)."""
 
@@ -56,8 +57,9 @@ class Rule:
         type, so equal inputs are the same inputs and the answer is remembered by them.
         """
         key = tuple(map(facts.get, self.reads))
-        if key in self.memo:
-            return self.memo[key]
+        answer = self.memo.get(key, UNKNOWN)
+        if answer is not UNKNOWN:
+            return answer
         if len(self.memo) >= MEMO_MAX:
             self.memo.clear()
         self.memo[key] = answer = self._evaluated(facts)

@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from salur.eligibility.domain.compiling import Compiled, compile_programme
-from salur.eligibility.domain.decide import Decision, HouseholdFacts, decide, household_inputs
-from salur.eligibility.domain.indicators import Tally, age_band, told
+from salur.eligibility.domain.decide import Decision, HouseholdFacts, decide_on, known_of
+from salur.eligibility.domain.indicators import Kind as Group
+from salur.eligibility.domain.indicators import Tally, kind_of_family, kind_of_person
 from salur.eligibility.domain.rules import Kind, Rule, compile_rule
 from salur.eligibility.domain.scoring import compile_model
 
 NO_FUND = "no-fund-named"
+Kinds = tuple[Group, list[Group]]
+"""A family's kind and those of its members, as indicators tell them apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +57,12 @@ class Side:
     amount_minor: int = 0
     funds: Counter[str] = field(default_factory=Counter)
 
-    def add(self, compiled: Compiled, household: HouseholdFacts, decision: Decision, ought: bool | None) -> None:
+    def add(
+        self, compiled: Compiled, household: HouseholdFacts, kinds: Kinds, decision: Decision, ought: bool | None
+    ) -> None:
         """Count one household."""
         persons = reached_persons(compiled, household, decision)
-        self.tally.add(
-            household.region, household.attributes, household.members, reached=decision.outcome == "enrolled",
-            reached_places=persons, ought=ought,
-        )  # fmt: skip
+        self.tally.count(*kinds, decision.outcome == "enrolled", persons, ought)
         if decision.outcome == "enrolled":
             self.beneficiaries += 1 if persons is None else len(persons)
             self.amount_minor += decision.amount_minor
@@ -97,39 +99,45 @@ class Comparison:
         self, current: Compiled | None, proposed: Compiled, reference: Rule | None, households: Iterable[HouseholdFacts]
     ) -> None:
         """Decide each household by both (`current` None: nobody is helped today)."""
+        shared = current is not None and same_inputs(current, proposed)
         for household in households:
             self.families += 1
             self.persons += len(household.members)
-            facts = household_inputs(proposed, household) if reference else {}
-            ought = reference.value(facts) if reference else None
-            after = decide(proposed, household)
-            self.proposed.add(proposed, household, after, ought)
+            known = known_of(proposed, household)
+            ought = reference.value(known.facts) if reference else None
+            kinds = (
+                kind_of_family(household.region, household.attributes),
+                [kind_of_person(member) for member in household.members],
+            )
+            after = decide_on(proposed, household.region, known)
+            self.proposed.add(proposed, household, kinds, after, ought)
             before = None
             if current is not None:
-                before = decide(current, household)
-                self.current.add(current, household, before, ought)
-            self._compare(household, current, before, proposed, after)
+                before = decide_on(current, household.region, known if shared else known_of(current, household))
+                self.current.add(current, household, kinds, before, ought)
+            self._compare(household, kinds, current, before, proposed, after)
 
     def _compare(
-        self, household: HouseholdFacts, current: Compiled | None, before: Decision | None, proposed: Compiled,
-        after: Decision,
+        self, household: HouseholdFacts, kinds: Kinds, current: Compiled | None, before: Decision | None,
+        proposed: Compiled, after: Decision,
     ) -> None:  # fmt: skip
+        family, persons = kinds
         had = before is not None and before.outcome == "enrolled"
         has = after.outcome == "enrolled"
         if had != has:
             kind = "gain" if has else "lose"
-            decile = told(household.attributes.get("decile"))
-            for key in (("all", "families"), ("province", household.region[:2]), ("decile", decile)):
+            for key in (("all", "families"), ("province", family[0]), ("decile", family[2])):
                 self.changes[kind, *key] += 1
+        elif not has or (current is not None and current.document.kind == proposed.document.kind == "household"):
+            return
         everybody = range(len(household.members))
         old = _persons(current, household, before, everybody)
         new = _persons(proposed, household, after, everybody)
         for place in old ^ new:
-            kind, member = "gain" if place in new else "lose", household.members[place]
+            kind = "gain" if place in new else "lose"
             self.changes[kind, "all", "persons"] += 1
-            self.changes[kind, "sex", told(member.get("sex"))] += 1
-            self.changes[kind, "disability", told(member.get("disability"))] += 1
-            self.changes[kind, "age", age_band(member.get("age"))] += 1
+            for dimension, group in zip(("sex", "disability", "age"), persons[place], strict=True):
+                self.changes[kind, dimension, group] += 1
 
     def merge(self, other: "Comparison") -> None:
         """Add another part."""
@@ -148,6 +156,13 @@ class Comparison:
             "families": self.families, "persons": self.persons, **changes,
             "current": self.current.result(), "proposed": self.proposed.result(),
         }  # fmt: skip
+
+
+def same_inputs(one: Compiled, other: Compiled) -> bool:
+    """Whether both see a household alike: the same inputs, counts and scoring model."""
+    return (one.document.inputs, one.document.counts, one.document.score_model) == (
+        other.document.inputs, other.document.counts, other.document.score_model,
+    )  # fmt: skip
 
 
 def reached_persons(compiled: Compiled, household: HouseholdFacts, decision: Decision) -> set[int] | None:

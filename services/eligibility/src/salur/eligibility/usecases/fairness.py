@@ -9,7 +9,7 @@ from salur.common.database import Connection
 from salur.common.events import Draft
 from salur.eligibility import errors
 from salur.eligibility.domain.compiling import Compiled
-from salur.eligibility.domain.decide import household_inputs
+from salur.eligibility.domain.decide import known_of
 from salur.eligibility.domain.indicators import Tally, alarms
 from salur.eligibility.store import queries
 from salur.eligibility.usecases.decide import facts_of
@@ -46,7 +46,7 @@ class Check:
 
     def _add(self, row: Mapping[str, Any]) -> None:
         household = facts_of(row)
-        facts = household_inputs(self.compiled, household)
+        facts = known_of(self.compiled, household).facts
         persons: set[int] | None = None
         if self.compiled.document.kind == "person":
             reached_ids = set(row["reached"])
