@@ -9,7 +9,8 @@ from salur.common.database import Database
 from salur.common.errors import Conflict, Forbidden, Invalid, NotFound
 from salur.common.secrets import Secrets
 from salur.common.values import derived_id
-from salur.eligibility.usecases.conditions import Report, report_conditions
+from salur.eligibility.domain.reports import Report
+from salur.eligibility.usecases.conditions import report_conditions, take_report_file
 from salur.eligibility.usecases.cycle_views import indicators_view, place_view
 from salur.eligibility.usecases.fairness import release
 from support.eligibility import Office, household
@@ -158,6 +159,33 @@ async def test_reports_are_taken_all_or_none(office: Office) -> None:
             await report(office, "2026-Q1", Report(a, "school", 60), bad, caller=caller)
         assert getattr(caught.value, "code", "") == code
     assert len(await office.rows("SELECT 1 FROM condition_report")) == 1
+
+
+async def test_a_file_of_reports_is_taken_row_by_row(office: Office) -> None:
+    """What is wrong is told by its line without the value; the rest stands; the same file again adds nothing."""
+    await office.publish(HEAD + CONDITION)
+    await office.take(poor("a", 500.0), poor("b", 500.0, region="32.01"))
+    a, b = derived_id("a"), derived_id("b")
+    narrow = Caller("person:school", frozenset(), ("31",), "r")
+    text = "\n".join(
+        ["household_id,member_id,code,value", f"{a},,school,60", f"{a},,school,61", f"{b},,school,70", f"{a},,health,1",
+         f"{a},,school,-1", "3171234501010001,,school,5", f"{a},school"]
+    )  # fmt: skip
+    for added in (1, 0):
+        async with office.db.transaction() as conn:
+            told, drafts = await take_report_file(conn, office.rules, narrow, "grant", "2026-Q1", text)
+            await office.store.append(conn, drafts)
+        assert {(one["line"], one["code"]) for one in told["errors"]} == {
+            (3, "reported-otherwise"), (4, "subject-unknown"), (5, "condition-unknown"), (6, "row-invalid"),
+            (7, "row-invalid"), (8, "row-invalid"),
+        }  # fmt: skip
+        assert (told["rows"], told["reported"], told["added"]) == (7, 1, added)
+    assert "3171234501010001" not in str(told)
+    assert len(await office.events("salur.condition.reported.v1")) == 1
+    for bad in ("name,value\n", "", 'household_id,code,value\n"', "household_id,code,value,household_id\n"):
+        with pytest.raises(Invalid, match="cannot be taken"):
+            async with office.db.transaction() as conn:
+                await take_report_file(conn, office.rules, CENTRAL, "grant", "2026-Q1", bad)
 
 
 async def test_help_given_once_an_excluding_programme_old_data_and_graduation(office: Office) -> None:

@@ -143,15 +143,19 @@ def condition_unknown(code: str) -> Invalid:
 def subject_unknown(place: int) -> Invalid:
     """Also a household outside the caller's regions: whether it exists is not told."""
     return Invalid(
-        f"reports.{place} names a household or member you may not report for: check its ids",
+        f"report {place} names a household or member you may not report for: check its ids",
         code="subject-unknown",
         who="caller",
     )
 
 
+def report_file_invalid(reason: str) -> Invalid:
+    return Invalid(f"the file cannot be taken: {reason}", code="report-file-invalid", who="caller")
+
+
 def reported_otherwise(place: int) -> Conflict:
     return Conflict(
-        f"reports.{place} was reported with another value for that period: nothing was taken",
+        f"report {place} was reported with another value for that period: it was not taken",
         code="reported-otherwise",
         who="caller",
     )

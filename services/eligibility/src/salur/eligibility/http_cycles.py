@@ -2,15 +2,16 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from salur.common.contracts.base import Code, Id, Name
 from salur.common.contracts.eligibility import EnrolmentState
 from salur.common.http import Caller, permit
 from salur.common.service import Runtime
+from salur.eligibility.domain.reports import Report
 from salur.eligibility.usecases import cycle_views, views
-from salur.eligibility.usecases.conditions import Report, report_conditions
+from salur.eligibility.usecases.conditions import report_conditions, take_report_file
 from salur.eligibility.usecases.cycles import OpenCycle, open_cycle
 from salur.eligibility.usecases.fairness import release
 from salur.eligibility.usecases.programmes import Rules
@@ -135,5 +136,19 @@ def cycle_routes(runtime: Runtime, rules: Rules) -> APIRouter:
             added, drafts = await report_conditions(unit.conn, rules, caller, programme_id, body.period, reports)
             unit.emit(*drafts)
         return {"reported": len(reports), "added": added}
+
+    @router.post("/programmes/{programme_id}/condition-files", tags=["cycles"])
+    async def condition_file(
+        programme_id: Code, period: Period, request: Request, caller: Annotated[Caller, permit("condition:report")]
+    ) -> dict[str, Any]:
+        """Report conditions of a period by a CSV file (household_id, member_id, code, value); at most 10,000 rows.
+
+        A row that cannot be taken is told by its line; the others stand. The same file again changes nothing.
+        """
+        text = (await request.body()).decode("utf-8", errors="replace")
+        async with runtime.unit_of_work() as unit:
+            answer, drafts = await take_report_file(unit.conn, rules, caller, programme_id, period, text)
+            unit.emit(*drafts)
+        return answer
 
     return router

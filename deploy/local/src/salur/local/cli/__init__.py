@@ -7,6 +7,7 @@ import typer
 from salur.local.cli import (
     asyncapi,
     bank_check,
+    conditions,
     cycle,
     decide,
     dedup,
@@ -42,6 +43,7 @@ app.command("demo")(demo.demo)
 app.command("population")(population.population)
 app.command("dedup-bench")(dedup.dedup_bench)
 app.command("simulate")(simulate.simulate)
+app.command("conditions")(conditions.conditions)
 app.command("decide")(decide.decide)
 app.command("import")(importing.import_file)
 app.command("accept")(importing.accept)
