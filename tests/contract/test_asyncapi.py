@@ -145,6 +145,7 @@ def test_the_banks_document_holds_what_a_bank_may_see_and_no_more() -> None:
         "payments.instructions.{bank}": {
             "salur.payment.instructed.v1",
             "salur.payment.inquired.v1",
+            "salur.payment.recall-requested.v1",
             "salur.account-check.asked.v1",
         },
         "banks.results.{bank}": {model.event_type for model in OUTSIDE},

@@ -13,7 +13,7 @@ from salur.common.contracts.banks import OUTSIDE, AccountCheckResult, BankResult
 from salur.payments.domain.results import CheckResult, Unusable, read_answer, read_result
 from support.golden import read_golden
 
-GOLDEN = read_golden(BankResult.event_type)
+GOLDEN = read_golden(f"{BankResult.event_type}.2")
 ODD: st.SearchStrategy[Any] = st.sampled_from(
     [
         None, True, 0, 1, -1, 2**31, 2**63, 1.5, "", "ACCC", "RJCT", "RTRN", "AC04", "ac04", "AC04\n", "IDR", "idr",
@@ -29,7 +29,16 @@ def test_the_answer_of_the_example_bank_is_read_by_payments_and_keeps_the_publis
     read = read_result(GOLDEN.value, "bank-a")
     published = BankResult.model_validate(data, strict=True)
     assert published.model_dump() == data
-    for name in ("instruction_id", "status", "reason", "amount_minor", "currency", "bank_reference", "inquiry"):
+    for name in (
+        "instruction_id",
+        "status",
+        "reason",
+        "amount_minor",
+        "currency",
+        "bank_reference",
+        "inquiry",
+        "recall",
+    ):
         assert getattr(read, name) == data[name]
     assert published.model_fields_set == set(BankResult.model_fields), "the golden answer shows every field"
 

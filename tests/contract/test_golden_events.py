@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from partner_bank.wire import Inquiry, Instruction
+from partner_bank.wire import Inquiry, Instruction, Recall
 from partner_bank.wire import read as read_at_the_bank
 from salur.common.contracts import CONTRACTS
 from salur.common.contracts.banks import OUTSIDE
@@ -161,9 +161,14 @@ def test_a_bank_that_knows_only_the_public_contract_reads_the_same() -> None:
     assert seen.proven
     assert [getattr(seen, name) for name in SHARED] == [ours[name] for name in SHARED]
     asked = read_golden("salur.payment.inquired.v1")
-    data = asked.document["data"]
-    expected = Inquiry(data["instruction_id"], data["payment_id"], data["amount_minor"], data["currency"], 1)
-    assert read_at_the_bank(asked.value, None) == expected
+    assert read_at_the_bank(asked.value, None) == Inquiry(**head_of(asked), number=1)
+    back = read_golden("salur.payment.recall-requested.v1")
+    assert read_at_the_bank(back.value, None) == Recall(**head_of(back), number=1)
+
+
+def head_of(golden: Golden) -> Json:
+    data = golden.document["data"]
+    return {name: data[name] for name in ("instruction_id", "payment_id", "amount_minor", "currency")}
 
 
 SHARED = ("instruction_id", "payment_id", "entitlement_id", "part", "amount_minor", "currency")

@@ -12,13 +12,12 @@ import pytest
 
 from partner_bank.profile import PROFILES
 from partner_bank.rules import Clerk, Entry
-from partner_bank.wire import AccountCheck, Inquiry, Instruction, Unreadable, read
+from partner_bank.wire import Instruction, Message, Unreadable, read
 from salur.local.bank_check.answers import Mailbox
 from salur.local.bank_check.cases import CASES, Failed
 from salur.local.bank_check.letters import Account, Desk, Record
 
 NOW = 1_800_000_000.0
-Message = Instruction | Inquiry | AccountCheck
 
 
 class ModelBank:

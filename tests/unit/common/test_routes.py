@@ -54,6 +54,7 @@ CENTRAL = {
         "/cycles/{cycle_id}/banks/{bank}",
         "/cycles/{cycle_id}/banks/{bank}/sign-off",
         "/unclaimed",
+        "/cycles/{cycle_id}/recall-unclaimed",
         "/backlog",
         "/cycles/{cycle_id}/confirmations",
         "/confirmations",

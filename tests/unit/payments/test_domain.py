@@ -46,7 +46,7 @@ ACCOUNT, OTHER_ACCOUNT = "sha256:" + "0" * 64, "sha256:" + "1" * 64
 
 
 def _result(status: Any, account: str | None, reference: str = "R-1") -> BankResult:
-    return BankResult("m", "i", status, "AC04", 5, "MXN", reference, None, account, b"")
+    return BankResult("m", "i", status, "AC04", 5, "MXN", reference, None, account, None, b"")
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -12,12 +12,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, astuple, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from partner_bank.profile import Profile
 from partner_bank.rules import LAG_S, Answer, Clerk, Entry, Outcome
-from partner_bank.wire import AccountCheck, Inquiry, Instruction, Unreadable, read
+from partner_bank.wire import Instruction, Message, Unreadable, read
 
 FILE_NAME = "book.sqlite"
 BUSY_TIMEOUT_S = 10.0
@@ -82,7 +83,7 @@ class Book:
     def take(self, records: Sequence[Arrived], now: float | None = None) -> Outcome:
         """Handle a batch in one transaction."""
         moment = time.time() if now is None else now
-        messages: list[Instruction | Inquiry | AccountCheck] = []
+        messages: list[Message] = []
         unreadable: list[tuple[int, int, str]] = []
         next_offsets: dict[int, int] = {}
         for record in records:
@@ -101,9 +102,7 @@ class Book:
         """Names of the files that have had their effect."""
         return {row[0] for row in self._db.execute("SELECT name FROM taken_file")}
 
-    def take_file(
-        self, name: str, messages: Sequence[Instruction | Inquiry | AccountCheck], now: float | None = None
-    ) -> Outcome:
+    def take_file(self, name: str, messages: Sequence[Message], now: float | None = None) -> Outcome:
         """Handle a whole file in one transaction."""
         moment = time.time() if now is None else now
         with self._transaction() as db:
@@ -111,9 +110,7 @@ class Book:
             db.execute("INSERT INTO taken_file VALUES (?)", (name,))
         return outcome
 
-    def _handle(
-        self, db: sqlite3.Connection, messages: Sequence[Instruction | Inquiry | AccountCheck], moment: float
-    ) -> Outcome:
+    def _handle(self, db: sqlite3.Connection, messages: Sequence[Message], moment: float) -> Outcome:
         rows = db.execute("DELETE FROM delayed WHERE due_at <= ? RETURNING position, message", (moment,)).fetchall()
         lagged = [Instruction(**json.loads(message)) for _, message in sorted(rows)]
         known = self._known(db, [message.instruction_id for message in (*lagged, *messages)])
@@ -156,6 +153,16 @@ class Book:
                 )
                 for message in outcome.delayed
             ],
+        )
+        db.executemany(
+            "UPDATE instruction SET state = ?, reason = ? WHERE instruction_id = ?",
+            [(entry.state, entry.reason, entry.instruction_id) for entry in outcome.changed],
+        )
+        db.executemany(
+            "INSERT INTO untouched VALUES (?, ?)", [(entry.instruction_id, now) for entry in outcome.untouched]
+        )
+        db.executemany(
+            "DELETE FROM untouched WHERE instruction_id = ?", [(entry.instruction_id,) for entry in outcome.changed]
         )
         db.executemany(
             "INSERT INTO transfer (instruction_id, entitlement_id, part, kind, amount_minor, currency, booked_at)"
@@ -218,6 +225,14 @@ def transfers(path: Path) -> list[tuple[float, int, str, str, int, str, int]]:
         )
 
 
+def unclaimed(path: Path) -> list[dict[str, str]]:
+    """What nobody has taken, as a statement's `unclaimed` tells it."""
+    with closing(_reader(path)) as db:
+        rows = db.execute("SELECT instruction_id, since FROM untouched ORDER BY instruction_id").fetchall()
+    days = [(instruction_id, datetime.fromtimestamp(since, UTC).date().isoformat()) for instruction_id, since in rows]
+    return [{"instruction_id": key, "standing": "untouched", "since": day} for key, day in days]
+
+
 def book_summary(path: Path) -> dict[str, Any]:
     """Totals of a book, amounts in minor units. `doubled_instructions` and `most_at_once` bear witness:
 
@@ -270,10 +285,13 @@ def main() -> None:
     """Print the totals of one book as JSON."""
     parser = argparse.ArgumentParser(prog="python -m partner_bank.book", description="Totals of a bank's own book.")
     parser.add_argument("--state-dir", type=Path, required=True)
-    path = book_path(parser.parse_args().state_dir)
+    parser.add_argument("--unclaimed", action="store_true", help="what nobody has taken instead of the totals")
+    given = parser.parse_args()
+    path = book_path(given.state_dir)
     if not path.exists():
         sys.exit(f"no book at {path}: has this bank ever run?")
-    sys.stdout.write(json.dumps(book_summary(path), indent=2) + "\n")
+    told = unclaimed(path) if given.unclaimed else book_summary(path)
+    sys.stdout.write(json.dumps(told, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from partner_bank import iso
 from partner_bank.book import Book, Outgoing
-from partner_bank.wire import AccountCheck, Inquiry, Instruction, Unreadable, read
+from partner_bank.wire import Inquiry, Instruction, Message, Unreadable, read
 
 POLL_S = 0.3
 ANSWERS_MAX = 20_000
@@ -92,7 +92,7 @@ def line_of(data: dict[str, object], account: str, day: str) -> iso.Line:
     )  # fmt: skip
 
 
-def orders(path: Path) -> list[Instruction | Inquiry | AccountCheck]:
+def orders(path: Path) -> list[Message]:
     """The instructions of a pain.001. A file names no entitlement: the payment of an id stands for it."""
     return [_instruction(order) for order in iso.read_pain001(path)[1]]
 
@@ -107,7 +107,7 @@ def _instruction(order: iso.Order) -> Instruction:
     )  # fmt: skip
 
 
-def requests(path: Path) -> Iterator[Instruction | Inquiry | AccountCheck]:
+def requests(path: Path) -> Iterator[Message]:
     """Inquiries, a document a line; what this bank does not know is passed over."""
     for line in path.read_bytes().splitlines():
         try:

@@ -20,6 +20,8 @@ class Profile:
     """Says it credited, and books nothing: its own book stays true."""
     lagging: int = 0
     """Reads the instruction long after an inquiry about it: by then its own word *not executed* has closed the id."""
+    untouched: int = 0
+    """Credited, and the family never takes it: the bank reports it and gives it back when asked."""
     misnamed: int = 0
     nearly_named: int = 0
     no_account: int = 0
@@ -27,8 +29,7 @@ class Profile:
 
     def behaviour(self, seed: int, instruction_id: str) -> str:
         """The same answer for the same seed and instruction, for ever."""
-        kinds = ("closed_account", "returned", "late", "silent", "twice_same_id", "twice_new_id", "lied", "lagging")
-        return self._draw(seed, instruction_id, kinds) or "credited"
+        return self._draw(seed, instruction_id, BEHAVIOURS) or "credited"
 
     def finding(self, seed: int, check_id: str) -> str:
         """What the bank finds about an account; the same for the same seed and question, for ever."""
@@ -46,6 +47,9 @@ class Profile:
         return None
 
 
+BEHAVIOURS = (
+    "closed_account", "returned", "late", "silent", "twice_same_id", "twice_new_id", "lied", "lagging", "untouched",
+)  # fmt: skip
 FINDINGS = {"misnamed": "name-differs", "nearly_named": "name-close", "no_account": "unknown-account"}
 PROFILES = {
     "default": Profile(
@@ -64,6 +68,7 @@ PROFILES = {
     ),
     "all-credited": Profile(),
     "slow": Profile(closed_account=200, returned=100, late=9_000, silent=300, lagging=200),
+    "untouched": Profile(closed_account=200, untouched=1_000),
     "lying": Profile(closed_account=200, returned=100, lied=300),
     "unreliable": Profile(
         closed_account=500, returned=500, late=2_000, silent=1_000, twice_same_id=500, twice_new_id=200

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from partner_bank.profile import Profile
-from partner_bank.wire import AccountCheck, Inquiry, Instruction, finding, result
+from partner_bank.wire import AccountCheck, Inquiry, Instruction, Message, Recall, finding, result
 
 LATE_S = 1.0
 RETURN_AFTER_S = 0.5
@@ -13,6 +13,7 @@ LAG_S = 10.0
 CREDITED, REJECTED, RETURNED = "ACCC", "RJCT", "RTRN"
 CLOSED_ACCOUNT, WRONG_FORMAT, TOO_LATE, DUPLICATION = "AC04", "FF01", "TM01", "AM05"
 BLOCKED_ACCOUNT, NOT_EXECUTED = "AC06", "NOOR"
+ON_REQUEST, SPENT = "FOCR", "AM04"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ class Outcome:
     """What one batch writes, in order."""
 
     entries: list[Entry] = field(default_factory=list)
+    changed: list[Entry] = field(default_factory=list)
+    untouched: list[Entry] = field(default_factory=list)
     transfers: list[Transfer] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     repeats: int = 0
@@ -79,15 +82,15 @@ class Clerk:
     now: float
     outcome: Outcome = field(default_factory=Outcome)
 
-    def handle(
-        self, messages: Sequence[Instruction | Inquiry | AccountCheck], lagged: Sequence[Instruction] = ()
-    ) -> Outcome:
+    def handle(self, messages: Sequence[Message], lagged: Sequence[Instruction] = ()) -> Outcome:
         """Take messages in the order of their topic, before them those that were read late."""
         for late in lagged:
             self._instruction(late, lagged=True)
         for message in messages:
             if isinstance(message, Inquiry):
                 self._inquiry(message)
+            elif isinstance(message, Recall):
+                self._recall(message)
             elif isinstance(message, AccountCheck):
                 self._check(message)
             else:
@@ -143,6 +146,8 @@ class Clerk:
             return
         if behaviour != "lied":
             self._move(entry, "credit")
+        if behaviour == "untouched":
+            self.outcome.untouched.append(entry)
         if state == "returned":
             self._move(entry, "return")
             self._say(entry, "returned", RETURNED, reason, after_s=RETURN_AFTER_S)
@@ -157,21 +162,8 @@ class Clerk:
     def _inquiry(self, message: Inquiry) -> None:
         entry = self.known.get(message.instruction_id)
         if entry is None:
-            # The answer "not executed" is a promise: from now on this id can never be paid here.
-            entry = Entry(
-                message.instruction_id,
-                message.payment_id,
-                "",
-                0,
-                message.amount_minor,
-                message.currency,
-                "",
-                "",
-                "closed",
-                NOT_EXECUTED,
-                self.now,
-            )
-            self._enter(entry)
+            # The answer "not executed" is a promise.
+            entry = self._closed(message)
         said = f"inquiry-{message.number}"
         if entry.state in {"rejected", "closed"}:
             self._say(entry, said, REJECTED, entry.reason, inquiry=message.number)
@@ -179,6 +171,32 @@ class Clerk:
         self._say(entry, said, CREDITED, None, inquiry=message.number)
         if entry.state == "returned":
             self._again(entry, "returned")
+
+    def _recall(self, message: Recall) -> None:
+        entry = self.known.get(message.instruction_id)
+        if entry is None:
+            entry = self._closed(message)
+        if entry.state == "returned":
+            self._again(entry, "returned")
+        elif entry.state != "accepted":
+            self._say(entry, f"recall-{message.number}", REJECTED, entry.reason, recall=message.number)
+        elif self.profile.behaviour(self.seed, message.instruction_id) != "untouched":
+            self._say(entry, f"recall-{message.number}", CREDITED, SPENT, recall=message.number)
+        else:
+            back = replace(entry, state="returned", reason=ON_REQUEST)
+            self.known[entry.instruction_id] = back
+            self.outcome.changed.append(back)
+            self._move(back, "return")
+            self._say(back, "returned", RETURNED, ON_REQUEST)
+
+    def _closed(self, message: Inquiry | Recall) -> Entry:
+        """An id we are asked about and do not know: from now on it can never be paid here."""
+        entry = Entry(
+            message.instruction_id, message.payment_id, "", 0, message.amount_minor, message.currency, "", "",
+            "closed", NOT_EXECUTED, self.now,
+        )  # fmt: skip
+        self._enter(entry)
+        return entry
 
     def _enter(self, entry: Entry) -> None:
         self.known[entry.instruction_id] = entry
@@ -197,6 +215,7 @@ class Clerk:
         reason: str | None,
         *,
         inquiry: int | None = None,
+        recall: int | None = None,
         after_s: float = 0.0,
     ) -> None:
         message_id = message_id_of(self.bank, entry.instruction_id, said)
@@ -212,6 +231,7 @@ class Clerk:
             bank_reference=reference_of(self.bank, entry.instruction_id),
             account_commitment=entry.account_commitment or None,
             inquiry=inquiry,
+            recall=recall,
         )
         self.outcome.answers.append(Answer(message_id, entry.payment_id, value, self.now + after_s))
 

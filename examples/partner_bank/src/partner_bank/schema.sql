@@ -25,6 +25,12 @@ CREATE TABLE IF NOT EXISTS transfer (
     booked_at REAL NOT NULL
 ) STRICT;
 
+-- Credits whose family has not come yet, since when.
+CREATE TABLE IF NOT EXISTS untouched (
+    instruction_id TEXT PRIMARY KEY,
+    since REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS message (
     message_id TEXT PRIMARY KEY,
     key TEXT NOT NULL,

@@ -15,6 +15,7 @@ from typing import Any
 
 INSTRUCTED = "salur.payment.instructed.v1"
 INQUIRED = "salur.payment.inquired.v1"
+RECALLED = "salur.payment.recall-requested.v1"
 CHECK = "salur.account-check.asked.v1"
 RESULT = "salur.bank-result.v1"
 FINDING = "salur.account-check-result.v1"
@@ -70,6 +71,20 @@ class AccountCheck:
         return self.check_id
 
 
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Give a credited amount back, if it is still there. `number` counts the requests about it."""
+
+    instruction_id: str
+    payment_id: str
+    amount_minor: int
+    currency: str
+    number: int
+
+
+Message = Instruction | Inquiry | AccountCheck | Recall
+
+
 def commitment(seed: bytes, path: str, value: Any) -> str:
     """`sha256:` + SHA-256(salt ‖ path ‖ 0x00 ‖ compact sorted JSON of value), salt = HMAC-SHA-256(seed, path)."""
     name = path.encode()
@@ -78,7 +93,7 @@ def commitment(seed: bytes, path: str, value: Any) -> str:
     return "sha256:" + hashlib.sha256(salt + name + b"\x00" + canonical).hexdigest()
 
 
-def read(value: bytes | None, personal: bytes | None) -> Instruction | Inquiry | AccountCheck:
+def read(value: bytes | None, personal: bytes | None) -> Message:
     """One message of the instructions topic; `personal` is its header. Raises Unreadable."""
     if value is None or len(value) > MAX_MESSAGE_SIZE:
         raise Unreadable("a tombstone or a message over 64 KiB")
@@ -89,6 +104,8 @@ def read(value: bytes | None, personal: bytes | None) -> Instruction | Inquiry |
             return _instruction(data, personal)
         if kind == INQUIRED:
             return Inquiry(*_head(data), _whole(data["inquiry"]))
+        if kind == RECALLED:
+            return Recall(*_head(data), _whole(data["recall"]))
         if kind == CHECK:
             proven = _proven_account(data, personal) is not None
             return AccountCheck(_text(data["check_id"]), str(data["account_number"])[:80], proven)
@@ -156,6 +173,7 @@ def result(
     bank_reference: str,
     account_commitment: str | None,
     inquiry: int | None,
+    recall: int | None = None,
 ) -> bytes:
     """An answer as bytes. `status` and `reason` are ISO 20022 codes (pacs.002, pacs.004)."""
     data = {
@@ -167,6 +185,7 @@ def result(
         "bank_reference": bank_reference,
         "account_commitment": account_commitment,
         "inquiry": inquiry,
+        "recall": recall,
     }
     return _document(bank, RESULT, message_id, now, data)
 

@@ -210,6 +210,14 @@ def case_resolution(kind: str, possible: frozenset[str]) -> Conflict:
     )
 
 
+def nothing_unclaimed(cycle_id: str) -> Conflict:
+    return Conflict(
+        f"no bank says that settled money of cycle {cycle_id} has waited so long unasked: take a newer report",
+        code="nothing-unclaimed",
+        who="payment-operator",
+    )
+
+
 def statement_differs(statement_id: str) -> Conflict:
     return Conflict(
         f"statement {statement_id[:60]} came again with other lines: the bank must send it under a new id",

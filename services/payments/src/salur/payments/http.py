@@ -16,6 +16,7 @@ from salur.payments.http_funds import After, Limit, fund_routes, proposal_routes
 from salur.payments.http_gate import gate_routes
 from salur.payments.http_money import ending_routes, money_routes
 from salur.payments.http_operations import operation_routes
+from salur.payments.http_recalls import recall_routes
 from salur.payments.settings import PaymentsSettings
 from salur.payments.usecases import checks, lists, views
 from salur.payments.usecases.checks import ListCommand
@@ -68,6 +69,7 @@ def routes(runtime: Runtime) -> APIRouter:
     money_routes(router, runtime)
     ending_routes(router, runtime)
     operation_routes(router, runtime)
+    recall_routes(router, runtime)
     _list_commands(router, runtime)
     _views(router, runtime)
 

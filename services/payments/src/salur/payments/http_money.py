@@ -1,7 +1,7 @@
 """HTTP: statements and breaks, sign-off, money cases, ends of failed payments, standing of cycles and beneficiaries."""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
@@ -14,6 +14,7 @@ from salur.payments.domain.reconcile import Line, Statement
 from salur.payments.http_funds import After, Limit, Reason, ReasonBody, person_of
 from salur.payments.usecases import endings, money_cases, proposals, reconcile, stop, views
 from salur.payments.usecases.proposals import Proposal
+from salur.payments.usecases.recalls import Unclaimed
 
 LINES_MAX = 5_000
 BankText = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:/-]{1,64}$")]
@@ -29,12 +30,24 @@ class LineBody(BaseModel):
     currency: Currency
 
 
+class UnclaimedBody(BaseModel):
+    """A credited payment that was not handed out, not touched, or has been taken after all."""
+
+    instruction_id: BankText
+    standing: Literal["undelivered", "untouched", "claimed"]
+    since: date
+
+
 class StatementBody(BaseModel):
-    """A statement's lines. What the bank booked before `until` stands in it or in an earlier one."""
+    """A statement's lines. What the bank booked before `until` stands in it or in an earlier one.
+
+    `unclaimed`: what the bank says of money that nobody has taken.
+    """
 
     statement_id: BankText
     until: datetime
     lines: list[LineBody] = Field(max_length=LINES_MAX)
+    unclaimed: list[UnclaimedBody] = Field([], max_length=LINES_MAX)
 
 
 class BreakBody(BaseModel):
@@ -78,9 +91,10 @@ def money_routes(router: APIRouter, runtime: Runtime) -> None:
     ) -> dict[str, Any]:
         """Hold a bank's statement against what we say. What settled and is missing in it is no longer settled."""
         lines = tuple(Line(**line.model_dump()) for line in body.lines)
+        unclaimed = [Unclaimed(**row.model_dump()) for row in body.unclaimed]
         async with runtime.unit_of_work() as unit:
             taken = Statement(bank, body.statement_id, body.until, lines)
-            answer, drafts = await reconcile.take_statement(unit.conn, taken)
+            answer, drafts = await reconcile.take_statement(unit.conn, taken, unclaimed)
             unit.emit(*drafts)
         return answer
 
@@ -192,9 +206,3 @@ def ending_routes(router: APIRouter, runtime: Runtime) -> None:
         """Why (not) paid: each entitlement in exactly one state, its age, and who must act."""
         async with runtime.db.connection() as conn:
             return await views.beneficiary_view(conn, caller, beneficiary_id)
-
-    @router.get("/unclaimed", tags=["payments"])
-    async def unclaimed(_caller: Annotated[Caller, permit("payment:read", central=True)]) -> dict[str, Any]:
-        """Money on accounts nobody uses, by bank and age."""
-        async with runtime.db.connection() as conn:
-            return await views.unclaimed(conn)

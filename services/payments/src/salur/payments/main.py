@@ -13,10 +13,12 @@ from salur.payments.store import region_of
 from salur.payments.usecases.account_checks import Waits, ask_batch, await_earlier
 from salur.payments.usecases.checks import expire_list
 from salur.payments.usecases.instruct import Patience, inquire_batch, instruct_batch
+from salur.payments.usecases.recalls import ask_again
 from salur.payments.usecases.views import backlog
 
 EXPIRE_INTERVAL_S = 5.0
 MEASURE_INTERVAL_S = 15.0
+RECALL_INTERVAL_S = 60.0
 
 
 def build(runtime: Runtime) -> Service:
@@ -43,6 +45,13 @@ def build(runtime: Runtime) -> Service:
         return more
 
     reissue = Reissuer(runtime, settings)
+
+    async def recall() -> bool:
+        async with runtime.unit_of_work() as unit:
+            more, drafts = await ask_again(unit.conn, settings.instruct_batch)
+            unit.emit(*drafts)
+        return more
+
     waits = Waits(settings.inquiry_interval_s, settings.inquiry_interval_max_s)
     checked = frozenset(settings.checked_banks)
     earlier_noted = False
@@ -83,6 +92,7 @@ def build(runtime: Runtime) -> Service:
             Worker("inquire", inquire, settings.worker_interval_s),
             *([Worker("ask-accounts", ask_accounts, settings.worker_interval_s)] if checked else []),
             Worker("expire", expire, EXPIRE_INTERVAL_S),
+            Worker("recall", recall, RECALL_INTERVAL_S),
             Worker("reissue", reissue.step, settings.reissue_interval_s),
             *file_workers(runtime),
             Worker("measure", measure, MEASURE_INTERVAL_S),

@@ -39,6 +39,9 @@ class BankResult(BaseModel):
         None, description="account_number as it stood in the instruction; a credit without it is put aside"
     )
     inquiry: int | None = Field(None, gt=0, lt=2**31, description="number of the inquiry this answers")
+    recall: int | None = Field(
+        None, gt=0, lt=2**31, description="number of the recall this answers: with ACCC the money is not given back"
+    )
 
     @model_validator(mode="after")
     def _has_reference(self) -> Self:

@@ -198,6 +198,18 @@ class AccountChecked(Fact):
     bank_message_id: Name
 
 
+@contract("salur.payment.recall-requested.v1", "payments.instructions.*")
+class PaymentRecallRequested(_Instruction):
+    """Asks for a credited amount back, as camt.056 does. Key: payment_id. Comes again until it is answered.
+
+    The bank answers RTRN when it gives the money back, ACCC with `recall` and a reason when it cannot.
+    """
+
+    recall: int = Field(ge=1)
+    amount_minor: AmountMinor
+    currency: Currency
+
+
 class _PaymentState(Fact):
     payment_id: Id
     instruction_id: InstructionId
@@ -271,10 +283,18 @@ class PaymentDisputed(_PaymentState):
 
 @contract("salur.payment.sent-to-treasury.v1", "payments.payments")
 class PaymentSentToTreasury(_PaymentState):
-    """Two people sent the money of a failed payment back to the treasury. Key: payment_id."""
+    """Two people sent the money of a failed or recalled payment back to the treasury. Key: payment_id."""
 
     proposal_id: Id
     reason: Name
+    transfer_id: Name | None = Field(None, description="the transfer fund to treasury in the ledger")
+
+
+@contract("salur.payment.recall-refused.v1", "payments.payments")
+class RecallRefused(_PaymentState):
+    """The bank cannot give the money back: it stays settled. Key: payment_id."""
+
+    reason: str
 
 
 @contract("salur.money-case.opened.v1", "payments.payments")

@@ -52,6 +52,7 @@ class BankResult:
     bank_reference: str | None
     inquiry: int | None
     account_commitment: str | None
+    recall: int | None
     content_hash: bytes
 
 
@@ -128,6 +129,7 @@ def _read_data(message_id: Any, data: dict[str, Any]) -> BankResult:
     names = ("status", "reason", "amount_minor", "currency", "bank_reference", "inquiry", "account_commitment")
     said: list[Any] = [data.get(name) for name in names]
     status, reason, amount, currency, reference, inquiry, commitment = said
+    recall: Any = data.get("recall")
     well_formed = (
         _matches(_TEXT, message_id)
         and status in STATUSES
@@ -136,15 +138,16 @@ def _read_data(message_id: Any, data: dict[str, Any]) -> BankResult:
         and 0 < amount < 2**63
         and _matches(_CURRENCY, currency)
         and (_matches(_TEXT, reference) or (reference is None and status not in ("ACCC", "RTRN")))
-        and (inquiry is None or (type(inquiry) is int and 0 < inquiry < 2**31))
+        and all(number is None or (type(number) is int and 0 < number < 2**31) for number in (inquiry, recall))
         and (commitment is None or _matches(_COMMITMENT, commitment))
     )
     if not well_formed:
         raise Unusable("malformed", instruction)
     # Over the fields we read, in one form: a bank may lay out its repeats as it likes.
-    content_hash = hashlib.sha256(orjson.dumps([instruction, *said])).digest()
+    told = [instruction, *said] if recall is None else [instruction, *said, recall]
+    content_hash = hashlib.sha256(orjson.dumps(told)).digest()
     return BankResult(
-        message_id, instruction, status, reason, amount, currency, reference, inquiry, commitment, content_hash
+        message_id, instruction, status, reason, amount, currency, reference, inquiry, commitment, recall, content_hash
     )
 
 
@@ -164,13 +167,16 @@ class Standing:
     reason: str | None
     bank_reference: str | None
     return_reference: str | None
+    recall: str | None = None
+    """Where calling it back stands: asked, given-back, refused; None when it was never called back."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What an answer does: settle, reject, return (moves), note (not final), repeat, park, or suspend with a reason."""
+    """What an answer does: settle, reject, return (moves), keep (a recall refused), note (not final), repeat, park, or
+    suspend with a reason."""
 
-    act: Literal["settled", "rejected", "returned", "note", "repeat", "park", "suspend"]
+    act: Literal["settled", "rejected", "returned", "keep", "note", "repeat", "park", "suspend"]
     reason: str = ""
 
 
@@ -206,9 +212,23 @@ def _credited(standing: Standing, result: BankResult) -> Decision:
             return Decision("settled")
         case "rejected":
             return Decision("suspend", "settled-after-rejected")
+        case _ if standing.bank_reference != result.bank_reference:
+            return Decision("suspend", "settled-twice")
+        case "settled" if result.recall is not None:
+            return _kept(standing)
         case _:
-            same = standing.bank_reference == result.bank_reference
-            return REPEAT if same else Decision("suspend", "settled-twice")
+            return REPEAT
+
+
+def _kept(standing: Standing) -> Decision:
+    """The bank was asked for it and says that it is still credited."""
+    match standing.recall:
+        case "asked":
+            return Decision("keep")
+        case "refused":
+            return REPEAT
+        case _:
+            return Decision("suspend", "recall-unasked")
 
 
 def _rejected(standing: Standing, result: BankResult) -> Decision:

@@ -11,6 +11,9 @@ UNION ALL
 SELECT 'account-check', bank, count(*), max(extract(epoch FROM now() - coalesce(asked_at, ask_at)))::bigint
 FROM account_check WHERE result IS NULL GROUP BY bank
 UNION ALL
+SELECT 'recall', bank, count(*), max(extract(epoch FROM now() - asked_at))::bigint
+FROM recall WHERE state = 'asked' GROUP BY bank
+UNION ALL
 SELECT 'list-' || state, '', count(*), max(extract(epoch FROM now() - built_at))::bigint
 FROM payment_list WHERE state IN ('locked', 'submitted') GROUP BY state
 UNION ALL

@@ -36,7 +36,8 @@ JOIN bank_message m ON m.bank = g.bank AND m.message_id = g.message_id;
 
 -- name: lock_payments
 SELECT instruction_id, payment_id, entitlement_id, beneficiary_id, cycle_id, list_id, fund_id, bank, amount_minor,
-       currency, region, state, reason, bank_reference, return_reference, account_commitment
+       currency, region, state, reason, bank_reference, return_reference, account_commitment,
+       (SELECT c.state FROM recall c WHERE c.instruction_id = payment.instruction_id) AS recall
 FROM payment WHERE instruction_id = ANY (:instruction_ids::text[]) ORDER BY instruction_id FOR UPDATE;
 
 -- name: move_payments!

@@ -140,17 +140,6 @@ LEFT JOIN LATERAL (
 ) a ON n.hold IS NULL
 WHERE e.beneficiary_id = :beneficiary_id ORDER BY e.cycle_id, e.entitlement_id;
 
--- name: unclaimed
--- Money settled on accounts the bank calls never-used or dormant, by how long ago it was settled.
-SELECT p.bank, CASE WHEN age.days < 31 THEN '0-30' WHEN age.days < 61 THEN '31-60' WHEN age.days < 91 THEN '61-90'
-            ELSE 'over-90' END AS days, r.standing, count(*) AS count, sum(p.amount_minor)::bigint AS amount_minor
-FROM account_report r
-JOIN payee y ON y.account_token = r.account_token
-JOIN payment p ON p.beneficiary_id = y.beneficiary_id AND p.state = 'settled' AND p.bank = r.bank
-JOIN list_item i ON i.list_id = p.list_id AND i.payment_id = p.payment_id AND i.payee_version = y.version
-CROSS JOIN LATERAL (SELECT extract(day FROM now() - p.changed_at) AS days) age
-WHERE r.standing <> 'active' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
-
 -- name: late_items
 -- The newest item of each payment with its list, locked in one order, and its newest attempt.
 SELECT i.*, l.state AS list_state, l.cycle_id, l.programme_id, l.last_rank, l.instructed_rank,

@@ -33,13 +33,12 @@ async def to_treasury(
 ) -> tuple[dict[str, Any], list[Draft]]:
     """Send the money of a failed payment from its fund to the treasury. Raises NotFound, Conflict by its state."""
     row = await _failed(conn, proposal.subject, person)
-    drafts = await _send(conn, [row], proposal_id, proposal, person)
+    drafts = await send(conn, [row], proposal_id, proposal.reason, person)
     return {"payment_id": proposal.subject, "state": "treasury"}, drafts
 
 
-async def _send(
-    conn: Connection, rows: Sequence[Any], proposal_id: str, proposal: Proposal, person: Person
-) -> list[Draft]:
+async def send(conn: Connection, rows: Sequence[Any], proposal_id: str, reason: str, person: Person) -> list[Draft]:
+    """Money of returned payments goes from their funds to the treasury. Raises Conflict when a fund has spent it."""
     moves = [
         Move(
             f"treasury/{row['instruction_id']}", "transfer", None, ledger.fund(row["fund_id"], row["currency"]).id,
@@ -56,8 +55,10 @@ async def _send(
     await store.move_payments(conn, [Moved(row["instruction_id"], "treasury", None, None, None) for row in rows])
     await _end_cases(conn, rows, proposal_id)
     facts = [
-        PaymentSentToTreasury(**{name: row[name] for name in FACTS}, proposal_id=proposal_id, reason=proposal.reason)
-        for row in rows
+        PaymentSentToTreasury(
+            **{name: row[name] for name in FACTS}, proposal_id=proposal_id, reason=reason, transfer_id=move.id
+        )
+        for row, move in zip(rows, moves, strict=True)
     ]
     return [Draft(fact, fact.payment_id, person.actor, person.cause) for fact in facts]
 
@@ -77,7 +78,7 @@ async def end_cycle(
     rows = await queries.failed_of_cycle(conn, cycle_id=proposal.subject)
     back = [row for row in rows if row["state"] == "returned"]
     refused = [row for row in rows if row["state"] == "rejected"]
-    drafts = await _send(conn, back, proposal_id, proposal, person)
+    drafts = await send(conn, back, proposal_id, proposal.reason, person)
     drafts += await _cancel(conn, refused, proposal_id, proposal, person)
     return {"cycle_id": proposal.subject, "to_treasury": len(back), "cancelled": len(refused)}, drafts
 
@@ -88,7 +89,7 @@ async def end_failed(
     """End one failed payment: what came back goes to the treasury, what was refused is cancelled."""
     row = await _failed(conn, payment_id, person)
     if row["state"] == "returned":
-        return await _send(conn, [row], proposal_id, proposal, person)
+        return await send(conn, [row], proposal_id, proposal.reason, person)
     return await _cancel(conn, [row], proposal_id, proposal, person)
 
 

@@ -4,6 +4,7 @@ The one port for statements: whatever file a line came in, `take_statement` gets
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -24,6 +25,7 @@ from salur.payments.ledger import Move
 from salur.payments.store import Moved, queries
 from salur.payments.usecases.checks import SERVICE
 from salur.payments.usecases.proposals import Person, Proposal
+from salur.payments.usecases.recalls import Unclaimed, take_report
 
 BREAK_RESOLVE = "break-resolve"
 PAID, NOT_PAID, EXPLAINED = "paid", "not-paid", "explained"
@@ -34,13 +36,18 @@ FACTS = (
 )  # fmt: skip
 
 
-async def take_statement(conn: Connection, statement: Statement) -> tuple[dict[str, Any], list[Draft]]:
+async def take_statement(
+    conn: Connection, statement: Statement, unclaimed: Sequence[Unclaimed] = ()
+) -> tuple[dict[str, Any], list[Draft]]:
     """Keep a statement's lines, find breaks, dispute what settled and does not stand in it, close what is explained.
 
-    The same statement again changes nothing. Raises Conflict when its id comes with other content.
+    `unclaimed`: what the bank says nobody has taken. The same statement again changes nothing.
+    Raises Conflict when its id comes with other content.
     """
     lines = statement.lines
-    content_hash = hashlib.sha256(orjson.dumps([_key(line) for line in lines])).digest()
+    said = [_key(line) for line in lines]
+    said += [[row.instruction_id, row.standing, row.since.isoformat()] for row in unclaimed]
+    content_hash = hashlib.sha256(orjson.dumps(said)).digest()
     added = await queries.insert_statement(
         conn, bank=statement.bank, statement_id=statement.statement_id, until=statement.until, lines=len(lines),
         content_hash=content_hash,
@@ -52,6 +59,8 @@ async def take_statement(conn: Connection, statement: Statement) -> tuple[dict[s
             raise errors.statement_differs(statement.statement_id)
         return {**answer, "breaks": 0, "explained": 0}, []
     await store.insert_lines(conn, statement)
+    if unclaimed:
+        await take_report(conn, statement.bank, statement.statement_id, unclaimed)
     found = await queries.find_breaks(
         conn, bank=statement.bank, statement_id=statement.statement_id, until=statement.until
     )

@@ -37,6 +37,7 @@ from salur.payments.store import MessageId, Moved, Parked, Suspended
 from salur.payments.usecases.account_checks import take_findings
 from salur.payments.usecases.checks import reserve_id
 from salur.payments.usecases.instruct import ACTOR
+from salur.payments.usecases.recalls import end_recalls
 from salur.payments.usecases.reissue import open_failed
 
 RESULTS_CONSUMER = "payments.bank-results"
@@ -89,6 +90,8 @@ class Batch:
     suspended: list[Suspended] = field(default_factory=list)
     drafts: list[Draft] = field(default_factory=list)
     failed: list[tuple[Any, str]] = field(default_factory=list)
+    returned: list[str] = field(default_factory=list)
+    refused_recalls: list[tuple[Any, str]] = field(default_factory=list)
 
     def take(self, answer: Answer[BankResult]) -> None:
         """Judge one answer, and after a move every return that waited for one."""
@@ -103,6 +106,11 @@ class Batch:
                     if self.parked.pop(earlier.message, None) is None:
                         self.judged.append(earlier.message)
                     self.take(earlier)
+            case "keep":
+                assert standing is not None
+                standing.recall = "refused"
+                reason = result.reason or DEFAULT_REASON
+                self.refused_recalls.append((self.payments[result.instruction_id], reason))
             case "park":
                 self.waiting.setdefault(result.instruction_id, []).append(answer)
                 sealed = self.secrets.seal(answer.value or b"", answer.position.encode())
@@ -156,7 +164,10 @@ class Batch:
         step = self.steps[number]
         step.moved.append(Moved(result.instruction_id, act, reason, paid, back))
         step.postings += postings(payment, act)
-        if reason is not None:
+        if act == "returned" and standing.recall == "asked":
+            standing.recall = "given-back"
+            self.returned.append(result.instruction_id)
+        elif reason is not None:
             self.failed.append((payment, reason))
         self.drafts.append(Draft(_fact(payment, answer, act, reason), payment["payment_id"], ACTOR, answer.position))
 
@@ -228,7 +239,10 @@ async def take_results(
     await store.park_returns(conn, list(batch.parked.values()))
     await store.judge_returns(conn, batch.judged)
     await store.insert_suspense(conn, batch.suspended)
-    return [*batch.drafts, *await open_failed(conn, batch.failed)]
+    drafts = [*batch.drafts, *await open_failed(conn, batch.failed)]
+    if batch.returned or batch.refused_recalls:
+        drafts += await end_recalls(conn, batch.returned, batch.refused_recalls, RESULTS_CONSUMER)
+    return drafts
 
 
 def files_topic(bank: str, sha256: str) -> str:
@@ -287,5 +301,5 @@ async def _waiting(
 def _standing(row: Any) -> Standing:
     return Standing(
         row["state"], row["bank"], row["amount_minor"], row["currency"], row["account_commitment"],
-        row["reason"], row["bank_reference"], row["return_reference"],
+        row["reason"], row["bank_reference"], row["return_reference"], row["recall"],
     )  # fmt: skip

@@ -210,8 +210,16 @@ async def backlog(conn: Connection) -> dict[str, Any]:
 
 
 async def unclaimed(conn: Connection) -> dict[str, Any]:
-    """Money settled on accounts nobody uses, by bank and age in days."""
-    return {"unclaimed": [dict(row) for row in await queries.unclaimed(conn)]}
+    """Settled money nobody has taken, by bank, age in days and recall, and what banks have given back."""
+    back = [dict(row) for row in await queries.given_back(conn)]
+    return {"unclaimed": [dict(row) for row in await queries.unclaimed(conn)], "given_back": back}
+
+
+async def recalls_page(conn: Connection, caller: Caller, state: str | None, after: str, most: int) -> dict[str, Any]:
+    """What banks were asked to give back, by instruction, within the caller's regions."""
+    rows = await queries.recalls_page(conn, state=state, after=after, most=most)
+    seen = [dict(row) for row in rows if caller.sees(row["region"])]
+    return {"recalls": seen, "next": rows[-1]["instruction_id"] if len(rows) == most else None}
 
 
 async def ledger_view(conn: Connection, *, with_hash: bool) -> dict[str, Any]:
