@@ -1,17 +1,19 @@
 """Late changes by the state of the payment: not listed, on a list, told to the bank, settled; and their endings."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from salur.common.auth import Caller
 from salur.common.contracts.eligibility import EntitlementAmended, EntitlementCancelled
 from salur.common.database import Database
 from salur.common.errors import Conflict
 from salur.common.events import Received
 from salur.common.secrets import Secrets
-from salur.common.values import derived_id, payment_id
+from salur.common.values import derived_id, instruction_id, payment_id
 from salur.payments import ledger
-from salur.payments.usecases import endings, funds, gate, money_cases
+from salur.payments.usecases import endings, funds, gate, money_cases, views
 from support.payments import (
     AMOUNT_MINOR,
     CURRENCY,
@@ -25,6 +27,7 @@ from support.payments import (
     payee,
     received,
 )
+from support.street import Street, only_settled
 
 pytestmark = pytest.mark.integration
 HALF = AMOUNT_MINOR // 2
@@ -37,10 +40,10 @@ async def house(db: Database, database_url: str, keys: Secrets) -> House:
     return house
 
 
-def amended(number: int, amount_minor: int) -> Received:
+def amended(number: int, amount_minor: int, reason: str = "recalculated", *, retroactive: bool = True) -> Received:
     common: dict[str, Any] = {
         "change_id": derived_id("change", str(number), str(amount_minor)), "entitlement_id": entitlement(number),
-        "cycle_id": CYCLE, "beneficiary_id": beneficiary(number), "reason": "recalculated",
+        "cycle_id": CYCLE, "beneficiary_id": beneficiary(number), "reason": reason, "retroactive": retroactive,
     }  # fmt: skip
     fact = (
         EntitlementAmended(**common, amount_minor=amount_minor, currency=CURRENCY)
@@ -58,6 +61,12 @@ async def approved(house: House, count: int, *, instruct: bool = True) -> dict[s
     if instruct:
         await house.instruct()
     return built
+
+
+async def cases_of(house: House) -> dict[tuple[str, int, str], int]:
+    """Money cases by kind, amount and state."""
+    rows = await house.fetch("SELECT kind, amount_minor, state, count(*) FROM money_case GROUP BY 1, 2, 3")
+    return {(row["kind"], row["amount_minor"], row["state"]): row["count"] for row in rows}
 
 
 async def test_not_listed_yet_the_change_simply_counts(house: House) -> None:
@@ -107,9 +116,9 @@ async def test_told_to_the_bank_its_word_decides(house: House) -> None:
     ])  # fmt: skip
     assert await house.states() == {instruction(0): "rejected", instruction(1): "settled", instruction(2): "settled"}
     assert (await house.paid_by_follow_up())["amount_minor"] == HALF
+    assert await cases_of(house) == {("overpayment", HALF, "open"): 1}
     await house.take_entitlements([amended(1, 0)])
-    cases = await house.fetch("SELECT kind, amount_minor FROM money_case")
-    assert [tuple(row) for row in cases] == [("overpayment", AMOUNT_MINOR)]
+    assert await cases_of(house) == {("overpayment", HALF, "ended"): 1, ("overpayment", AMOUNT_MINOR, "open"): 1}
     await house.check_books()
 
 
@@ -232,3 +241,96 @@ async def test_money_that_a_fund_has_spent_again_cannot_go_to_the_treasury(house
         await house.act(endings.TO_TREASURY, payment_id(entitlement(number), 1))
     assert (raised.value.code, raised.value.who) == ("no-funds", "budget holder")
     assert (await house.states())[first] == "returned"
+
+
+async def supplement(house: House) -> None:
+    """Two people let the open supplement be paid."""
+    ((case_id,),) = await house.fetch("SELECT case_id FROM money_case WHERE kind = 'supplement' AND state = 'open'")
+    await house.act(money_cases.CASE_RESOLVE, case_id, resolution="paid")
+
+
+async def test_what_is_missing_is_paid_once_as_another_part_of_the_same_entitlement(
+    house: House, tmp_path: Path
+) -> None:
+    """Due is raised twice: one case, of the whole difference. By the bank's book each part is paid once, and a return
+    of the first part is issued again with what that part was worth.
+    """
+    street = Street.of(house, tmp_path)
+    await approved(house, 2)
+    await street.deliver()
+    await house.answers(street.said())
+    await house.take_entitlements([amended(0, 3 * HALF)])
+    await house.take_entitlements([amended(0, 4 * HALF)])
+    assert await cases_of(house) == {("supplement", HALF, "ended"): 1, ("supplement", 2 * HALF, "open"): 1}
+    assert [fact["resolution"] for fact in await house.events("salur.money-case.ended.v1")] == ["ended"]
+    await supplement(house)
+    async with house.db.connection() as conn:
+        page = await views.waiting_page(conn, Caller("person:x", frozenset(), (), "r"), CYCLE, "", 10)
+        view = await views.beneficiary_view(conn, Caller("person:x", frozenset(), (), "r"), beneficiary(0))
+    assert [(row["hold"], row["who_must_act"]) for row in page["waiting"]] == [("supplement-due", "payment operator")]
+    assert [(row["part"], row["state"]) for row in view["entitlements"]] == [(1, "settled"), (2, "not-listed")]
+    follow_up = await house.paid_by_follow_up()
+    assert (follow_up["items"], follow_up["amount_minor"]) == (1, 2 * HALF)
+    with pytest.raises(Conflict):
+        await house.follow_up()
+    await street.deliver()
+    await house.answers(street.said())
+    second = instruction_id(payment_id(entitlement(0), 2), 1)
+    assert (
+        only_settled(await house.states())
+        == street.kept()
+        == dict.fromkeys([instruction(0), instruction(1), second], 1)
+    )
+    await house.act(gate.SET_RULE, "test-programme", cool_off_s=0)
+    await house.answers([answer(0, "RTRN", reason="AC04", bank_reference="RET-0")])
+    await house.take_payees([payee(0, version=2, account_token="f" * 64)])
+    assert (await house.paid_by_follow_up())["amount_minor"] == AMOUNT_MINOR
+    await house.check_books()
+
+
+async def test_what_was_supplemented_and_is_less_again_is_overpaid_by_all_of_it(house: House) -> None:
+    await approved(house, 1)
+    await house.answers([answer(0)])
+    await house.take_entitlements([amended(0, 3 * HALF)])
+    await supplement(house)
+    await house.take_entitlements([amended(0, HALF)])
+    assert ("overpayment", 2 * HALF, "open") in await cases_of(house)
+
+
+async def test_two_families_became_one_between_grant_and_settlement(house: House) -> None:
+    """The one that ended, by the state of its payment: asked about, an overpayment if it was never due, else paid."""
+    await approved(house, 3)
+    await house.answers([answer(1), answer(2)])
+    await house.take_payees([payee(number, version=2, status="closed") for number in range(3)])
+    merged = [amended(number, 0, "merged", retroactive=number != 2) for number in range(3)]
+    await house.take_entitlements(merged)
+    await house.inquire(IMPATIENT)
+    asked = [fact["instruction_id"] for fact in await house.events("salur.payment.inquired.v1")]
+    assert asked == [instruction(0)]
+    assert await cases_of(house) == {("overpayment", AMOUNT_MINOR, "open"): 1}
+    await house.answers([answer(0, "RJCT", reason="NOOR", inquiry=1, bank_reference=None)])
+    with pytest.raises(Conflict):
+        await house.follow_up()
+    assert await house.states() == {instruction(0): "rejected", instruction(1): "settled", instruction(2): "settled"}
+    await house.check_books()
+
+
+@pytest.mark.parametrize("listed", [False, True])
+async def test_a_family_that_ended_before_its_bank_was_told_is_held(house: House, listed: bool) -> None:
+    await house.grant([AMOUNT_MINOR] * 2)
+    change = [payee(0, version=2, status="closed")], [amended(0, 0, "merged")]
+    if listed:
+        built = await house.build_list()
+    await house.take_payees(change[0])
+    await house.take_entitlements(change[1])
+    if not listed:
+        built = await house.build_list()
+    await house.submit(built["list_id"])
+    await house.approve(built["list_id"], built["content_hash"])
+    await house.instruct()
+    assert set(await house.states()) == {instruction(1)}
+    held = (await house.standing())["states"]["held"]
+    assert held["count"] == 1
+    with pytest.raises(Conflict):
+        await house.follow_up()
+    await house.check_books()

@@ -54,6 +54,9 @@ CENTRAL = {
         "/cycles/{cycle_id}/banks/{bank}",
         "/cycles/{cycle_id}/banks/{bank}/sign-off",
         "/unclaimed",
+        "/closings",
+        "/closings/{day}",
+        "/suspense/{suspense_id}/end",
         "/cycles/{cycle_id}/recall-unclaimed",
         "/backlog",
         "/cycles/{cycle_id}/confirmations",
@@ -72,7 +75,7 @@ CENTRAL = {
     },
 }
 """Commands that act on every region: whoever acts for some of them is refused."""
-VALUES = {"letter_id": "00000000-0000-0000-0000-000000000001", "path": "tile/0/000"}
+VALUES = {"day": "2026-01-01", "letter_id": "00000000-0000-0000-0000-000000000001", "path": "tile/0/000"}
 ID = "0" * 32
 CENTRAL["eligibility"] |= {"/score-models", "/score-models/{model_id}/approve", "/cycles/{cycle_id}/release"}
 CENTRAL["eligibility"] |= {"/simulations", "/simulations/{simulation_id}"}

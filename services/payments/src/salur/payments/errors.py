@@ -218,6 +218,50 @@ def nothing_unclaimed(cycle_id: str) -> Conflict:
     )
 
 
+def day_not_closable(day: str) -> Conflict:
+    return Conflict(
+        f"{day} cannot be closed: only a day that is over and not before the last closed one",
+        code="day-not-closable",
+        who="caller",
+    )
+
+
+def day_does_not_add_up(day: str, difference_minor: int) -> Conflict:
+    return Conflict(
+        f"{day} does not add up: ledger and payments differ by {difference_minor} in all; nothing is closed over that",
+        code="totals-differ",
+        who="operations",
+    )
+
+
+def break_without_owner(count: int) -> Conflict:
+    return Conflict(
+        f"{count} open breaks have no owner: name who looks into each before the day is closed",
+        code="break-without-owner",
+        who="payment-operator",
+    )
+
+
+def suspense_unknown(suspense_id: str) -> NotFound:
+    return NotFound(
+        f"nothing put aside under {suspense_id[:40]}: read the id again", code="suspense-unknown", who="caller"
+    )
+
+
+def suspense_ended(suspense_id: str) -> Conflict:
+    return Conflict(
+        f"{suspense_id} was ended with another finding already: read it again", code="suspense-ended", who="nobody"
+    )
+
+
+def no_other_account() -> Conflict:
+    return Conflict(
+        "the registry names the account that was instructed: record another one first",
+        code="same-account",
+        who="registrar",
+    )
+
+
 def statement_differs(statement_id: str) -> Conflict:
     return Conflict(
         f"statement {statement_id[:60]} came again with other lines: the bank must send it under a new id",

@@ -12,6 +12,7 @@ from salur.common.routes import YAML
 from salur.common.service import Runtime
 from salur.payments import errors
 from salur.payments.http_banks import bank_routes
+from salur.payments.http_closing import closing_routes
 from salur.payments.http_funds import After, Limit, fund_routes, proposal_routes
 from salur.payments.http_gate import gate_routes
 from salur.payments.http_money import ending_routes, money_routes
@@ -70,6 +71,7 @@ def routes(runtime: Runtime) -> APIRouter:
     ending_routes(router, runtime)
     operation_routes(router, runtime)
     recall_routes(router, runtime)
+    closing_routes(router, runtime)
     _list_commands(router, runtime)
     _views(router, runtime)
 
@@ -109,6 +111,14 @@ def _list_commands(router: APIRouter, runtime: Runtime) -> None:
             answer, drafts = await lists.build_follow_up(unit.conn, command)
             unit.emit(*drafts)
         return answer
+
+    @router.get("/cycles/{cycle_id}/waiting", tags=["lists"])
+    async def waiting(
+        cycle_id: Id, caller: Annotated[Caller, permit("payment:read")], after: After = "", limit: Limit = 100
+    ) -> dict[str, Any]:
+        """What the cycle has not paid: held, failed or a supplement, with age and who must act first."""
+        async with runtime.db.connection() as conn:
+            return await views.waiting_page(conn, caller, cycle_id, after, limit)
 
     @router.post("/lists/{list_id}/submit", tags=["lists"])
     async def submit_list(
@@ -191,6 +201,6 @@ def _views(router: APIRouter, runtime: Runtime) -> None:
     async def suspense(
         _caller: Annotated[Caller, permit("payment:read")], after: After = "", limit: Limit = 100
     ) -> dict[str, Any]:
-        """Bank answers that contradict what we know."""
+        """Bank answers that contradict what we know and that nobody has looked into yet."""
         async with runtime.db.connection() as conn:
             return await views.suspense_page(conn, after, limit)

@@ -152,14 +152,14 @@ def follow_up_candidates(conn: Connection, cycle_id: str) -> AsyncIterator[list[
 
 
 async def follow_up_pages(conn: Connection, query: Callable[..., Awaitable[Any]]) -> AsyncIterator[list[Released]]:
-    """Candidates of a query with `after` and `most`, page by page."""
+    """Candidates of a query with `after` and `most`, page by page; `place` is where the next page goes on."""
     after = ""
     while True:
         rows = await query(conn, after=after, most=CANDIDATES_PAGE)
         if not rows:
             return
-        yield [(Candidate(*list(row.values())[:10]), frozenset(row["released"])) for row in rows]
-        after = rows[-1]["entitlement_id"]
+        yield [(Candidate(*list(row.values())[:11]), frozenset(row["released"])) for row in rows]
+        after = rows[-1]["place"]
 
 
 async def insert_items(conn: Connection, list_id: str, items: Sequence[Item]) -> None:

@@ -1,6 +1,6 @@
 """Events payments writes: funds, lists, instructions to banks, and each payment's fate."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -315,6 +315,17 @@ class MoneyCaseOpened(Fact):
     reason: Name
 
 
+@contract("salur.money-case.ended.v1", "payments.payments")
+class MoneyCaseEnded(Fact):
+    """Two people ended a money case, or a newer change took its place (ended). Key: case_id."""
+
+    case_id: Id
+    kind: Code
+    payment_id: Id
+    resolution: Code
+    ended_by: str
+
+
 @contract("salur.break.raised.v1", "payments.activity")
 class BreakRaised(Fact):
     """What is due, what was instructed and what the bank booked differ. Key: break_id."""
@@ -349,6 +360,30 @@ class ReconciliationSigned(Fact):
     settled_minor: int
     statement_minor: int
     signed_by: str
+
+
+@contract("salur.day.closed.v1", "payments.activity")
+class DayClosed(Fact):
+    """A person closed a day: ledger and payments agree, what is open is carried over. Key: the day."""
+
+    day: date
+    closed_by: str
+    difference_minor: int
+    settled_minor: dict[str, int]
+    in_flight_minor: dict[str, int]
+    carried_breaks: int
+    oldest_break_s: int
+
+
+@contract("salur.receipt-rate.published.v1", "payments.activity")
+class ReceiptRatePublished(Fact):
+    """How many of those asked say that all of their money came. Key: cycle_id."""
+
+    cycle_id: Id
+    asked: int
+    answered: int
+    confirmed: int
+    differing: int
 
 
 class _Item(Fact):
@@ -393,6 +428,16 @@ class BankResultSuspended(Fact):
     offset: int
     reason: Code
     instruction_id: str | None = None
+
+
+@contract("salur.bank-result.suspense-ended.v1", "payments.activity")
+class SuspenseEnded(Fact):
+    """A person wrote down what an answer put aside turned out to be. It moved no payment. Key: suspense_id."""
+
+    suspense_id: Id
+    bank: BankCode
+    finding: Name
+    ended_by: str
 
 
 @contract("salur.proposal.made.v1", "payments.activity")

@@ -21,6 +21,8 @@ NO_FUNDS: Hold = "no-funds"
 NO_FUND_HERE: Hold = "no-fund-for-region"
 PAYEE_CHANGED: Hold = "payee-changed"
 ENTITLEMENT_CHANGED: Hold = "entitlement-changed"
+SUPPLEMENT_DUE: Hold = "supplement-due"
+"""Of no item yet: what two people let be paid beyond a settled payment."""
 BY_PERSON: Hold = "held-by-person"
 CANCELLED: Hold = "cancelled"
 NEEDS_DECISION: frozenset[Hold] = frozenset({*CHECKS, BY_PERSON}) - ENDS_ITSELF
@@ -35,6 +37,7 @@ WHO_MUST_ACT: dict[Hold, str] = {
     NO_FUND_HERE: "budget holder: no fund of the list pays in this region",
     PAYEE_CHANGED: "payment operator: the account changed after the list was locked; pay by a follow-up list",
     ENTITLEMENT_CHANGED: "payment operator: what is due changed after the list was locked; pay by a follow-up list",
+    SUPPLEMENT_DUE: "payment operator: pay it by a follow-up list",
     BY_PERSON: "payment operator: a person held it; release or cancel it",
     CANCELLED: "nobody: a person cancelled it",
     **CHECKS,
@@ -56,6 +59,7 @@ class Candidate:
     bank: str | None
     account_token: str | None
     attempt: int = FIRST_ATTEMPT
+    part: int = FIRST_PART
 
 
 @dataclass(slots=True)
@@ -129,7 +133,7 @@ class ListBuilder:
         hold = hold_of(candidate, blocked=blocked, banks=self._banks)
         if hits and hold != INPUT_BLOCKED:
             hold = gravest(hits)
-        payment = payment_id(candidate.entitlement_id, FIRST_PART)
+        payment = payment_id(candidate.entitlement_id, candidate.part)
         instruction = instruction_id(payment, candidate.attempt)
         rank = source = None
         if hold is None:
@@ -144,7 +148,7 @@ class ListBuilder:
         elif hold is not None:
             self.held[hold] = self.held.get(hold, 0) + 1
         return Item(
-            payment, rank, hold, candidate.entitlement_id, FIRST_PART, candidate.attempt, instruction,
+            payment, rank, hold, candidate.entitlement_id, candidate.part, candidate.attempt, instruction,
             candidate.beneficiary_id, candidate.payee_version, candidate.bank,
             candidate.amount_minor, candidate.currency, candidate.region, source.fund_id if source else None,
         )  # fmt: skip

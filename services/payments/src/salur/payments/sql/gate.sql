@@ -122,39 +122,6 @@ LEFT JOIN LATERAL (
 WHERE i.payment_id = :payment_id AND l.state NOT IN ('refused', 'expired')
 ORDER BY l.built_at DESC LIMIT 1 FOR UPDATE OF l, i;
 
--- name: follow_up_candidates
--- What earlier lists of a cycle did not pay and could be paid now, by the newest item of each payment.
-WITH newest AS MATERIALIZED (
-    SELECT DISTINCT ON (i.payment_id) i.payment_id, i.list_id, i.hold, i.part, i.attempt, i.payee_version, i.entitlement_id
-    FROM payment_list l JOIN list_item i ON i.list_id = l.list_id
-    WHERE l.cycle_id = :cycle_id AND l.state = 'approved'
-    ORDER BY i.payment_id, l.built_at DESC
-)
-SELECT e.entitlement_id, e.beneficiary_id, coalesce(e.due_minor, e.amount_minor) AS amount_minor, e.currency, e.region,
-       p.version AS payee_version, p.status AS payee_status, p.bank, p.account_token,
-       CASE WHEN f.instruction_id IS NULL THEN n.attempt ELSE f.attempt + 1 END AS attempt,
-       n.hold, d.act AS decided_act, coalesce(d.checks, '{}') AS released
-FROM newest n
-JOIN entitlement e ON e.entitlement_id = n.entitlement_id
-LEFT JOIN LATERAL (
-    SELECT version, status, bank, account_token FROM payee
-    WHERE payee.beneficiary_id = e.beneficiary_id ORDER BY version DESC LIMIT 1
-) p ON true
-LEFT JOIN LATERAL (
-    SELECT act, checks FROM item_decision d WHERE d.payment_id = n.payment_id AND d.list_id = n.list_id
-    ORDER BY decided_at DESC LIMIT 1
-) d ON true
-LEFT JOIN LATERAL (
-    SELECT instruction_id, attempt, state, coalesce(cancel_reason <> 'list-stopped', false) AS cancelled FROM payment y WHERE y.payment_id = n.payment_id ORDER BY attempt DESC LIMIT 1
-) f ON true
-WHERE e.entitlement_id > :after AND d.act IS DISTINCT FROM 'cancel' AND d.act IS DISTINCT FROM 'hold'
-  AND CASE
-      WHEN n.hold IS NOT NULL THEN
-          n.hold <> 'cancelled' AND (d.act IN ('release', 'retry') OR n.hold <> ALL (:needs_decision::text[]))
-      ELSE f.state IN ('rejected', 'returned') AND (d.act = 'retry' OR p.version > n.payee_version OR f.cancelled)
-  END
-ORDER BY e.entitlement_id LIMIT :most;
-
 -- name: cycle_has_open_list$
 SELECT count(*) FROM payment_list WHERE cycle_id = :cycle_id AND state IN ('building', 'locked', 'submitted');
 

@@ -3,7 +3,8 @@
 SELECT state AS what, bank, count(*) AS count, max(extract(epoch FROM now() - changed_at))::bigint AS age_s
 FROM payment WHERE state IN ('instructed', 'unknown') GROUP BY state, bank
 UNION ALL
-SELECT 'suspense', bank, count(*), max(extract(epoch FROM now() - raised_at))::bigint FROM suspense GROUP BY bank
+SELECT 'suspense', bank, count(*), max(extract(epoch FROM now() - raised_at))::bigint FROM suspense
+WHERE ended_at IS NULL GROUP BY bank
 UNION ALL
 SELECT 'break', bank, count(*), max(extract(epoch FROM now() - raised_at))::bigint
 FROM recon_break WHERE state = 'open' GROUP BY bank
@@ -16,6 +17,13 @@ FROM recall WHERE state = 'asked' GROUP BY bank
 UNION ALL
 SELECT 'list-' || state, '', count(*), max(extract(epoch FROM now() - built_at))::bigint
 FROM payment_list WHERE state IN ('locked', 'submitted') GROUP BY state
+UNION ALL
+SELECT 'failed', bank, count(*), max(extract(epoch FROM now() - changed_at))::bigint
+FROM payment p WHERE state IN ('rejected', 'returned')
+  AND NOT EXISTS (SELECT 1 FROM payment y WHERE y.payment_id = p.payment_id AND y.attempt > p.attempt) GROUP BY bank
+UNION ALL
+SELECT 'day-close', '', 1, extract(epoch FROM now() - max(day) - interval '1 day')::bigint
+FROM day_close HAVING max(day) < current_date - 1
 UNION ALL
 SELECT 'proposal', '', count(*), max(extract(epoch FROM now() - proposed_at))::bigint
 FROM proposal WHERE state = 'open' HAVING count(*) > 0
@@ -41,7 +49,7 @@ UPDATE confirmation c SET channel = g.channel, received_minor = g.received_minor
 FROM unnest(:payment_ids::text[], :channels::text[], :received::bigint[]) AS g (payment_id, channel, received_minor),
      payment p
 WHERE c.payment_id = g.payment_id AND c.answered_at IS NULL AND p.instruction_id = c.instruction_id
-RETURNING c.payment_id, g.received_minor, p.amount_minor, p.entitlement_id, p.beneficiary_id, p.region, p.currency;
+RETURNING c.payment_id, c.cycle_id, g.received_minor, p.amount_minor, p.entitlement_id, p.beneficiary_id, p.region, p.currency;
 
 -- name: confirmation_counts^
 SELECT count(*) AS asked, count(answered_at) AS answered,

@@ -36,7 +36,7 @@ JOIN bank_message m ON m.bank = g.bank AND m.message_id = g.message_id;
 
 -- name: lock_payments
 SELECT instruction_id, payment_id, entitlement_id, beneficiary_id, cycle_id, list_id, fund_id, bank, amount_minor,
-       currency, region, state, reason, bank_reference, return_reference, account_commitment,
+       currency, region, cancel_reason, state, reason, bank_reference, return_reference, account_commitment,
        (SELECT c.state FROM recall c WHERE c.instruction_id = payment.instruction_id) AS recall
 FROM payment WHERE instruction_id = ANY (:instruction_ids::text[]) ORDER BY instruction_id FOR UPDATE;
 
@@ -73,7 +73,7 @@ ON CONFLICT DO NOTHING;
 
 -- name: suspense_page
 SELECT suspense_id, bank, topic, partition, kafka_offset, reason, instruction_id, size, raised_at
-FROM suspense WHERE suspense_id > :after ORDER BY suspense_id LIMIT :most;
+FROM suspense WHERE suspense_id > :after AND ended_at IS NULL ORDER BY suspense_id LIMIT :most;
 
 -- name: attempts_of_payment
 SELECT instruction_id, attempt, entitlement_id, cycle_id, list_id, bank, amount_minor, currency, region, state, reason,
@@ -96,3 +96,14 @@ ORDER BY instruction_id LIMIT :most;
 
 -- name: region_of$
 SELECT region FROM payment WHERE payment_id = :key LIMIT 1;
+
+-- name: other_account^
+-- Whether the registry names another account now than the one the newest attempt went to.
+SELECT p.account_token <> o.account_token AS other
+FROM payment f
+JOIN list_item i ON i.list_id = f.list_id AND i.payment_id = f.payment_id
+JOIN payee o ON o.beneficiary_id = f.beneficiary_id AND o.version = i.payee_version
+CROSS JOIN LATERAL (
+    SELECT account_token FROM payee WHERE payee.beneficiary_id = f.beneficiary_id ORDER BY version DESC LIMIT 1
+) p
+WHERE f.payment_id = :payment_id ORDER BY f.attempt DESC LIMIT 1;

@@ -112,7 +112,7 @@ WITH newest AS (
     SELECT DISTINCT ON (payment_id) payment_id, state FROM payment WHERE cycle_id = :cycle_id
     ORDER BY payment_id, attempt DESC
 )
-SELECT CASE WHEN n.hold = 'cancelled' THEN 'cancelled' WHEN n.hold IS NOT NULL THEN 'held'
+SELECT CASE WHEN a.state IN ('treasury', 'cancelled') THEN a.state WHEN n.hold = 'cancelled' THEN 'cancelled' WHEN n.hold IS NOT NULL THEN 'held'
             WHEN n.list_state IN ('locked', 'submitted', 'building') THEN n.list_state
             ELSE coalesce(a.state, 'approved') END AS state,
        count(*) AS count, sum(n.amount_minor)::bigint AS amount_minor
@@ -120,30 +120,37 @@ FROM newest n LEFT JOIN attempt a ON a.payment_id = n.payment_id
 GROUP BY 1 ORDER BY 1;
 
 -- name: beneficiary_standing
--- Why (not) paid: each entitlement of a beneficiary in exactly one state, since when, and the payment it speaks of.
-SELECT e.entitlement_id, e.cycle_id, e.programme_id, e.region, coalesce(e.due_minor, e.amount_minor) AS amount_minor,
-       e.currency, n.payment_id, n.list_id, n.hold, a.instruction_id, a.reason, a.bank,
-       CASE WHEN n.payment_id IS NULL THEN 'not-listed' WHEN n.hold = 'cancelled' THEN 'cancelled'
+-- Why (not) paid: each entitlement of a beneficiary (and each supplement to it) in exactly one state, since when, and the payment it speaks of.
+SELECT e.entitlement_id, e.part, e.cycle_id, e.programme_id, e.region, e.amount_minor, e.currency, n.payment_id, n.list_id, n.hold, a.instruction_id, a.reason, a.bank,
+       CASE WHEN n.payment_id IS NULL THEN 'not-listed' WHEN a.state IN ('treasury', 'cancelled') THEN a.state WHEN n.hold = 'cancelled' THEN 'cancelled'
             WHEN n.hold IS NOT NULL THEN 'held' WHEN n.list_state <> 'approved' THEN n.list_state
             ELSE coalesce(a.state, 'approved') END AS state,
        extract(epoch FROM now() - coalesce(a.changed_at, n.built_at))::bigint AS age_s
-FROM entitlement e
+FROM (
+    SELECT entitlement_id, 1 AS part, cycle_id, programme_id, region, coalesce(due_minor, amount_minor) AS amount_minor,
+           currency
+    FROM entitlement WHERE beneficiary_id = :beneficiary_id
+    UNION ALL
+    SELECT s.entitlement_id, s.part, s.cycle_id, e.programme_id, e.region, s.amount_minor, e.currency
+    FROM supplement s JOIN entitlement e USING (entitlement_id) WHERE e.beneficiary_id = :beneficiary_id
+) e
 LEFT JOIN LATERAL (
     SELECT i.payment_id, i.list_id, i.hold, l.state AS list_state, coalesce(l.checked_at, l.built_at) AS built_at
     FROM payment_list l JOIN list_item i ON i.list_id = l.list_id
-    WHERE l.cycle_id = e.cycle_id AND i.entitlement_id = e.entitlement_id AND l.state NOT IN ('refused', 'expired')
+    WHERE l.cycle_id = e.cycle_id AND i.entitlement_id = e.entitlement_id AND i.part = e.part AND l.state NOT IN ('refused', 'expired')
     ORDER BY l.built_at DESC LIMIT 1
 ) n ON true
 LEFT JOIN LATERAL (
     SELECT instruction_id, state, reason, bank, changed_at FROM payment p
     WHERE p.payment_id = n.payment_id ORDER BY attempt DESC LIMIT 1
-) a ON n.hold IS NULL
-WHERE e.beneficiary_id = :beneficiary_id ORDER BY e.cycle_id, e.entitlement_id;
+) a ON n.hold IS NULL OR a.state IN ('treasury', 'cancelled')
+ORDER BY e.cycle_id, e.entitlement_id, e.part;
 
 -- name: late_items
 -- The newest item of each payment with its list, locked in one order, and its newest attempt.
 SELECT i.*, l.state AS list_state, l.cycle_id, l.programme_id, l.last_rank, l.instructed_rank,
-       a.instruction_id AS attempt_id, a.state AS attempt_state, a.fund_id AS attempt_fund
+       (SELECT coalesce(sum(s.amount_minor), 0) FROM supplement s WHERE s.entitlement_id = i.entitlement_id)::bigint
+           AS supplements_minor, a.instruction_id AS attempt_id, a.state AS attempt_state, a.fund_id AS attempt_fund
 FROM unnest(:payment_ids::text[]) AS g (payment_id)
 CROSS JOIN LATERAL (
     SELECT i.* FROM list_item i JOIN payment_list l ON l.list_id = i.list_id
@@ -162,8 +169,8 @@ WITH given AS (
                          :retroactive::bool[])
         WITH ORDINALITY AS g (change_id, entitlement_id, due_minor, reason, retroactive, ord)
 ), added AS (
-    INSERT INTO entitlement_change (change_id, entitlement_id, due_minor, reason)
-    SELECT change_id, entitlement_id, due_minor, reason FROM given ON CONFLICT DO NOTHING
+    INSERT INTO entitlement_change (change_id, entitlement_id, due_minor, reason, retroactive)
+    SELECT change_id, entitlement_id, due_minor, reason, retroactive FROM given ON CONFLICT DO NOTHING
     RETURNING change_id
 ), newest AS (
     SELECT DISTINCT ON (entitlement_id) entitlement_id, due_minor, reason, retroactive

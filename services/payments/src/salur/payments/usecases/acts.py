@@ -2,7 +2,18 @@
 
 from collections.abc import Mapping
 
-from salur.payments.usecases import bank_keys, endings, funds, gate, money_cases, recalls, reconcile, reissue, stop
+from salur.payments.usecases import (
+    bank_keys,
+    endings,
+    funds,
+    gate,
+    money_cases,
+    recalls,
+    reconcile,
+    reissue,
+    stop,
+    withdraw,
+)
 from salur.payments.usecases.proposals import Execute
 
 ACTS: Mapping[str, Execute] = {
@@ -17,6 +28,8 @@ ACTS: Mapping[str, Execute] = {
     endings.END_CYCLE: endings.end_cycle,
     recalls.RECALL_UNCLAIMED: recalls.recall_unclaimed,
     recalls.RECALL_PAYMENT: recalls.recall_payment,
+    withdraw.WITHDRAW: withdraw.withdraw,
+    withdraw.REROUTE: withdraw.reroute,
     stop.STOP: stop.stop_list,
     money_cases.CASE_RESOLVE: money_cases.resolve_case,
     reissue.SET_ORDER: reissue.set_order,

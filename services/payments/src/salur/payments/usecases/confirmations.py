@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from salur.common.contracts.payments import ReceiptRatePublished
 from salur.common.database import Connection
 from salur.common.events import Draft
 from salur.payments.store import queries
+from salur.payments.usecases.checks import SERVICE
 from salur.payments.usecases.money_cases import case_of, open_cases
 
 
@@ -39,7 +41,16 @@ async def take(conn: Connection, answers: Sequence[Answer]) -> tuple[dict[str, A
         for row in rows
         if row["amount_minor"] != row["received_minor"]
     ]
-    return {"taken": len(rows), "differing": len(cases)}, await open_cases(conn, cases)
+    cycles = sorted({row["cycle_id"] for row in rows})
+    drafts = [await _published(conn, cycle_id) for cycle_id in cycles]
+    return {"taken": len(rows), "differing": len(cases)}, [*await open_cases(conn, cases), *drafts]
+
+
+async def _published(conn: Connection, cycle_id: str) -> Draft:
+    """The rate as it stands now, for everybody who reads the trail."""
+    row = await queries.confirmation_counts(conn, cycle_id=cycle_id)
+    fact = ReceiptRatePublished(cycle_id=cycle_id, **dict(row))
+    return Draft(fact, cycle_id, SERVICE, cycle_id)
 
 
 async def rate(conn: Connection, cycle_id: str) -> dict[str, Any]:

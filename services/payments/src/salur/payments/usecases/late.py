@@ -18,7 +18,7 @@ from salur.payments.domain.lists import ENTITLEMENT_CHANGED, FIRST_PART
 from salur.payments.ledger import Move
 from salur.payments.store import queries
 from salur.payments.usecases.checks import SERVICE, release
-from salur.payments.usecases.money_cases import case_of, open_cases
+from salur.payments.usecases.money_cases import case_of, open_cases, supersede
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class Work:
     freed: list[Move] = field(default_factory=list)
     asked: dict[str, str] = field(default_factory=dict)
     cases: list[dict[str, Any]] = field(default_factory=list)
+    superseded: list[str] = field(default_factory=list)
 
 
 async def take_changes(conn: Connection, changes: Sequence[Change]) -> list[Draft]:
@@ -63,7 +64,8 @@ async def take_changes(conn: Connection, changes: Sequence[Change]) -> list[Draf
     await ledger.apply_pages(conn, work.freed)
     if work.asked:
         await queries.ask_to_cancel(conn, instruction_ids=list(work.asked), reasons=list(work.asked.values()))
-    return [_held(item) for item in work.held] + await open_cases(conn, work.cases)
+    ended = await supersede(conn, work.superseded) if work.superseded else []
+    return [*(_held(item) for item in work.held), *ended, *await open_cases(conn, work.cases)]
 
 
 def _judge(work: Work, item: Any, change: Any) -> None:
@@ -73,17 +75,29 @@ def _judge(work: Work, item: Any, change: Any) -> None:
         case "settled" | "disputed" if not change["retroactive"]:
             pass  # it was right when it was paid: the next cycle knows better
         case "settled" | "disputed":
-            difference = item["amount_minor"] - change["due_minor"]
+            work.superseded.append(item["payment_id"])
+            difference = item["amount_minor"] + item["supplements_minor"] - change["due_minor"]
             if difference:
-                kind = "overpayment" if difference > 0 else "supplement"
-                about = str(abs(difference)), change["reason"]
-                work.cases.append(case_of(kind, item, abs(difference), change["reason"], *about))
+                work.cases.append(difference_case(item, difference, change["reason"]))
         case None if item["hold"] is None:
             work.held.append(item)
             if item["list_state"] != "locked" and item["rank"] <= item["last_rank"]:
                 work.freed.append(release(item["list_id"], item["payment_id"]))
         case _:
             pass  # held, or failed: the next list pays what is due then
+
+
+def difference_case(payment: Any, difference_minor: int, reason: str) -> dict[str, Any]:
+    """More was paid than is due (an overpayment), or less (a supplement)."""
+    kind = "overpayment" if difference_minor > 0 else "supplement"
+    return case_of(kind, payment, abs(difference_minor), reason, str(abs(difference_minor)), reason)
+
+
+async def paid_in_spite(conn: Connection, instruction_ids: Sequence[str]) -> list[Draft]:
+    """A change came while a bank had been told, and the bank paid: what is too much or too little becomes a case."""
+    rows = await queries.paid_in_spite(conn, instruction_ids=sorted(instruction_ids))
+    cases = [difference_case(row, row["difference_minor"], row["cancel_reason"]) for row in rows]
+    return await open_cases(conn, cases)
 
 
 def _held(item: Any) -> Draft:

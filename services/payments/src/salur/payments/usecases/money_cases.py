@@ -5,10 +5,10 @@ person must look into. Two people end each.
 from collections.abc import Sequence
 from typing import Any
 
-from salur.common.contracts.payments import MoneyCaseOpened
+from salur.common.contracts.payments import MoneyCaseEnded, MoneyCaseOpened
 from salur.common.database import Connection
 from salur.common.events import Draft
-from salur.common.values import derived_id
+from salur.common.values import derived_id, payment_id
 from salur.payments import errors
 from salur.payments.store import queries
 from salur.payments.usecases import decisions, endings
@@ -73,7 +73,31 @@ async def resolve_case(
     if state == "retried":
         command = decisions.DecideItem(row["payment_id"], "retry", proposal.reason)
         _, drafts = await decisions.decide_item(conn, command, person)
+    elif row["kind"] == "supplement" and state == "paid":
+        await _grant(conn, row)
     elif state == "ended":
         drafts = await endings.end_failed(conn, row["payment_id"], proposal_id, proposal, person)
     await queries.close_case(conn, case_id=proposal.subject, state=state, proposal_id=proposal_id)
+    drafts.append(_ended(row, state, person.actor))
     return {"case_id": proposal.subject, "resolution": state}, drafts
+
+
+async def _grant(conn: Connection, case: Any) -> None:
+    """What is missing is paid as another part of the same entitlement, by the next follow-up list."""
+    part = await queries.parts_of(conn, entitlement_id=case["entitlement_id"]) + 1
+    await queries.grant_supplement(
+        conn, payment_id=payment_id(case["entitlement_id"], part), entitlement_id=case["entitlement_id"], part=part,
+        amount_minor=case["amount_minor"], case_id=case["case_id"],
+    )  # fmt: skip
+
+
+async def supersede(conn: Connection, payment_ids: Sequence[str]) -> list[Draft]:
+    """End what is open about the difference of these payments: a newer change tells it whole."""
+    rows = await queries.supersede_cases(conn, payment_ids=list(payment_ids))
+    return [_ended(row, "ended", SERVICE) for row in rows]
+
+
+def _ended(row: Any, resolution: str, actor: str) -> Draft:
+    names = ("case_id", "kind", "payment_id")
+    fact = MoneyCaseEnded(**{name: row[name] for name in names}, resolution=resolution, ended_by=actor)
+    return Draft(fact, fact.case_id, actor, fact.payment_id)

@@ -37,6 +37,7 @@ from salur.payments.store import MessageId, Moved, Parked, Suspended
 from salur.payments.usecases.account_checks import take_findings
 from salur.payments.usecases.checks import reserve_id
 from salur.payments.usecases.instruct import ACTOR
+from salur.payments.usecases.late import paid_in_spite
 from salur.payments.usecases.recalls import end_recalls
 from salur.payments.usecases.reissue import open_failed
 
@@ -90,6 +91,7 @@ class Batch:
     suspended: list[Suspended] = field(default_factory=list)
     drafts: list[Draft] = field(default_factory=list)
     failed: list[tuple[Any, str]] = field(default_factory=list)
+    asked_about: list[str] = field(default_factory=list)
     returned: list[str] = field(default_factory=list)
     refused_recalls: list[tuple[Any, str]] = field(default_factory=list)
 
@@ -164,6 +166,8 @@ class Batch:
         step = self.steps[number]
         step.moved.append(Moved(result.instruction_id, act, reason, paid, back))
         step.postings += postings(payment, act)
+        if act == "settled" and payment["cancel_reason"] is not None:
+            self.asked_about.append(result.instruction_id)
         if act == "returned" and standing.recall == "asked":
             standing.recall = "given-back"
             self.returned.append(result.instruction_id)
@@ -240,6 +244,8 @@ async def take_results(
     await store.judge_returns(conn, batch.judged)
     await store.insert_suspense(conn, batch.suspended)
     drafts = [*batch.drafts, *await open_failed(conn, batch.failed)]
+    if batch.asked_about:
+        drafts += await paid_in_spite(conn, batch.asked_about)
     if batch.returned or batch.refused_recalls:
         drafts += await end_recalls(conn, batch.returned, batch.refused_recalls, RESULTS_CONSUMER)
     return drafts

@@ -6,7 +6,8 @@ from typing import Any
 from salur.common.auth import Caller
 from salur.common.database import Connection
 from salur.payments import errors, ledger
-from salur.payments.domain.lists import WHO_MUST_ACT
+from salur.payments.banks.reasons import reason_of
+from salur.payments.domain.lists import CANCELLED, WHO_MUST_ACT
 from salur.payments.domain.machine import FINAL
 from salur.payments.domain.reconcile import BREAKS
 from salur.payments.store import queries
@@ -114,8 +115,6 @@ WHY = {
     "instructed": ("the bank has been told and has not answered yet", "bank"),
     "unknown": ("the bank gave no final answer in time and is being asked; nothing else may happen before", "bank"),
     "settled": ("the account was credited", "nobody"),
-    "rejected": ("the bank refused the instruction for good", "registrar, by the reason code"),
-    "returned": ("the money came back after the account was credited", "registrar, by the reason code"),
     "disputed": ("the bank said it settled and its statement does not show it", "bank"),
     "treasury": ("it failed, and two people sent its money back to the treasury", "nobody"),
     "cancelled": ("people ended it", "nobody"),
@@ -126,7 +125,18 @@ WHY = {
     "approved": ("its list is approved; the bank is about to be told", "payments"),
     "refused": ("its list was refused", "payment operator"),
 }
-"""Why a payment is where it is, and whose move it is."""
+"""Why a payment is where it is, and whose move it is; held and failed ones by their reason."""
+
+
+def explain(state: str, hold: str | None, reason: str | None) -> tuple[str, str]:
+    """(why, who must act) of a payment in its one state."""
+    if state == "held":
+        who, _, why = WHO_MUST_ACT[hold or ""].partition(": ")
+        return why, who
+    if state in ("rejected", "returned"):
+        found = reason_of(reason)
+        return found.english, found.who
+    return WHY[state]
 
 
 async def payment_view(conn: Connection, caller: Caller, payment_id: str) -> dict[str, Any]:
@@ -136,15 +146,15 @@ async def payment_view(conn: Connection, caller: Caller, payment_id: str) -> dic
     known = attempts[-1] if attempts else (dict(items[0]) if items else None)
     if known is None or not caller.sees(known["region"]):
         raise errors.payment_unknown()
-    if attempts:
+    hold = items[0]["hold"] if items else None
+    ended = attempts and known["state"] in ("treasury", "cancelled")
+    if hold is not None and not ended:
+        state, reason = "cancelled" if hold == CANCELLED else "held", hold
+    elif attempts:
         state, reason = known["state"], known["reason"]
-        why, who = WHY[state]
-    elif items[0]["hold"]:
-        state, reason = "held", items[0]["hold"]
-        who, _, why = WHO_MUST_ACT[reason].partition(": ")
     else:
         state, reason = items[0]["list_state"], None
-        why, who = WHY[state]
+    why, who = explain(state, hold, reason)
     names = ("entitlement_id", "cycle_id", "list_id", "bank", "amount_minor", "currency", "region")
     return {
         "payment_id": payment_id,
@@ -184,11 +194,22 @@ async def beneficiary_view(conn: Connection, caller: Caller, beneficiary_id: str
     seen = []
     for row in rows:
         if caller.sees(row["region"]):
-            who, _, why = WHO_MUST_ACT.get(row["hold"] or "", "").partition(": ")
-            if row["state"] != "held":
-                why, who = WHY[row["state"]]
+            why, who = explain(row["state"], row["hold"], row["reason"])
             seen.append({**dict(row), "why": why, "who_must_act": who})
     return {"beneficiary_id": beneficiary_id, "entitlements": seen}
+
+
+async def waiting_page(conn: Connection, caller: Caller, cycle_id: str, after: str, most: int) -> dict[str, Any]:
+    """What a cycle has not paid, why, how long, and who must act before a follow-up list can pay it."""
+    rows = await queries.waiting_for(conn, cycle_id=cycle_id, after=after, most=most)
+    seen = []
+    for row in rows:
+        if not caller.sees(row["region"]):
+            continue
+        state = row["state"] or "held"
+        why, who = explain(state, row["hold"], row["reason"])
+        seen.append({**dict(row), "state": state, "why": why, "who_must_act": who})
+    return {"waiting": seen, "next": rows[-1]["payment_id"] if len(rows) == most else None}
 
 
 async def breaks_page(conn: Connection, state: str | None, after: str, most: int) -> dict[str, Any]:
