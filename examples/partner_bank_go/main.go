@@ -3,12 +3,17 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/hex"
 	"flag"
+	"fmt"
 	"hash/crc32"
 	"log"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -25,6 +30,8 @@ func main() {
 	bank := flag.String("bank", "", "the bank's code, for example bank-a")
 	bootstrap := flag.String("bootstrap", "", "Kafka, host:port")
 	stateDir := flag.String("state-dir", "", "where the bank keeps its book")
+	keyFile := flag.String("signing-key", "", "file with the private key that signs, 64 hex digits")
+	keyID := flag.String("key-id", "k1", "the id under which the bank's public key is registered")
 	flag.Parse()
 	if *bank == "" || *bootstrap == "" || *stateDir == "" {
 		flag.Usage()
@@ -32,12 +39,16 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	if err := serve(ctx, *bank, *bootstrap, *stateDir); err != nil {
+	sign, err := signer(*keyFile, *keyID)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := serve(ctx, *bank, *bootstrap, *stateDir, sign); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func serve(ctx context.Context, bank, bootstrap, stateDir string) error {
+func serve(ctx context.Context, bank, bootstrap, stateDir string, sign func([]byte) []kgo.RecordHeader) error {
 	if err := os.MkdirAll(stateDir, 0o700); err != nil {
 		return err
 	}
@@ -66,7 +77,7 @@ func serve(ctx context.Context, bank, bootstrap, stateDir string) error {
 		if len(records) > 0 {
 			log.Printf("took %d records", len(records))
 		}
-		answer(ctx, book, client, bank)
+		answer(ctx, book, client, bank, sign)
 	}
 	return nil
 }
@@ -113,7 +124,7 @@ func take(book *Book, bank string, records []*kgo.Record) error {
 }
 
 // answer sends what waits, in order. After a failure what was not acknowledged waits on and goes first next time.
-func answer(ctx context.Context, book *Book, client *kgo.Client, bank string) {
+func answer(ctx context.Context, book *Book, client *kgo.Client, bank string, sign func([]byte) []kgo.RecordHeader) {
 	for ctx.Err() == nil {
 		waiting, err := book.Waiting(batch)
 		if err != nil || len(waiting) == 0 {
@@ -124,7 +135,7 @@ func answer(ctx context.Context, book *Book, client *kgo.Client, bank string) {
 			records[i] = &kgo.Record{
 				Topic: "banks.results." + bank, Key: []byte(one.Key), Value: one.Value,
 				Partition: int32(crc32.ChecksumIEEE([]byte(one.Key)) % partitions),
-				Headers:   []kgo.RecordHeader{{Key: "content-type", Value: []byte("application/cloudevents+json")}},
+				Headers:   sign(one.Value),
 			}
 		}
 		sent := 0
@@ -142,6 +153,27 @@ func answer(ctx context.Context, book *Book, client *kgo.Client, bank string) {
 			time.Sleep(retry)
 		}
 	}
+}
+
+// signer gives the headers of a message: its type and, with a key, Ed25519 over its exact bytes.
+func signer(keyFile, keyID string) (func([]byte) []kgo.RecordHeader, error) {
+	plain := kgo.RecordHeader{Key: "content-type", Value: []byte("application/cloudevents+json")}
+	if keyFile == "" {
+		return func([]byte) []kgo.RecordHeader { return []kgo.RecordHeader{plain} }, nil
+	}
+	text, err := os.ReadFile(keyFile)
+	if err != nil {
+		return nil, err
+	}
+	seed, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(seed) != ed25519.SeedSize {
+		return nil, fmt.Errorf("%s does not hold 64 hex digits", keyFile)
+	}
+	key := ed25519.NewKeyFromSeed(seed)
+	return func(value []byte) []kgo.RecordHeader {
+		signature := base64.StdEncoding.EncodeToString(ed25519.Sign(key, value))
+		return []kgo.RecordHeader{plain, {Key: "signature", Value: []byte(keyID + ":" + signature)}}
+	}, nil
 }
 
 func personal(record *kgo.Record) []byte {

@@ -11,6 +11,7 @@ import (
 const (
 	credited, rejected                             = "ACCC", "RJCT"
 	wrongFormat, tooLate, duplication, notExecuted = "FF01", "TM01", "AM05", "NOOR"
+	spent                                          = "AM04"
 )
 
 // Entry is what the book knows about an instruction id for ever.
@@ -41,7 +42,7 @@ func (c Clerk) Handle(q Question) error {
 	switch {
 	case err != nil:
 		return err
-	case q.Inquiry > 0:
+	case q.Inquiry > 0 || q.Recall > 0:
 		return c.inquiry(q, entry, known)
 	case !known:
 		return c.first(q)
@@ -91,7 +92,14 @@ func (c Clerk) inquiry(q Question, entry Entry, known bool) error {
 			return err
 		}
 	}
-	return c.say(q, entry, fmt.Sprintf("inquiry-%d", q.Inquiry), entry.Status, entry.Reason)
+	if q.Recall == 0 {
+		return c.say(q, entry, fmt.Sprintf("inquiry-%d", q.Inquiry), entry.Status, entry.Reason)
+	}
+	reason := entry.Reason
+	if entry.Status == credited {
+		reason = spent // every family of this bank comes at once
+	}
+	return c.say(q, entry, fmt.Sprintf("recall-%d", q.Recall), entry.Status, reason)
 }
 
 func (c Clerk) say(q Question, entry Entry, said, status, reason string) error {
@@ -104,6 +112,9 @@ func (c Clerk) say(q Question, entry Entry, said, status, reason string) error {
 	}
 	if entry.Commitment != "" {
 		result.Commitment = &entry.Commitment
+	}
+	if q.Recall > 0 {
+		result.Recall = &q.Recall
 	}
 	if q.Inquiry > 0 {
 		result.Inquiry = &q.Inquiry

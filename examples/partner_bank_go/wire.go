@@ -17,6 +17,7 @@ import (
 const (
 	instructed     = "salur.payment.instructed.v1"
 	inquired       = "salur.payment.inquired.v1"
+	recalled       = "salur.payment.recall-requested.v1"
 	checkAsked     = "salur.account-check.asked.v1"
 	resultType     = "salur.bank-result.v1"
 	findingType    = "salur.account-check-result.v1"
@@ -30,7 +31,7 @@ var (
 	errUnreadable   = errors.New("not the contract")
 )
 
-// Question is an instruction, an inquiry when Inquiry > 0, or a question about an account when CheckID is set. Amounts are integers in the currency's minor unit.
+// Question is an instruction, an inquiry when Inquiry > 0, a recall when Recall > 0, or a question about an account when CheckID is set. Amounts are integers in the currency's minor unit.
 type Question struct {
 	CheckID       string    `json:"check_id"`
 	InstructionID string    `json:"instruction_id"`
@@ -43,6 +44,7 @@ type Question struct {
 	Account       string    `json:"account_number"` // a commitment
 	Holder        string    `json:"account_holder"` // a commitment
 	Inquiry       int64     `json:"inquiry"`
+	Recall        int64     `json:"recall"`
 
 	Number, Name string // the account in clear, empty unless both are the ones the body commits to
 }
@@ -67,7 +69,7 @@ func Read(value, personal []byte) (Question, error) {
 	if len(value) == 0 || len(value) > maxMessageSize || json.Unmarshal(value, &document) != nil {
 		return q, errUnreadable
 	}
-	known := document.Type == instructed || document.Type == inquired || document.Type == checkAsked
+	known := document.Type == instructed || document.Type == inquired || document.Type == recalled || document.Type == checkAsked
 	if !known || json.Unmarshal(document.Data, &q) != nil {
 		return q, errUnreadable
 	}
@@ -84,12 +86,20 @@ func Read(value, personal []byte) (Question, error) {
 		return q, errUnreadable
 	}
 	if document.Type == inquired {
+		q.Recall = 0
 		if q.Inquiry < 1 {
 			return q, errUnreadable
 		}
 		return q, nil
 	}
 	q.Inquiry = 0
+	if document.Type == recalled {
+		if q.Recall < 1 {
+			return q, errUnreadable
+		}
+		return q, nil
+	}
+	q.Recall = 0
 	if !idPattern.MatchString(q.EntitlementID) || q.Part < 1 || q.ExecuteUntil.IsZero() {
 		return q, errUnreadable
 	}
@@ -142,6 +152,7 @@ type Result struct {
 	BankReference string  `json:"bank_reference"`
 	Commitment    *string `json:"account_commitment"`
 	Inquiry       *int64  `json:"inquiry"`
+	Recall        *int64  `json:"recall"`
 }
 
 // Finding is the data of an answer about an account.

@@ -11,7 +11,7 @@ from salur.common.database import Database
 from salur.common.secrets import Secrets
 from salur.payments import ledger
 from salur.payments.usecases import stop
-from support.payments import AMOUNT_MINOR, BANKS, IMPATIENT, PATIENCE, House, instruction
+from support.payments import AMOUNT_MINOR, BANKS, IMPATIENT, PATIENCE, House, answer, instruction
 from support.street import Street, only_settled
 
 pytestmark = pytest.mark.integration
@@ -136,3 +136,71 @@ async def test_f26_a_database_older_than_its_answers_pays_nobody_again(street: S
     assert only_settled(await house.states()) == street.kept()
     assert max(book_summary(path)["most_at_once"] for path in street.paths.values()) == 1
     await house.check_books()
+
+
+async def test_f2_killed_between_the_banks_answer_and_the_commit(street: Street) -> None:
+    """The answer was judged and nothing of it stayed. It comes again, and the bank when asked says the same: one
+    transfer each, one event each.
+    """
+    house = street.house
+    await house.instructed(4, patience=IMPATIENT)
+    await street.deliver()
+    said = street.said()
+    killed = ConnectionError("the process is gone")
+    async with house.dying(killed):
+        with pytest.raises(ConnectionError):
+            await house.answers(said)
+    assert set((await house.states()).values()) == {"instructed"}
+    await house.inquire()
+    await street.deliver()
+    await house.answers([*said, *street.said()])
+    assert only_settled(await house.states()) == street.kept()
+    assert len(await house.events("salur.payment.settled.v1")) == 4
+    assert street.most_at_once() == 1
+    await house.check_books()
+
+
+async def test_f11_an_answer_before_its_instruction_and_contradictions_are_never_overwritten(street: Street) -> None:
+    """A bank answers what it was not asked yet; later it confirms, confirms again, and then takes it back."""
+    house = street.house
+    await house.open_fund(10**9)
+    await house.grant([AMOUNT_MINOR])
+    await house.answers([answer(0, message="early")])
+    built = await house.build_list()
+    await house.submit(built["list_id"])
+    await house.approve(built["list_id"], built["content_hash"])
+    await house.instruct()
+    await house.answers([answer(0), answer(0, message="twice"), answer(0, "RJCT", reason="AC04", bank_reference=None)])
+    assert await house.states() == {instruction(0): "settled"}
+    assert sorted(await house.suspended()) == ["instruction-unknown", "rejected-after-settled"]
+    assert len(await house.events("salur.payment.settled.v1")) == 1
+    await house.check_books()
+
+
+async def test_f15_three_of_five_hundred_are_refused(street: Street) -> None:
+    """In one batch: 497 paid, 3 whose money is free again, entries sum to zero."""
+    house = street.house
+    await house.instructed(500)
+    refused = {7, 250, 499}
+    answers = [
+        answer(number, "RJCT", reason="AC04", bank_reference=None) if number in refused else answer(number)
+        for number in range(500)
+    ]
+    await house.answers(answers)
+    states = list((await house.states()).values())
+    assert (states.count("settled"), states.count("rejected")) == (497, 3)
+    fund = await house.check_books()
+    assert (fund["settled_minor"], fund["reserved_minor"]) == (497 * AMOUNT_MINOR, 0)
+
+
+async def test_f16_a_reversal_after_payment_is_booked_beside_it(street: Street) -> None:
+    """The first entries stay as they were; the way back is entries of its own."""
+    house = street.house
+    await house.instructed(1)
+    await house.answers([answer(0)])
+    paid = await house.fetch("SELECT * FROM entry ORDER BY transfer_id, account")
+    await house.answers([answer(0, "RTRN", reason="AC06", bank_reference="RET-0")])
+    after = await house.fetch("SELECT * FROM entry ORDER BY transfer_id, account")
+    assert [row for row in after if row in paid] == paid
+    assert len(after) == len(paid) + 4
+    assert (await house.check_books())["settled_minor"] == 0

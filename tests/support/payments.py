@@ -1,12 +1,14 @@
 """Payments on a real database: inputs, lists, instructions and banks' answers, as the service takes them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import orjson
 
@@ -264,6 +266,18 @@ class House:
             offset = self.offsets[bank] = self.offsets.get(bank, -1) + 1
             records.append(Record(results_topic(bank).name, 0, offset, value))
         return await self.processor.process(records)
+
+    @asynccontextmanager
+    async def dying(self, error: Exception) -> AsyncIterator[None]:
+        """Meanwhile the process dies after a batch was handled and before its transaction is committed."""
+        append = self.store.append
+
+        async def die(conn: Any, drafts: Any) -> None:
+            await append(conn, drafts)
+            raise error
+
+        with patch.object(self.store, "append", die):
+            yield
 
     async def named(self, values: Sequence[tuple[str, bytes | None]]) -> list[tuple[str, bytes | None]]:
         """The answers with the account their instruction names; without one, with none."""

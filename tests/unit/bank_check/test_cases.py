@@ -120,6 +120,10 @@ def _silent_on_inquiries(document: dict[str, Any]) -> dict[str, Any] | None:
     return None if document["data"].get("inquiry") else document
 
 
+def _silent_on_recalls(document: dict[str, Any]) -> dict[str, Any] | None:
+    return None if document["data"].get("recall") else document
+
+
 def _pays_closed_ids(document: dict[str, Any]) -> dict[str, Any]:
     data = document["data"]
     late = data.get("reason") == "NOOR" and not data["inquiry"]
@@ -148,6 +152,7 @@ def test_a_bank_that_keeps_the_rules_passes_every_case() -> None:
         ("answers again under a new id", ModelBank(_fresh, _new_ids()), {"again"}),
         ("changes what an id said", ModelBank(_fresh, _new_references()), {"all answers"}),
         ("does not answer inquiries", ModelBank(_fresh, _silent_on_inquiries), {"inquiry", "not executed"}),
+        ("does not answer recalls", ModelBank(_fresh, _silent_on_recalls), {"recall"}),
         ("pays an id it has closed", ModelBank(_fresh, _pays_closed_ids), {"not executed"}),
         ("stops at what it cannot read", ModelBank(_fresh, stumbles=True), {"unreadable", "burst", "crash"}),
         ("forgets what it has paid", ModelBank(_fresh, forgets=True), {"other content"}),

@@ -138,6 +138,20 @@ async def says_what_became_of_it(desk: Desk, line: Line) -> bool:
     return True
 
 
+async def answers_recalls(desk: Desk, line: Line) -> bool:
+    asked, first = await _credited(desk, line, "recalled")
+    known = await _count(line, asked)
+    await line.send([desk.recall("recalled", AMOUNT_MINOR, 1).record])
+    answers = (await _more(line, asked, known))[known:]
+    if not answers:
+        raise Failed("the recall was not answered in time")
+    result = answers[0].result
+    kept = (result.status, result.recall) == ("ACCC", 1) and result.bank_reference == first.result.bank_reference
+    if not (kept or result.status == "RTRN") or result.reason is None:
+        raise Failed("awaited RTRN, or ACCC with recall 1 and the first bank_reference; either with a reason")
+    return True
+
+
 async def closes_what_it_does_not_know(desk: Desk, line: Line) -> bool:
     question = desk.inquire("closed", AMOUNT_MINOR, 1)
     await line.send([question.record])
@@ -225,6 +239,7 @@ CASES = (
     Case("inquiry", "rule 5: an inquiry is answered with state and number", says_what_became_of_it),
     Case("not executed", "rule 5: an unknown id is answered NOOR and never paid", closes_what_it_does_not_know),
     Case("account check", "rule 8: whether an account stands and is theirs is answered, always alike", checks_accounts),
+    Case("recall", "rule 9: a recall is answered RTRN, or ACCC with its number, with a reason", answers_recalls),
     Case("unreadable", "rule 7: what it cannot read stops nothing", passes_rubbish),
     Case("burst", f"{BURST} instructions at once are all answered", keeps_up),
     Case("crash", "killed and started again it answers everything", survives_a_crash),

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import shutil
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from salur.local.bank_check.letters import Account, Desk, Record
 from salur.local.kafka import Kafka, create_topics
 from salur.local.ports import free_ports
 from salur.local.supervisor import Child
+from salur.payments.banks.signing import NO_SIGNATURES, Signatures
+from salur.payments.domain.results import Unusable
 
 POLL_MS = 100
 QUIET_S = 1.0
@@ -44,12 +47,21 @@ class KafkaLine:
     """The cases' way to the bank: its two topics, and its process if the kit runs it."""
 
     def __init__(
-        self, desk: Desk, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer, bank: Child | None, timeout_s: float
+        self,
+        desk: Desk,
+        producer: AIOKafkaProducer,
+        consumer: AIOKafkaConsumer,
+        bank: Child | None,
+        timeout_s: float,
+        signatures: Signatures,
     ) -> None:
         self._desk, self._producer, self._consumer = desk, producer, consumer
         self._bank = bank
         self._timeout_s = timeout_s
         self.mailbox = Mailbox(desk.bank)
+        self._signatures = signatures
+        self.unproven: Counter[str] = Counter()
+        """Answers payments would put aside for their signature, by the reason it gives."""
 
     async def send(self, records: Sequence[Record]) -> None:
         """Send in order; returns when Kafka has all."""
@@ -80,6 +92,10 @@ class KafkaLine:
         records = [record for batch in polled.values() for record in batch]
         for record in records:
             self.mailbox.take(record.key, record.value)
+            try:
+                self._signatures.check(self._desk.bank, record.value or b"", record.headers)
+            except Unusable as trouble:
+                self.unproven[trouble.code] += 1
         return len(records)
 
     async def crash(self) -> bool:
@@ -98,12 +114,16 @@ async def check(
     process: Child | None,
     timeout_s: float,
     watch: Callable[[Verdict], None],
+    signatures: Signatures = NO_SIGNATURES,
 ) -> list[Verdict]:
-    """Try every case in order; `watch` is told each verdict. Raises ClusterInUse."""
+    """Try every case in order; `watch` is told each verdict. Raises ClusterInUse.
+
+    `signatures`: the keys of a bank that signs; its answers are checked as payments checks them.
+    """
     desk = Desk(bank, account)
     await create_topics(bootstrap, bank_topics(bank))
     verdicts: list[Verdict] = []
-    async with _line(bootstrap, desk, process, timeout_s) as line:
+    async with _line(bootstrap, desk, process, timeout_s, signatures) as line:
         if process is not None:
             process.start()
         for case in CASES:
@@ -118,8 +138,9 @@ async def check(
             verdicts.append(Verdict(case.name, case.rule, passed, reason, round(time.monotonic() - began, 2)))
             watch(verdicts[-1])
         await line.listen(QUIET_S)
-        verdicts.append(_whole(line.mailbox))
-        watch(verdicts[-1])
+        for verdict in (_whole(line.mailbox), *([_signed(line.unproven)] if signatures.required else [])):
+            verdicts.append(verdict)
+            watch(verdict)
     return verdicts
 
 
@@ -133,8 +154,15 @@ def _whole(mailbox: Mailbox) -> Verdict:
     )
 
 
+def _signed(unproven: Mapping[str, int]) -> Verdict:
+    told = "; ".join(f"{count} answers: {code}" for code, count in sorted(unproven.items()))
+    return Verdict("signed", "every answer carries the key's signature over its exact bytes", not unproven, told, 0.0)
+
+
 @asynccontextmanager
-async def _line(bootstrap: str, desk: Desk, process: Child | None, timeout_s: float) -> AsyncIterator[KafkaLine]:
+async def _line(
+    bootstrap: str, desk: Desk, process: Child | None, timeout_s: float, signatures: Signatures
+) -> AsyncIterator[KafkaLine]:
     producer = AIOKafkaProducer(
         bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, client_id="bank-check"
     )
@@ -148,7 +176,7 @@ async def _line(bootstrap: str, desk: Desk, process: Child | None, timeout_s: fl
         await _refuse_used(consumer, questions)
         consumer.assign(answers)
         await consumer.seek_to_end(*answers)
-        yield KafkaLine(desk, producer, consumer, process, timeout_s)
+        yield KafkaLine(desk, producer, consumer, process, timeout_s, signatures)
 
 
 async def _refuse_used(consumer: AIOKafkaConsumer, questions: list[TopicPartition]) -> None:

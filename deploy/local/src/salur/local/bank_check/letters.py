@@ -9,7 +9,12 @@ from datetime import UTC, datetime, timedelta
 import orjson
 
 from salur.common.contracts.base import Fact
-from salur.common.contracts.payments import AccountCheckAsked, PaymentInquired, PaymentInstructed
+from salur.common.contracts.payments import (
+    AccountCheckAsked,
+    PaymentInquired,
+    PaymentInstructed,
+    PaymentRecallRequested,
+)
 from salur.common.contracts.topics import PARTITIONS
 from salur.common.events.envelope import CONTENT_TYPE, Draft, encode, partition_for, utc_now
 from salur.common.events.personal import HEADER
@@ -82,6 +87,16 @@ class Desk:
         payment = payment_id(derived_id("bank-check", self.run, name), 1)
         fact = PaymentInquired(
             instruction_id=instruction_id(payment, 1), payment_id=payment, bank=self.bank, inquiry=number,
+            amount_minor=amount_minor, currency=CURRENCY,
+        )  # fmt: skip
+        record, _ = self._event(fact, payment)
+        return Asked(record, fact.instruction_id, payment, amount_minor)
+
+    def recall(self, name: str, amount_minor: int, number: int) -> Asked:
+        """Asks for the money of `name` back."""
+        payment = payment_id(derived_id("bank-check", self.run, name), 1)
+        fact = PaymentRecallRequested(
+            instruction_id=instruction_id(payment, 1), payment_id=payment, bank=self.bank, recall=number,
             amount_minor=amount_minor, currency=CURRENCY,
         )  # fmt: skip
         record, _ = self._event(fact, payment)

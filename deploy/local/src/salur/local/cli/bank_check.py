@@ -2,20 +2,24 @@
 
 import asyncio
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import orjson
 import typer
 from aiokafka.errors import KafkaError
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from rich.console import Console
 
 from salur.local.bank_check.kit import ClusterInUse, Verdict, bank_process, check, own_cluster
 from salur.local.bank_check.letters import Account
 from salur.local.cli.up import CACHE
 from salur.local.supervisor import ProcessDied
+from salur.payments.banks.signing import NO_SIGNATURES, BankKey, Signatures
 
 STATE = Path("var/bank-check")
+SIGNED_WITHIN_S = 7 * 24 * 3600.0
 
 
 def bank_check(
@@ -29,6 +33,10 @@ def bank_check(
     ] = "",
     account: Annotated[str, typer.Option(help="Account number your test bank credits.")] = "9900000000000001",
     holder: Annotated[str, typer.Option(help="Holder of that account.")] = "Conformance Check",
+    public_key: Annotated[
+        str, typer.Option(help="The public key of a bank that signs (64 hex digits): every answer must be signed.")
+    ] = "",
+    key_id: Annotated[str, typer.Option(help="The id of that key in the signature header.")] = "k1",
     timeout_s: Annotated[float, typer.Option(min=1, help="How long an answer is waited for.")] = 20.0,
     state_dir: Annotated[Path, typer.Option(help="Folder of the check; an earlier one's is emptied.")] = STATE,
     cache_dir: Annotated[Path, typer.Option(help="Where Kafka's jars are kept.")] = CACHE,
@@ -37,6 +45,7 @@ def bank_check(
     """Send a bank every case of the contract and say which rules it keeps. Fails when one is broken."""
     if not command and not bootstrap:
         raise typer.BadParameter("give your bank's command after `--`, or --bootstrap of a cluster it listens to")
+    signatures = _signatures(bank, key_id, public_key)
     console = Console(stderr=True)
 
     def show(verdict: Verdict) -> None:
@@ -46,7 +55,7 @@ def bank_check(
     def run(address: str) -> list[Verdict]:
         process = bank_process(command, address, state_dir, os.environ) if command else None
         try:
-            return asyncio.run(check(address, bank, Account(account, holder), process, timeout_s, show))
+            return asyncio.run(check(address, bank, Account(account, holder), process, timeout_s, show, signatures))
         finally:
             if process is not None and process.process is not None:
                 process.stop()
@@ -71,6 +80,18 @@ def bank_check(
         )
     if failed:
         raise typer.Exit(1)
+
+
+def _signatures(bank: str, key_id: str, public_key: str) -> Signatures:
+    if not public_key:
+        return NO_SIGNATURES
+    try:
+        key = bytes.fromhex(public_key)
+        Ed25519PublicKey.from_public_bytes(key)
+    except ValueError:
+        raise typer.BadParameter("--public-key is 32 bytes of Ed25519 as 64 hex digits") from None
+    keys = {(bank, key_id): BankKey(key, datetime.min.replace(tzinfo=UTC), None)}
+    return Signatures(frozenset({bank}), keys, SIGNED_WITHIN_S)
 
 
 def _show(console: Console, verdict: Verdict) -> None:
