@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 KEYS = {
     "entries", "appends_per_second", "integration_p99_s", "proofs_checked", "proofs_failed", "verify_seconds_per_1000",
     "fsck_ok", "sumdb_ok", "witnesses", "tamper_cases", "tamper_caught", "crash_seeds", "crash_failures", "gaps",
+    "query_p95_ms", "query_entries", "index_lag_s", "ledger_hash_equal",
 }  # fmt: skip
 ENTRIES, CRASH_APPENDS = 4_000, 3_000
 
@@ -36,6 +37,10 @@ def test_a_small_run_keeps_every_promise() -> None:
     assert (report["witnesses"], report["crash_failures"], report["gaps"]) == (2, 0, 0)
     assert report["kills"] >= 2
     assert report["erased_subjects_proofs_ok"] is True
+    assert report["query_entries"] >= ENTRIES
+    assert report["query_p95_ms"] > 0
+    assert report["ledger_hash_equal"] is True
+    assert report["ledger_left_out_differs"].keys() >= {"beneficiaries:example-fund", "fund:example-fund"}
     assert verify_log(state / "audit-log", proofs=False).size == report["entries"]
     shutil.rmtree(state.parent, ignore_errors=True)
 
@@ -44,6 +49,10 @@ GOOD = {
     "entries": 9, "proofs_checked": 9, "proofs_failed": 0, "log_problems": [], "heads": 2, "heads_inconsistent": 0,
     "witness_quorum": True, "gaps": 0, "fsck_ok": None, "sumdb_ok": None, "tamper_cases": 19, "tamper_caught": 19,
     "verify_seconds_per_1000": 0.2, "crash_failures": 0, "sent": 9,
+    "query_p95_ms": 12.0, "query_entries": 9, "index_lag_s": 1.0, "ledger_hash_equal": True,
+    "ledger_events_left_out": 3, "ledger_left_out_differs": {"fund:a": (1, 2)}, "paid_promises_broken": [],
+    "erased_subjects_proofs_ok": True,
+    "flags": {"a": {"precision": 1.0, "recall": 1.0}},
 }  # fmt: skip
 
 
@@ -53,7 +62,9 @@ GOOD = {
         {"proofs_failed": 1}, {"proofs_checked": 8}, {"log_problems": ["x"]}, {"heads_inconsistent": 1}, {"heads": 0},
         {"witness_quorum": False}, {"gaps": 1}, {"fsck_ok": False}, {"sumdb_ok": False}, {"tamper_caught": 18},
         {"tamper_cases": 13, "tamper_caught": 13}, {"verify_seconds_per_1000": 1.1}, {"crash_failures": 1},
-        {"sent": 10},
+        {"sent": 10}, {"query_p95_ms": 100.0}, {"query_entries": 0}, {"index_lag_s": 5.1}, {"ledger_hash_equal": False},
+        {"flags": {}}, {"flags": {"a": {"precision": 0.9, "recall": 1.0}}}, {"ledger_left_out_differs": {}},
+        {"paid_promises_broken": ["x"]},
     ],
 )  # fmt: skip
 def test_a_figure_that_is_wrong_breaks_a_promise(changed: dict[str, object]) -> None:

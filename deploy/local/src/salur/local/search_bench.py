@@ -95,7 +95,7 @@ async def append(db: Database, count: int) -> float:
             await store.insert_entries(conn, batch)
         spent += time.perf_counter() - began
         done += len(batch)
-    return count / spent
+    return count / spent if spent else 0.0
 
 
 def questions(entries: int, each: int) -> Iterator[tuple[str, Question]]:

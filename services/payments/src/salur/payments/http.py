@@ -10,6 +10,7 @@ from salur.common.contracts.base import Code, Id, Name, Sha256
 from salur.common.http import Caller, permit, public
 from salur.common.routes import YAML
 from salur.common.service import Runtime
+from salur.common.values import derived_id
 from salur.payments import errors
 from salur.payments.http_banks import bank_routes
 from salur.payments.http_closing import closing_routes
@@ -155,7 +156,10 @@ def _list_commands(router: APIRouter, runtime: Runtime) -> None:
 
 
 def _command(list_id: str, caller: Caller) -> ListCommand:
-    return ListCommand(list_id, caller.actor, caller.request_id, caller.delegators, caller.regions, caller.roles)
+    device = derived_id("device", caller.device) if caller.device else ""
+    return ListCommand(
+        list_id, caller.actor, caller.request_id, caller.delegators, caller.regions, caller.roles, device
+    )
 
 
 def _views(router: APIRouter, runtime: Runtime) -> None:

@@ -46,7 +46,7 @@ class Record:
     timestamp: int = 0
 
 
-def event(topic: str, partition: int, sequence: int, kind: str = "salur.fund.opened.v1", **data: object) -> bytes:
+def event(topic: str, partition: int, sequence: int, kind: str = "salur.payment.noted.v1", **data: object) -> bytes:
     """An event's bytes as its service would publish them."""
     subject = f"{topic}-{partition}-{sequence}"
     document = {

@@ -7,13 +7,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
 import orjson
 import psycopg
 
+from salur.audit.domain.ledger import SETTLED, Ledger, differences
 from salur.audit.evidence import verify_bundle
 from salur.audit.evidence.bundle import write_bundle
 from salur.audit.evidence.select import Question
@@ -23,23 +24,36 @@ from salur.audit.log.tiles import TileReader
 from salur.audit.log.tree import consistency_proof, verify_consistency
 from salur.audit.log.verify import verify_log
 from salur.common.database import Database, migrate
+from salur.local import search_bench
 from salur.local.bench.usage import cpu_seconds, spent
+from salur.local.cli.demo import DATA, MAPPING, PROGRAMME
 from salur.local.client import CallFailed, Client
+from salur.local.demo.run import Inputs, new_platform
+from salur.local.demo.run import run as run_demo
 from salur.local.kafka import run_blocking
+from salur.local.ledger import ledger_of
 from salur.local.platform import Options, Platform, running
 from salur.local.trail.erasure import TOPIC, Outcome, erase_under_log
+from salur.local.trail.flags import measure as measure_flags
 from salur.local.trail.lab import MIGRATIONS, TOPICS, Lab
 from salur.local.trail.load import send
 from salur.local.trail.tamper import Case, tamper_all
 from salur.local.trail.thirdparty import build
 
 POLL_S = 0.02
-LATENCY_RATE, LATENCY_S = 2_000, 15
+SETTLED_LEAF = f'"type":"{SETTLED}"'.encode()
+LATENCY_RATE, INDEX_RATE, LATENCY_S = 2_000, 1_000, 15
+"""Events a second of a steady stream, for the time to a durable tile and for the time to search."""
+QUESTIONS_EACH = 40
+FLAG_FAMILIES = 3_000
+LEDGER_HOUSEHOLDS = 300
+"""Households of the file that are paid, for the ledger made again from the log."""
 BUNDLE_ENTRIES = 5_000
 KILL_S = (0.3, 2.0)
 """Between two kills."""
 DRAIN_TIMEOUT_S = 600.0
 APPENDS_GOAL, LATENCY_GOAL_S, VERIFY_GOAL_S, TAMPER_GOAL = 20_000, 2.0, 1.0, 14
+QUERY_GOAL_MS, INDEX_LAG_GOAL_S = 100.0, 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +87,19 @@ class Trail:
         return self.platform.audit_log_dir
 
     def position(self) -> dict[str, int]:
-        """Rows, tiles and head of the log; zeros while the audit is away."""
+        """Rows, tiles, search and head of the log; zeros while the audit is away."""
         try:
             return dict(self.client.call("audit", "GET", "/log"))
         except CallFailed:
-            return {"size": 0, "integrated": 0, "published": 0}
+            return {"size": 0, "integrated": 0, "indexed": 0, "published": 0}
 
-    def drained(self, size: int) -> float:
-        """Wait until so many entries stand in durable tiles; when that was."""
+    def drained(self, size: int, where: str = "integrated") -> float:
+        """Wait until so many entries stand in durable tiles, or are known to search (`indexed`); when that was."""
         deadline = time.monotonic() + DRAIN_TIMEOUT_S
-        while self.position()["integrated"] < size:
+        while self.position()[where] < size:
             self.platform.tend()
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{size} entries are not integrated after {DRAIN_TIMEOUT_S:.0f} s")
+                raise TimeoutError(f"{size} entries are not {where} after {DRAIN_TIMEOUT_S:.0f} s")
             time.sleep(POLL_S)
         return time.monotonic()
 
@@ -113,19 +127,23 @@ class Trail:
         }
 
     def latency(self) -> None:
-        """From Kafka's acknowledgement to the entry in a durable tile, at a steady rate."""
-        count = LATENCY_RATE * LATENCY_S
-        acknowledged = run_blocking(self._send_and_watch(count))
-        self.report["integration_p50_s"] = round(acknowledged[len(acknowledged) // 2], 3)
-        self.report["integration_p99_s"] = round(acknowledged[int(len(acknowledged) * 0.99)], 3)
+        """From Kafka's acknowledgement to the entry in a durable tile, and found by search, at steady rates."""
+        self.drained(self.sent, "indexed")
+        waits = run_blocking(self._send_and_watch(LATENCY_RATE, "integrated"))
+        self.report["integration_p50_s"] = round(waits[len(waits) // 2], 3)
+        self.report["integration_p99_s"] = round(waits[int(len(waits) * 0.99)], 3)
+        self.drained(self.sent, "indexed")
+        self.report["index_lag_s"] = round(run_blocking(self._send_and_watch(INDEX_RATE, "indexed"))[-1], 3)
 
-    async def _send_and_watch(self, count: int) -> list[float]:
+    async def _send_and_watch(self, rate: int, where: str) -> list[float]:
+        """How long each entry of a steady stream waited, the shortest first."""
+        count = rate * LATENCY_S
         first, seen = self.sent, [(time.monotonic(), self.sent)]
-        sending = asyncio.create_task(send(self.platform.kafka.bootstrap, first, count, LATENCY_RATE))
+        sending = asyncio.create_task(send(self.platform.kafka.bootstrap, first, count, rate))
         self.sent += count
         while seen[-1][1] < self.sent:
             position = await asyncio.to_thread(self.position)
-            seen.append((time.monotonic(), max(seen[-1][1], position["integrated"])))
+            seen.append((time.monotonic(), max(seen[-1][1], position[where])))
             if sending.done() and sending.exception():
                 break
             await asyncio.sleep(POLL_S)
@@ -136,6 +154,40 @@ class Trail:
                 at += 1
             waits.append(max(0.0, seen[at][0] - acknowledged))
         return sorted(waits)
+
+    def search(self) -> None:
+        """Questions of every dimension over as many entries as the run has, in a database of their own."""
+        found = run_blocking(search_bench.run(self._database("search"), self.plan.entries, QUESTIONS_EACH))
+        self.report |= {"query_entries": found["entries"], "query_p95_ms": found["query_p95_ms"]}
+
+    def flags(self) -> None:
+        """Precision and recall of the rules over a generated population with planted faults."""
+        self.report["flags"] = figures = run_blocking(self._measure_flags())
+        for rule, figure in figures.items():
+            self.say(f"{rule}: {figure}")
+
+    async def _measure_flags(self) -> dict[str, Any]:
+        async with self._audit_database("flags") as database:
+            return await measure_flags(database, FLAG_FAMILIES, self.plan.seed)
+
+    @asynccontextmanager
+    async def _audit_database(self, name: str) -> AsyncIterator[Database]:
+        """An audit database of its own, open."""
+        url = self._database(name)
+        migrate(url, [MIGRATIONS])
+        database = Database(url, pool_size=4, statement_timeout_s=60)
+        await database.open()
+        try:
+            yield database
+        finally:
+            await database.close()
+
+    def _database(self, name: str) -> str:
+        """The address of an empty database."""
+        with psycopg.connect(self.platform.postgres.url(), autocommit=True) as admin:
+            admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            admin.execute(f"CREATE DATABASE {name}")
+        return self.platform.postgres.url(name)
 
     def crashes(self) -> None:
         """SIGKILL of audit and PostgreSQL at random moments; afterwards nothing may be lost, doubled or unproven."""
@@ -304,21 +356,14 @@ class Trail:
     @asynccontextmanager
     async def _lab(self, name: str, topics: Sequence[str] = TOPICS) -> AsyncIterator[Lab]:
         """A small audit with a database and a folder of its own."""
-        with psycopg.connect(self.platform.postgres.url(), autocommit=True) as admin:
-            admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-            admin.execute(f"CREATE DATABASE {name}")
-        url = self.platform.postgres.url(name)
-        migrate(url, [MIGRATIONS])
         folder = self.platform.state_dir / name
         shutil.rmtree(folder, ignore_errors=True)
-        database = Database(url, pool_size=4, statement_timeout_s=60)
-        await database.open()
-        lab = Lab(database, folder, topics=topics)
-        try:
-            yield lab
-        finally:
-            lab.close()
-            await database.close()
+        async with self._audit_database(name) as database:
+            lab = Lab(database, folder, topics=topics)
+            try:
+                yield lab
+            finally:
+                lab.close()
 
 
 def run(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
@@ -330,18 +375,45 @@ def run(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
     with running(platform):
         trail = Trail(plan, platform, say)
         stages = (
-            ("append", trail.speed), ("latency", trail.latency), ("crash", trail.crashes), ("prove", trail.proofs),
-            ("tools of others", trail.third_parties), ("tamper", trail.tampering), ("erase", trail.erasure),
+            ("append", trail.speed), ("latency", trail.latency), ("search", trail.search), ("flags", trail.flags),
+            ("crash", trail.crashes), ("prove", trail.proofs), ("tools of others", trail.third_parties),
+            ("tamper", trail.tampering), ("erase", trail.erasure),
         )  # fmt: skip
         for name, stage in stages:
             stage_began = time.monotonic()
             stage()
             say(f"{name}: {time.monotonic() - stage_began:.1f} s")
         trail.client.close()
+    ledger_began = time.monotonic()
+    trail.report |= paid_again(plan)
+    say(f"ledger: {time.monotonic() - ledger_began:.1f} s")
     report = {"seed": plan.seed, **trail.report, "seconds": round(time.monotonic() - began, 1)}
     report["promises"] = [{"text": text, "kept": kept} for text, kept in promises(report)]
     (plan.state_dir / "report.json").write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
     return report
+
+
+def paid_again(plan: Plan) -> dict[str, Any]:
+    """Pay some real households on a whole platform: its ledger must be the one its log alone leads to, and one of which
+    an event is left out must not."""
+    folder = plan.state_dir / "paid"
+    data = folder.with_suffix(".csv")
+    with DATA.open(encoding="utf-8") as rows:
+        data.write_text("".join(islice(rows, LEDGER_HOUSEHOLDS + 1)), encoding="utf-8")
+    inputs = Inputs(data, MAPPING, PROGRAMME, folder, plan.cache_dir)
+    platform = new_platform(inputs)
+    with running(platform):
+        result = run_demo(platform, inputs, lambda _stage, _done, _total: None)
+    leaves = TileReader(platform.audit_log_dir, result.report["audit_size"]).leaves(0, result.report["audit_size"])
+    kept = [leaf for leaf in leaves if SETTLED_LEAF not in leaf]
+    return {
+        "ledger_hash_equal": result.report["ledger_hash_equal"],
+        "ledger_events_left_out": result.report["audit_size"] - len(kept),
+        "ledger_left_out_differs": differences(
+            Ledger.of(kept).balances(), ledger_of(platform.audit_log_dir).balances()
+        ),
+        "paid_promises_broken": [promise.text for promise in result.promises if not promise.kept],
+    }
 
 
 def promises(report: dict[str, Any]) -> list[tuple[str, bool]]:
@@ -359,6 +431,25 @@ def promises(report: dict[str, Any]) -> list[tuple[str, bool]]:
             report["tamper_caught"] == report["tamper_cases"] >= TAMPER_GOAL,
         ),
         ("an erasure leaves every proof valid and no value open", report["erased_subjects_proofs_ok"]),
+        (
+            f"95 of 100 questions are answered within {QUERY_GOAL_MS:.0f} ms",
+            report["query_p95_ms"] < QUERY_GOAL_MS and report["query_entries"] > 0,
+        ),
+        (
+            f"search is at most {INDEX_LAG_GOAL_S:.0f} s behind {INDEX_RATE} events a second",
+            report["index_lag_s"] < INDEX_LAG_GOAL_S,
+        ),
+        (
+            "the rules for red flags find all that is planted and nothing else",
+            bool(report["flags"])
+            and all((rule["precision"], rule["recall"]) == (1.0, 1.0) for rule in report["flags"].values()),
+        ),
+        (
+            "the log alone leads to the ledger of the payments service, and without some events to another",
+            report["ledger_hash_equal"] is True
+            and (not report["ledger_events_left_out"] or bool(report["ledger_left_out_differs"])),
+        ),
+        ("the payments behind that ledger keep every promise", not report["paid_promises_broken"]),
         (
             f"a thousand entries are verified within {VERIFY_GOAL_S} s",
             report["verify_seconds_per_1000"] < VERIFY_GOAL_S,

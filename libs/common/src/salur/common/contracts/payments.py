@@ -88,6 +88,7 @@ class PaymentListSubmitted(_List):
     funded_minor: int
     held_items: int
     submitted_by: str
+    device: Id | None = Field(None, description="id derived from the device it was done on, where the token names one")
 
 
 @contract("salur.payment-list.approved.v1", "payments.lists")
@@ -98,6 +99,7 @@ class PaymentListApproved(_List):
     funded_items: int
     funded_minor: int
     approvers: list[str] = Field([], description="everybody who approved this content; `approved_by` was the last")
+    device: Id | None = Field(None, description="id derived from the device it was done on, where the token names one")
 
 
 @contract("salur.payment-list.endorsed.v1", "payments.lists")

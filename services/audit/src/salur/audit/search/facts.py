@@ -1,4 +1,4 @@
-"""Entries with all that is known of them: their own terms and what follows from these."""
+"""Entries with their own terms, and what follows from terms."""
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import orjson
 
 from salur.audit import store
-from salur.audit.search.terms import IMPLIES, Implied, Read, dimension, terms_of, with_implied
+from salur.audit.search.terms import IMPLIES, Implied, Read, dimension, terms_of
 from salur.common.database import Connection
 
 
 class Fact(NamedTuple):
-    """An event in the log. `document` is empty where the bytes are no event."""
+    """An event in the log with its own terms. `document` is empty where the bytes are no event."""
 
     leaf_index: int
     time: datetime | None
@@ -51,12 +51,7 @@ async def facts_at(conn: Connection, leaves: Sequence[int]) -> list[Fact]:
     if not leaves:
         return []
     rows = await store.queries.entries_at(conn, leaves=leaves)
-    said = [terms_of(Read(*row[:7])) for row in rows]
-    implied, _ = await follow(conn, {term for terms in said for term in terms})
-    return [
-        Fact(row["leaf_index"], _time(row["event_time"]), with_implied(terms, implied), _document(row))
-        for row, terms in zip(rows, said, strict=True)
-    ]
+    return [Fact(row["leaf_index"], _time(row["event_time"]), terms_of(Read(*row[:7])), _document(row)) for row in rows]
 
 
 def _time(text: str | None) -> datetime | None:

@@ -37,6 +37,7 @@ class Question(BaseModel):
     proposal: Value | None = None
     bank: Value | None = None
     account: Value | None = Field(None, description="an account token: equal for a shared account")
+    identity: Value | None = Field(None, description="an identity token: equal for one person registered twice")
     actor: Value | None = None
     cause: Value | None = Field(None, description="id of the event or request that led to it")
     type: Value | None = Field(None, description="for example salur.payment.settled.v1")

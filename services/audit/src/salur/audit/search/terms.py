@@ -19,6 +19,7 @@ FIELDS = {
     "case_id": "case",
     "proposal_id": "proposal",
     "account_token": "account",
+    "identity_token": "identity",
     "bank": "bank",
 }
 IMPLIES: Mapping[str, Sequence[str]] = {

@@ -1,16 +1,28 @@
 -- name: declare_rules!
 INSERT INTO flag_rule (rule) SELECT unnest(:rules::text[]) ON CONFLICT DO NOTHING;
 
--- name: rules_behind
-SELECT r.rule FROM flag_rule r, search_state s WHERE r.checked < s.indexed AND r.rule = ANY (:rules::text[]) ORDER BY r.rule;
+-- name: are_rules_behind$
+SELECT EXISTS (SELECT 1 FROM flag_rule r, search_state s WHERE r.checked < s.indexed AND r.rule = ANY (:rules::text[]));
 
--- name: rule_window^
--- What a rule has not read yet, at most so many entries.
-SELECT r.checked AS first, least(s.indexed, r.checked + :most) AS finish
-FROM flag_rule r, search_state s WHERE r.rule = :rule FOR UPDATE OF r;
+-- name: rule_windows
+-- How far each rule has read, and how far search has come.
+SELECT r.rule, r.checked, s.indexed FROM flag_rule r, search_state s
+WHERE r.rule = ANY (:rules::text[]) ORDER BY r.rule FOR UPDATE OF r;
 
--- name: rule_checked!
-UPDATE flag_rule SET checked = :finish WHERE rule = :rule;
+-- name: rules_checked!
+UPDATE flag_rule SET checked = :finish WHERE rule = ANY (:rules::text[]);
+
+-- name: keep_before!
+INSERT INTO flag_before (rule, term, leaf_index)
+SELECT :rule, * FROM unnest(:terms::text[], :leaves::bigint[]) ON CONFLICT DO NOTHING;
+
+-- name: before_of
+SELECT b.term, b.leaf_index
+FROM unnest(:terms::text[]) AS asked (term)
+CROSS JOIN LATERAL (
+    SELECT term, leaf_index FROM flag_before
+    WHERE rule = :rule AND term = asked.term COLLATE "C" ORDER BY leaf_index DESC LIMIT :most
+) b;
 
 -- name: flags_known
 SELECT flag_id FROM flag WHERE flag_id = ANY (:ids::text[]);

@@ -39,6 +39,7 @@ class ListCommand:
     delegators: frozenset[str] = frozenset()
     regions: tuple[str, ...] = ()
     roles: frozenset[str] = frozenset()
+    device: str = ""
 
 
 async def _locked(conn: Connection, list_id: str) -> Any:
@@ -90,7 +91,7 @@ async def submit_list(
     )  # fmt: skip
     fact = PaymentListSubmitted(
         **facts, funded_items=reserved.items, funded_minor=reserved.minor, held_items=len(held),
-        submitted_by=command.actor,
+        submitted_by=command.actor, device=command.device or None,
     )  # fmt: skip
     drafts = [Draft(fact, command.list_id, command.actor, command.cause)]
     for item in held:
@@ -192,7 +193,7 @@ async def approve_list(conn: Connection, command: ListCommand, content_hash: str
     )
     fact = PaymentListApproved(
         **facts, approved_by=command.actor, funded_items=row["funded_items"], funded_minor=row["funded_minor"],
-        approvers=approvers,
+        approvers=approvers, device=command.device or None,
     )  # fmt: skip
     return {**answer, "state": "approved"}, [Draft(fact, command.list_id, command.actor, command.cause)]
 
