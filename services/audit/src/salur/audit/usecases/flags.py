@@ -14,7 +14,7 @@ from salur.common.errors import Conflict, NotFound
 from salur.common.events import Draft
 
 ACTOR = "service:audit"
-ENTRIES_PER_STEP = 20_000
+ENTRIES_PER_STEP = 4_000
 Outcome = Literal["confirmed", "explained", "mistaken"]
 
 
