@@ -16,6 +16,8 @@ from salur.local.kafka import create_topics
 from support.pair import Addresses, Pair, container_pair, docker_answers, embedded_pair
 
 BANKS = ("bank-a", "bank-b")
+os.environ.setdefault("SALUR_UNREGISTERED_PRINCIPALS", "trusted")
+"""Tests speak as the local issuer's people; those about rights say otherwise."""
 
 
 @pytest.fixture(scope="session")

@@ -91,6 +91,7 @@ async def test_a_revoked_right_is_refused_in_another_service_within_the_bound(fr
         device = (await registry.administrator("wati", "POST", "/principals/person:budi/devices")).json()["device_id"]
         await until(eligibility, "budi", "other-device")
         await until(eligibility, "budi", None, device=device)
+        await until(eligibility, "rini", "device-of-another", device=device)  # a checker cannot sit where the maker sat
         await registry.administrator("wati", "POST", "/principals/person:budi/suspend", {"reason": "misuse"})
         await until(eligibility, "budi", "suspended", device=device)
         # Two administrators stand registered: from now on a token alone makes nobody one.

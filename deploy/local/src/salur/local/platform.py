@@ -307,6 +307,7 @@ class Platform:
             "SALUR_MASTER_KEY_FILE": str(self.state_dir / "secrets" / f"{service}.key"),
             "SALUR_STATE_DIR": str(self.state_dir / "services" / service),
             "SALUR_BANKS": ",".join(self.options.banks),
+            "SALUR_UNREGISTERED_PRINCIPALS": "trusted",
             "SALUR_LOG_FORMAT": "console" if self.options.echo and sys.stderr.isatty() else "json",
         }
         if service == "payments":

@@ -76,9 +76,16 @@ class Rights:
         self._db = db
         self._unregistered = unregistered
         self._known: dict[str, tuple[float, Standing | None]] = {}
+        self._owners: dict[str, tuple[float, str | None]] = {}
 
     async def bound(self, caller: Caller, permission: str) -> Caller:
         """The caller with the rights that hold now for `permission`. Raises Forbidden."""
+        if caller.device and await self._owner(caller.device) not in (None, caller.actor):
+            raise Forbidden(
+                "this device is somebody else's: sign in on your own, so that two people who must act are two",
+                code="device-of-another",
+                who="caller",
+            )
         standing = await self._standing(caller.actor)
         if standing is None:
             return await self._without_standing(caller)
@@ -93,6 +100,18 @@ class Rights:
             if len(self._known) >= KNOWN_MAX:
                 self._known.clear()
             known = self._known[actor] = (now + FRESH_S, None if row is None else _standing_of(row))
+        return known[1]
+
+    async def _owner(self, device: str) -> str | None:
+        """Whose device it is; None = it is registered to nobody."""
+        now = time.monotonic()
+        known = self._owners.get(device)
+        if known is None or known[0] < now:
+            async with self._db.connection() as conn:
+                owner = await queries.device_owner(conn, device=device)
+            if len(self._owners) >= KNOWN_MAX:
+                self._owners.clear()
+            known = self._owners[device] = (now + FRESH_S, owner)
         return known[1]
 
     async def _without_standing(self, caller: Caller) -> Caller:

@@ -27,8 +27,9 @@ class Settings(BaseSettings):
     state_dir: Path = Path("var/state")
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=8080, ge=0, le=65535)
-    unregistered_principals: Literal["trusted", "refused"] = "trusted"
-    """Whether the roles in a token are enough for somebody the registry holds no rights of. Production: refused."""
+    unregistered_principals: Literal["trusted", "refused"] = "refused"
+    """Whether the roles in a token are enough for somebody the registry holds no rights of. The all-in-one run trusts
+    its own issuer."""
     log_format: str = "auto"
     log_level: str = "INFO"
     banks: CommaList = ()

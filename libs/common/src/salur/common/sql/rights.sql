@@ -14,3 +14,6 @@ SELECT status, grants, device_bound, devices FROM known_principal WHERE principa
 
 -- name: administrators$
 SELECT count(*) FROM (SELECT FROM known_principal WHERE administers LIMIT 2) AS found;
+
+-- name: device_owner$
+SELECT principal_id FROM known_principal WHERE devices @> ARRAY[:device::text] LIMIT 1;
