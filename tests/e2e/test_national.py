@@ -31,4 +31,11 @@ def test_ten_programmes_run_on_a_small_population_and_every_promise_is_kept(tmp_
     assert report["coverage"].keys() >= {"decile", "sex", "disability", "province"}
     poorest, richest = (report["coverage"]["decile"][decile]["coverage"] for decile in ("1", "10"))
     assert poorest > 0.9 > 0.5 > richest
+    assert report["coverage"].keys() == report["coverage_before"].keys() >= {"obstacle", "age"}
+    before, after = (report[name]["all"]["families"]["reached"] for name in ("coverage_before", "coverage"))
+    assert before == 0 < after
+    assert len(report["cycles"]) == 9 and all(cycle["entitlements"] for cycle in report["cycles"].values())
+    assert report["simulation"]["families"] == report["registered"] and report["simulation"]["families_lose"] > 0
+    assert report["emergency_families"] > 0.3 * report["registered"]
     assert report["appeal_backpay_minor"] == 60_000_000
+    assert min(report["dedup_precision"], report["dedup_recall"]) >= 0.9

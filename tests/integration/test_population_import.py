@@ -3,16 +3,18 @@
 import csv
 import hashlib
 import io
+import resource
 from pathlib import Path
 
 import pytest
 import yaml
 
 from salur.local.population import body, households, write_population
-from support.registry import api, event_counts, open_registry, run_imports
+from support.registry import announced, api, event_counts, open_registry, run_imports
 
 pytestmark = pytest.mark.integration
 FAMILIES = 4_000
+MOST_GROWTH_MIB = 20
 REFUSED = {"same-nik", "invalid-nik"}
 
 
@@ -47,6 +49,23 @@ async def test_an_import_refuses_only_what_was_planted(database_url: str, tmp_pa
     assert status["warnings"] == 0
     assert events["salur.household.registered.v1"] == FAMILIES
     assert written.persons == len(lines) - 1
+
+
+async def test_memory_does_not_grow_with_the_file(database_url: str, tmp_path: Path) -> None:
+    """Four times the rows, no more memory: a file of a million rows needs what a small one does."""
+    async with open_registry(database_url, tmp_path) as (runtime, service), api(runtime, service) as client:
+        peaks = []
+        for families, seed in ((1_000, 5), (4_000, 6)):
+            write_population(tmp_path / str(seed), families, seed)
+            content = (tmp_path / str(seed) / "population.csv").read_bytes()
+            mapping = yaml.safe_load((tmp_path / str(seed) / "mapping.yaml").read_text(encoding="utf-8"))
+            job = (await client.post("/imports", json=announced(content, mapping))).json()
+            await client.put(f"/imports/{job['import_id']}/content", content=content)
+            del content
+            await run_imports(service)
+            assert (await client.get(f"/imports/{job['import_id']}")).json()["state"] == "done"
+            peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    assert peaks[1] - peaks[0] < MOST_GROWTH_MIB, peaks
 
 
 async def test_a_family_as_a_body_is_the_same_registration(database_url: str, tmp_path: Path) -> None:

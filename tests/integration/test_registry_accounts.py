@@ -109,7 +109,14 @@ async def test_a_consent_is_given_once_and_withdrawn_once(registry: Registry) ->
     withdraw = f"/consents/{answers[0].json()['consent_id']}/withdraw"
     assert (await first.post(withdraw, json={"reason": "moved bank"})).status_code == 200
     assert (await first.post(withdraw, json={"reason": "again"})).json()["code"] == "consent-withdrawn"
-    await first.post(path, json=consent(purpose="survey", valid_until="2026-02-01"))
+    use = {"pii_categories": ["income"], "recipients": ["bank-a"], "language": "en", "controller": "Dinas Sosial"}
+    survey = await first.post(path, json=consent(purpose="survey", valid_until="2026-02-01", **use))
+    shown = (await first.get(f"/consents/{survey.json()['consent_id']}/receipt")).json()
+    assert shown["record"]["schema_version"] == "ISO/IEC TS 27560:2023"
+    assert shown["processing"]["purposes"][0]["pii_categories"] == ["income"]
+    assert shown["parties"] == [{"role": "pii-controller", "name": "Dinas Sosial"}]
+    taken_back = (await first.get(f"/consents/{answers[0].json()['consent_id']}/receipt")).json()
+    assert [event["state"] for event in taken_back["events"]] == ["given", "withdrawn"]
     states = {shown["purpose"]: shown["state"] for shown in (await first.get(path)).json()["consents"]}
     assert states == {"share-with-bank": "withdrawn", "decide-eligibility": "given", "survey": "expired"}
     async with runtime.db.connection() as conn:

@@ -167,3 +167,21 @@ async def test_rows_of_csv_are_taken_whole_or_not_at_all(office: Office) -> None
         bad = await staff.send("sari", ["registrar"], "POST", url, content)
         assert codes(bad) == [(422, "rows-invalid")], content
         assert nik(10) not in bad.text
+
+
+async def test_a_whole_file_is_taken_past_its_bad_lines_and_again_finds_nothing_new(office: Office) -> None:
+    staff, runtime = office
+    await registered(staff, 1)
+    url = f"/feeds/{await begun(staff)}/content"
+    unknown = b"".join(b"0,\n" for _ in range(2_500))
+    content = f"value,on_date\n{nik(10)},{DIED}\n{nik(11)},30 Feb\n".encode() + unknown
+    taken = (await staff.send("sari", ["registrar"], "PUT", url, content)).json()
+    problems = taken.pop("problems")
+    assert taken == {"records": 2_501, "matches": 1, "new_matches": 1, "refused": 1}
+    assert [(p["row"], p["field"]) for p in problems] == [(3, "on_date")]
+    assert (await staff.send("sari", ["registrar"], "PUT", url, content)).json()["new_matches"] == 0
+    bad = await staff.send("sari", ["registrar"], "PUT", url, b"nik\n1\n")
+    assert codes(bad) == [(422, "rows-invalid")]
+    other = await staff.send("dian", ["registrar"], "PUT", url, content)
+    assert codes(other) == [(404, "feed-unknown")]
+    assert len(await events(runtime, "salur.feed-match.found.v1")) == 1

@@ -37,6 +37,7 @@ COMMON = (
     "/docs",
     "/seals",
     "/marks",
+    "/openings",
 )
 RIGHTS = ("/principals", "/grants", "/devices", "/me/")
 """Who works here: a registrar may not ask; their own tests try other regions."""
@@ -76,6 +77,9 @@ CALLS: dict[str, Call] = {
     "POST /households": lambda _: ({}, household(900)),
     "GET /households/{household_id}": lambda k: (_household(k), None),
     "GET /households/{household_id}/versions": lambda k: (_household(k), None),
+    "GET /households/{household_id}/guardians": lambda k: (_household(k), None),
+    "GET /consents/{consent_id}/receipt": lambda k: ({"consent_id": k.consent_id}, None),
+    "PUT /feeds/{feed_id}/content": lambda k: ({"feed_id": k.feed_id}, "value\n1\n"),
     "PUT /households/{household_id}": lambda k: (_household(k), {"attributes": {"a": 1}}),
     "POST /households/find": lambda _: ({}, household(1)["identifiers"][0]),
     "POST /households/find-many": lambda _: ({}, {"scheme": "kk", "values": [household(1)["identifiers"][0]["value"]]}),

@@ -1,13 +1,13 @@
 """What callers of the registry send. Forms only; what a household must keep is checked in the domain."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from salur.common.contracts.base import BankCode, Id, Sha256
 from salur.common.errors import Invalid
-from salur.common.values import RegionCode
+from salur.common.values import DateInvalid, RegionCode, parse_day
 from salur.registry.domain.household import (
     MAX_ATTRIBUTES,
     MAX_IDENTIFIERS,
@@ -23,6 +23,7 @@ from salur.registry.domain.identity import Contact, IdentityInvalid, Person, cle
 MAX_IMPORT_SIZE = 2 * 1024**3
 WITHOUT_NUL = r"^[^\x00]*$"
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+Day = Annotated[str, StringConstraints(max_length=40)]
 FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
 Attributes = Annotated[dict[FieldName, Scalar], Field(max_length=MAX_ATTRIBUTES)]
 
@@ -163,3 +164,11 @@ class ImportBody(Body):
     sha256: Sha256
     size: int = Field(gt=0, le=MAX_IMPORT_SIZE)
     mapping: dict[str, Any]
+
+
+def day(text: str, place: str) -> date:
+    """Raises Invalid."""
+    try:
+        return parse_day(text)
+    except DateInvalid as error:
+        raise Invalid(f"{place}: {error}", code="date-invalid", who="caller") from None

@@ -1,15 +1,28 @@
 """What callers propose: changes to identity, composition or payee of households."""
 
+from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
 from salur.common.contracts.base import Id
+from salur.common.errors import Invalid
 from salur.common.values import RegionCode
-from salur.registry.bodies import Body, ChangedMemberBody, ContactBody, IdentifierBody, PayeeBody, Text
+from salur.registry.bodies import (
+    Body,
+    ChangedMemberBody,
+    ContactBody,
+    Day,
+    IdentifierBody,
+    PayeeBody,
+    Text,
+    day,
+)
 from salur.registry.domain.household import MAX_IDENTIFIERS, MAX_MEMBERS
 from salur.registry.usecases.change import Change
+from salur.registry.usecases.deaths import UndoDeath
 from salur.registry.usecases.families import By, Merge, Move, Split
+from salur.registry.usecases.guardians import SetGuardian
 from salur.registry.usecases.payees import NewPayee
 from salur.registry.usecases.proposals import Command, UndoMerge
 
@@ -106,6 +119,45 @@ class UndoMergeProposal(_Proposal):
         return UndoMerge(self.household_id, self.merge_id, self.reason)
 
 
+class GuardianProposal(_Proposal):
+    """Who acts for a member: a person the registry knows or an accredited institution; neither = nobody any more.
+
+    `receives`: what is due to the member goes to the guardian's account. `evidence`: the court's order, the deed.
+    """
+
+    kind: Literal["guardian"]
+    member_id: Id
+    person: IdentifierBody | None = None
+    institution_id: Id | None = None
+    receives: bool = False
+    since: Day | None = None
+    until: Day | None = None
+    evidence: Text
+
+    def command(self, _by: By) -> Command:
+        """Raises Invalid."""
+        if self.person is not None and self.institution_id is not None:
+            raise Invalid("name a person or an institution, not both", code="guardian-invalid", who="registrar")
+        since = None if self.since is None else day(self.since, "since")
+        until = None if self.until is None else day(self.until, "until")
+        if until and until < max(since or date.min, datetime.now(UTC).date()):
+            raise Invalid("the guardianship would end before it begins", code="guardian-invalid", who="registrar")
+        return SetGuardian(
+            self.household_id, self.member_id, self.evidence, self.person.to_domain() if self.person else None,
+            self.institution_id, self.receives, since, until,
+        )  # fmt: skip
+
+
+class UndoDeathProposal(_Proposal):
+    """A member of this family whose death was recorded lives; `match_id` is the evidence that told it."""
+
+    kind: Literal["undo-death"]
+    match_id: Id
+
+    def command(self, _by: By) -> Command:
+        return UndoDeath(self.household_id, self.match_id)
+
+
 Proposal = Annotated[
     MembersProposal
     | ContactProposal
@@ -113,7 +165,9 @@ Proposal = Annotated[
     | MoveProposal
     | SplitProposal
     | MergeProposal
-    | UndoMergeProposal,
+    | UndoMergeProposal
+    | GuardianProposal
+    | UndoDeathProposal,
     Field(discriminator="kind"),
 ]
 PROPOSALS: TypeAdapter[Proposal] = TypeAdapter(Proposal)

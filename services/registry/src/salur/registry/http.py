@@ -73,6 +73,22 @@ def _read(router: APIRouter, runtime: Runtime) -> None:
         names = (*READ, "registered_at", "changed_at")
         return {name: row[name] for name in names} | {"payee": payee if row["bank"] else None}
 
+    @router.get("/households/{household_id}/guardians", tags=["households"])
+    async def read_guardians(
+        household_id: Id,
+        caller: Annotated[Caller, permit("household:read")],
+        as_of: Annotated[str | None, Query(max_length=40)] = None,
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Who acts for members of the household and whether they receive for them; `as_of`: as it stood then."""
+        moment = _moment(as_of) if as_of is not None else datetime.now(UTC)
+        async with runtime.db.connection() as conn:
+            row = await queries.household(conn, id=household_id)
+            if row is None or not caller.sees(row["region"]):
+                raise unknown_household()
+            then = await _as_of(conn, household_id, moment)
+            wards = [member["member_id"] for member in then["members"]]
+            return {"guardians": [dict(r) for r in await queries.guardianships_of(conn, wards=wards, moment=moment)]}
+
     @router.get("/households/{household_id}/versions", tags=["households"])
     async def read_versions(
         household_id: Id,

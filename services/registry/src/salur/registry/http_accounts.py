@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from salur.common.contracts.base import Code, Id
 from salur.common.database import Connection
@@ -12,11 +12,20 @@ from salur.common.errors import Invalid
 from salur.common.http import Caller, permit
 from salur.common.service import Runtime
 from salur.common.values import DateInvalid, parse_moment
-from salur.registry.bodies import Body, Text
+from salur.registry.bodies import Body, Day, Text, day
 from salur.registry.http_changes import by_caller
-from salur.registry.http_groups import Day, day
 from salur.registry.store import queries
-from salur.registry.usecases.consents import Check, CheckResult, Consent, give, record_check, withdraw
+from salur.registry.usecases.consents import (
+    Check,
+    CheckResult,
+    Consent,
+    Use,
+    give,
+    receipt,
+    record_check,
+    unknown_consent,
+    withdraw,
+)
 from salur.registry.usecases.states import unknown_household
 
 
@@ -42,6 +51,12 @@ class ConsentBody(Body):
     given_at: Day
     member_id: Id | None = None
     valid_until: Day | None = None
+    controller: Text = "the operator of this registry"
+    pii_categories: Annotated[list[Code], Field(max_length=50)] = Field(default_factory=list)
+    recipients: Annotated[list[Text], Field(max_length=50)] = Field(default_factory=list)
+    storage: Text = "while registered"
+    jurisdiction: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] = "ID"
+    language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")] = "id"
 
     def to_domain(self, household_id: str) -> Consent:
         """Raises Invalid."""
@@ -52,6 +67,8 @@ class ConsentBody(Body):
         return Consent(
             household_id, self.member_id, self.purpose, self.lawful_basis, self.notice, self.collection, self.evidence,
             given_at, day(self.valid_until, "valid_until") if self.valid_until else None,
+            Use(self.controller, tuple(self.pii_categories), tuple(self.recipients), self.storage, self.jurisdiction,
+                self.language),
         )  # fmt: skip
 
 
@@ -116,6 +133,15 @@ def _consents(router: APIRouter, runtime: Runtime) -> None:
         async with runtime.db.connection() as conn:
             await _seen(conn, household_id, caller)
             return {"consents": [dict(row) for row in await queries.consents(conn, household_id=household_id)]}
+
+    @router.get("/consents/{consent_id}/receipt", tags=["consents"])
+    async def consent_receipt(consent_id: Id, caller: Annotated[Caller, permit("household:read")]) -> dict[str, Any]:
+        """The record for the person themselves, in the parts of ISO/IEC TS 27560; without names or numbers."""
+        async with runtime.db.connection() as conn:
+            row = await queries.consent(conn, consent_id=consent_id)
+        if row is None or not caller.sees(row["region"]):
+            raise unknown_consent()
+        return receipt(row)
 
     @router.post("/consents/{consent_id}/withdraw", tags=["consents"])
     async def withdraw_consent(

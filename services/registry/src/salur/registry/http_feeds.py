@@ -1,72 +1,36 @@
 """The registry's HTTP API: lists from outside, and the evidence in them."""
 
 import csv
-from datetime import date
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import StringConstraints, TypeAdapter, ValidationError
 
-from salur.common.contracts.base import AmountMinor, Code, Currency, Id
-from salur.common.contracts.feeds import FeedKind, MatchOutcome
+from salur.common.contracts.base import Id
+from salur.common.contracts.feeds import FeedKind
 from salur.common.errors import Invalid
 from salur.common.http import Caller, permit
 from salur.common.service import Runtime
-from salur.registry.bodies import WITHOUT_NUL, Body, Text
+from salur.registry.bodies_feeds import (
+    RECORDS_MAX,
+    FeedBody,
+    MatchDecisionBody,
+    RecordBody,
+    RecordsBody,
+    WhyBody,
+)
+from salur.registry.feed_lines import batches
 from salur.registry.scope import scope_of
 from salur.registry.store import queries
 from salur.registry.usecases import feeds
-from salur.registry.usecases.feeds import By, Feed, Record
+from salur.registry.usecases.families import By
+from salur.registry.usecases.feeds import Feed
 
-RECORDS_MAX = 5_000
 PAGE_MAX = 500
-Short = Annotated[str, StringConstraints(max_length=200, pattern=WITHOUT_NUL)]
+PROBLEMS_MAX = 1_000
 Decider = Annotated[Caller, permit("feed:decide")]
 State = Annotated[str, StringConstraints(pattern=r"^(open|confirmed|dismissed)$")]
-
-
-class FeedBody(Body):
-    """A list: what it is of, who made it, its edition, and the day it speaks of."""
-
-    kind: FeedKind
-    source: Text
-    name: Text
-    as_of: date
-
-
-class RecordBody(Body):
-    """One line: whom it speaks of, and what it says."""
-
-    scheme: Code = "nik"
-    value: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=WITHOUT_NUL)]
-    on_date: date | None = None
-    code: Code | None = None
-    amount_minor: AmountMinor | None = None
-    currency: Currency | None = None
-    note: Short | None = None
-
-    def to_domain(self) -> Record:
-        says = self.model_dump(mode="json", exclude={"scheme", "value"}, exclude_none=True)
-        return Record(self.scheme, self.value, says)
-
-
-class RecordsBody(Body):
-    """Lines of a list."""
-
-    records: list[RecordBody] = Field(min_length=1, max_length=RECORDS_MAX)
-
-
-class WhyBody(Body):
-    """Why it is read, in one word: it stands in an event."""
-
-    reason: Code = Field(examples=["deciding"])
-
-
-class MatchDecisionBody(Body):
-    """What a person decided on the evidence, and why."""
-
-    outcome: MatchOutcome
-    reason: Code = Field(examples=["certificate-seen", "another-person"])
 
 
 ROWS = TypeAdapter(list[RecordBody])
@@ -115,6 +79,29 @@ def _send(router: APIRouter, runtime: Runtime) -> None:
     ) -> dict[str, Any]:
         """The same lines as CSV, with the fields of a line as its header; `value` is needed."""
         return await take(feed_id, read_rows(await request.body()), caller)
+
+    @router.put("/feeds/{feed_id}/content")
+    async def send_content(
+        feed_id: Id, request: Request, caller: Annotated[Caller, permit("feed:send")]
+    ) -> dict[str, Any]:
+        """A whole list as CSV, of any length: taken as it arrives, 2,000 lines a transaction.
+
+        A line that cannot be is told by its number and stops no other. Sent again, it finds the same matches.
+        """
+        answer: dict[str, Any] = {"records": 0, "matches": 0, "new_matches": 0, "refused": 0, "problems": []}
+        async for batch in batches(request.stream()):
+            answer["refused"] += len(batch.problems)
+            answer["problems"] += [asdict(p) for p in batch.problems[: PROBLEMS_MAX - len(answer["problems"])]]
+            if not batch.records:
+                continue
+            async with runtime.unit_of_work() as unit:
+                taken, drafts = await feeds.take_records(
+                    unit.conn, feed_id, batch.records, _by(caller), runtime.secrets
+                )
+                unit.emit(*drafts)
+            for name in ("records", "matches", "new_matches"):
+                answer[name] += taken[name]
+        return answer
 
     @router.get("/feeds")
     async def list_feeds(

@@ -1,6 +1,6 @@
 """The registry's HTTP API: groups, communities and institutions."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -10,8 +10,8 @@ from salur.common.contracts.base import Id
 from salur.common.errors import Invalid
 from salur.common.http import Caller, permit
 from salur.common.service import Runtime
-from salur.common.values import DateInvalid, RegionCode, parse_day
-from salur.registry.bodies import Attributes, Body, IdentifierBody, PayeeBody, Text
+from salur.common.values import RegionCode
+from salur.registry.bodies import Attributes, Body, Day, IdentifierBody, PayeeBody, Text, day
 from salur.registry.bodies_changes import DecisionBody
 from salur.registry.http_changes import by_caller
 from salur.registry.scope import scope_of
@@ -21,15 +21,6 @@ from salur.registry.usecases.states import within
 
 MAX_GROUP_MEMBERS = 500
 PAGE_MAX = 500
-Day = Annotated[str, StringConstraints(max_length=40)]
-
-
-def day(text: str, place: str) -> date:
-    """Raises Invalid."""
-    try:
-        return parse_day(text)
-    except DateInvalid as error:
-        raise Invalid(f"{place}: {error}", code="date-invalid", who="caller") from None
 
 
 class AccreditationBody(Body):

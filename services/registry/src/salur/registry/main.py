@@ -25,6 +25,7 @@ from salur.registry.store import region_of
 from salur.registry.usecases.cases import mark_overdue
 from salur.registry.usecases.consents import CHECKS_CONSUMER, take_checks
 from salur.registry.usecases.erasures import erase_again
+from salur.registry.usecases.guardians import end_what_has_run_out
 from salur.registry.usecases.indicators import count_step
 from salur.registry.usecases.notices import TOPICS as NOTICE_TOPICS
 from salur.registry.usecases.notices import Notices, load_templates
@@ -37,6 +38,7 @@ log = get_logger("registry")
 IMPORT_POLL_S = 0.2
 OVERDUE_POLL_S = 60.0
 ERASE_POLL_S = 60.0
+RUN_OUT_POLL_S = 60.0
 NOTICE_POLL_S = 1.0
 COUNT_POLL_S = 1.0
 NOTICE_RECORDS = 1_000
@@ -55,6 +57,12 @@ def build(runtime: Runtime) -> Service:
     async def overdue() -> bool:
         async with runtime.unit_of_work() as unit:
             more, drafts = await mark_overdue(unit.conn)
+            unit.emit(*drafts)
+        return more
+
+    async def run_out() -> bool:
+        async with runtime.unit_of_work() as unit:
+            more, drafts = await end_what_has_run_out(unit.conn, runtime.secrets)
             unit.emit(*drafts)
         return more
 
@@ -84,6 +92,7 @@ def build(runtime: Runtime) -> Service:
             Worker("imports", ImportWorker(runtime).step, IMPORT_POLL_S),
             Worker("overdue-cases", overdue, OVERDUE_POLL_S),
             Worker("erase-again", erase, ERASE_POLL_S),
+            Worker("run-out", run_out, RUN_OUT_POLL_S),
             Worker("send-notices", send, NOTICE_POLL_S),
             Worker("count-indicators", count, COUNT_POLL_S),
             Worker("matching", matching_step(runtime), MATCHING_POLL_S, can_wait=True),

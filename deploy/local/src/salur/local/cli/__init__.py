@@ -14,6 +14,8 @@ from salur.local.cli import (
     demo,
     doctor,
     evidence,
+    feed,
+    import_bench,
     importing,
     installation,
     ledger,
@@ -48,6 +50,8 @@ app.command("decide")(decide.decide)
 app.command("import")(importing.import_file)
 app.command("accept")(importing.accept)
 app.command("cut")(importing.cut)
+app.command("feed")(feed.feed)
+app.command("import-bench")(import_bench.import_bench)
 app.command("verify")(verify.verify)
 app.command("ledger")(ledger.ledger)
 app.command("completeness")(verify.completeness)

@@ -38,3 +38,15 @@ class PersonDeceased(Fact):
     member_id: Id
     match_id: Id
     died_on: Personal[str]
+
+
+@contract("salur.person.restored.v1", "registry.households")
+class PersonRestored(Fact):
+    """A death was wrongly recorded: the member lives; the family's snapshot with them follows as a change.
+
+    Key: household_id.
+    """
+
+    household_id: Id
+    member_id: Id
+    match_id: Id

@@ -221,6 +221,23 @@ class DuplicateDismissed(Fact):
     second_id: Id
 
 
+@contract("salur.guardian.changed.v1", "registry.households")
+class GuardianChanged(Fact):
+    """Who acts for a member from now on, and whether they receive for them; nobody any more without a `guardian_id`.
+
+    What they receive for is told as a payee of the member's own. Key: household_id of the ward's family.
+    """
+
+    household_id: Id
+    member_id: Id
+    guardianship_id: Id
+    guardian_kind: Literal["person", "institution"] | None
+    guardian_id: Id | None
+    receives: bool
+    since: str = Field(description="ISO 8601 date")
+    until: str | None = Field(description="ISO 8601 date; the last day, when one is known")
+
+
 class GroupMember(BaseModel):
     """A person of a group and their role in it."""
 

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from salur.common.contracts.erasures import SubjectErased
-from salur.common.contracts.feeds import PersonDeceased
+from salur.common.contracts.feeds import PersonDeceased, PersonRestored
 from salur.common.contracts.registry import (
     GroupChanged,
     GroupRegistered,
+    GuardianChanged,
     HouseholdChanged,
     HouseholdMerged,
     HouseholdRegistered,
@@ -51,7 +52,7 @@ async def take_households(conn: Connection, batch: Sequence[Received], rules: Ru
                 cases.append(Case(facts, event.id))
             case HouseholdMerged() | SubjectErased() as ended:
                 rows.append(_end(event, ended))
-            case HouseholdSplit() | PersonDeceased() | PersonMerged():
+            case HouseholdSplit() | PersonDeceased() | PersonMerged() | PersonRestored() | GuardianChanged():
                 pass  # the snapshots of the families follow as events of their own
             case GroupRegistered() | GroupChanged() as group:
                 rows.append(row := _group(event, group))

@@ -1,16 +1,23 @@
 -- name: insert_consent^
 INSERT INTO consent (consent_id, household_id, member_id, purpose, lawful_basis, notice, collection, evidence,
-    valid_until, recorded_by, given_at)
+    valid_until, recorded_by, given_at, controller, pii_categories, recipients, storage, jurisdiction, language)
 VALUES (:consent_id, :household_id, :member_id, :purpose, :lawful_basis, :notice, :collection, :evidence,
-    :valid_until, :actor, :given_at)
+    :valid_until, :actor, :given_at, :controller, :pii_categories, :recipients, :storage, :jurisdiction, :language)
 ON CONFLICT DO NOTHING RETURNING consent_id;
 
 -- name: consents
 SELECT consent_id, household_id, member_id, purpose, lawful_basis, notice, collection, evidence, valid_until,
-       recorded_by, given_at, recorded_at, withdrawn_at, withdrawn_by, withdrawal,
+       controller, pii_categories, recipients, storage, jurisdiction, language, recorded_by, given_at, recorded_at,
+       withdrawn_at, withdrawn_by, withdrawal,
        CASE WHEN withdrawn_at IS NOT NULL THEN 'withdrawn' WHEN valid_until < now()::date THEN 'expired'
             ELSE 'given' END AS state
 FROM consent WHERE household_id = :household_id ORDER BY consent_id;
+
+-- name: consent^
+SELECT c.consent_id, c.household_id, c.member_id, c.purpose, c.lawful_basis, c.notice, c.collection, c.evidence,
+       c.valid_until, c.controller, c.pii_categories, c.recipients, c.storage, c.jurisdiction, c.language, c.recorded_by,
+       c.given_at, c.withdrawn_at, c.withdrawn_by, c.withdrawal, h.region
+FROM consent c JOIN household h USING (household_id) WHERE c.consent_id = :consent_id;
 
 -- name: lock_consent^
 SELECT c.consent_id, c.household_id, c.purpose, c.lawful_basis, c.withdrawn_at, h.region
@@ -29,8 +36,8 @@ SELECT version, status, bank, usable_from, changed_by, check_result, name_match,
 FROM payee_version WHERE household_id = :id ORDER BY version DESC;
 
 -- name: families_of_accounts
-SELECT account_token, count(*) AS families FROM payee
-WHERE account_token = ANY(:tokens::text[]) AND status <> 'closed' GROUP BY account_token;
+SELECT account_token, count(*) AS families FROM payee JOIN household USING (household_id)
+WHERE account_token = ANY(:tokens::text[]) AND payee.status <> 'closed' GROUP BY account_token;
 
 -- name: check_payees
 -- Only present versions; gives what was recorded.

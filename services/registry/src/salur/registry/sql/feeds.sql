@@ -49,6 +49,22 @@ UPDATE feed_match SET state = :state, reason = :reason, decided_by = :by, decide
 WHERE match_id = :match_id;
 
 -- name: keep_deceased_identifiers!
-INSERT INTO deceased_identifier (scheme, token)
-SELECT scheme, token FROM identifier WHERE household_id = :household_id AND member_id = :member_id
+INSERT INTO deceased_identifier (scheme, token, match_id, sealed)
+SELECT scheme, token, :match_id, sealed FROM identifier WHERE household_id = :household_id AND member_id = :member_id
 ON CONFLICT DO NOTHING;
+
+-- name: insert_death!
+INSERT INTO person_death (match_id, household_id, member_id, version, suspended)
+VALUES (:match_id, :household_id, :member_id, :version, :suspended);
+
+-- name: lock_death^
+SELECT member_id, version, suspended, undone_at FROM person_death
+WHERE match_id = :match_id AND household_id = :household_id FOR UPDATE;
+
+-- name: give_identifiers_back!
+WITH back AS (DELETE FROM deceased_identifier WHERE match_id = :match_id RETURNING scheme, token, sealed)
+INSERT INTO identifier (scheme, token, household_id, member_id, sealed)
+SELECT scheme, token, :household_id, :member_id, sealed FROM back;
+
+-- name: undo_death!
+UPDATE person_death SET undone_by = :actor, undone_at = now() WHERE match_id = :match_id;

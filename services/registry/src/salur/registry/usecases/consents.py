@@ -1,9 +1,9 @@
 """Consent, and what the bank says of an account: recorded with who, when and on what evidence."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from salur.common.contracts.payments import AccountChecked
 from salur.common.contracts.registry import ConsentGiven, ConsentWithdrawn, PayeeChecked
@@ -16,6 +16,7 @@ from salur.registry.usecases.families import By
 from salur.registry.usecases.states import lock_states, standing, within
 
 CHECKS_CONSUMER = "registry.account-checks"
+RECORD_SCHEMA = "ISO/IEC TS 27560:2023"
 CHECKS_ACTOR = "service:registry"
 CheckResult = Literal["matches", "name-differs", "closed", "unknown-account"]
 
@@ -33,6 +34,19 @@ class Consent:
     evidence: str
     given_at: datetime
     valid_until: date | None
+    use: "Use"
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What is done with which data: who decides on it, who gets them, how long, under which law, in which language."""
+
+    controller: str
+    pii_categories: tuple[str, ...]
+    recipients: tuple[str, ...]
+    storage: str
+    jurisdiction: str
+    language: str
 
 
 async def give(conn: Connection, consent: Consent, by: By) -> tuple[str, bool, list[Draft]]:
@@ -47,7 +61,9 @@ async def give(conn: Connection, consent: Consent, by: By) -> tuple[str, bool, l
         conn, consent_id=consent_id, household_id=consent.household_id, member_id=consent.member_id,
         purpose=consent.purpose, lawful_basis=consent.lawful_basis, notice=consent.notice,
         collection=consent.collection, evidence=consent.evidence, valid_until=consent.valid_until, actor=by.actor,
-        given_at=consent.given_at,
+        given_at=consent.given_at, controller=consent.use.controller, pii_categories=consent.use.pii_categories,
+        recipients=consent.use.recipients, storage=consent.use.storage, jurisdiction=consent.use.jurisdiction,
+        language=consent.use.language,
     )  # fmt: skip
     if new is None:
         return consent_id, False, []
@@ -58,11 +74,36 @@ async def give(conn: Connection, consent: Consent, by: By) -> tuple[str, bool, l
     return consent_id, True, [Draft(fact, consent_id, by.actor, by.cause)]
 
 
+def receipt(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the person gets: the record's parts as ISO/IEC TS 27560 orders them."""
+    given = {
+        "state": "given", "time": row["given_at"], "entity": row["recorded_by"], "method": row["collection"],
+        "evidence": row["evidence"], "valid_until": row["valid_until"],
+    }  # fmt: skip
+    taken_back = {
+        "state": "withdrawn", "time": row["withdrawn_at"], "entity": row["withdrawn_by"], "reason": row["withdrawal"],
+    }  # fmt: skip
+    purpose = ("purpose", "lawful_basis", "pii_categories", "recipients", "storage", "jurisdiction")
+    return {
+        "record": {"schema_version": RECORD_SCHEMA, "record_id": row["consent_id"],
+                   "pii_principal_id": row["member_id"] or row["household_id"]},
+        "processing": {"privacy_notice": row["notice"], "language": row["language"],
+                       "purposes": [{name: row[name] for name in purpose}]},
+        "parties": [{"role": "pii-controller", "name": row["controller"]}],
+        "events": [given, taken_back] if row["withdrawn_at"] else [given],
+    }  # fmt: skip
+
+
+def unknown_consent() -> NotFound:
+    """The same answer whether it does not exist or lies outside the caller's regions."""
+    return NotFound("no such consent in your regions: check the id", code="consent-unknown", who="registrar")
+
+
 async def withdraw(conn: Connection, consent_id: str, reason: str, by: By) -> list[Draft]:
     """Take a consent back. Raises NotFound, Conflict."""
     row = await queries.lock_consent(conn, consent_id=consent_id)
     if row is None or not within(row["region"], by.regions):
-        raise NotFound("no such consent in your regions: check the id", code="consent-unknown", who="registrar")
+        raise unknown_consent()
     if row["withdrawn_at"] is not None:
         raise Conflict("the consent was withdrawn already", code="consent-withdrawn", who="registrar")
     if row["lawful_basis"] != "consent":

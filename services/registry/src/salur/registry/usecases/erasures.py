@@ -14,7 +14,7 @@ from salur.common.errors import Conflict, Forbidden, NotFound
 from salur.common.events import Draft, erase_subjects
 from salur.common.values import derived_id
 from salur.registry.store import queries
-from salur.registry.usecases.feeds import By
+from salur.registry.usecases.families import By
 from salur.registry.usecases.states import unknown_household, within
 
 Basis = Literal["subject-request", "consent-withdrawn", "retention-ended", "unlawful-processing", "court-order"]
@@ -106,15 +106,23 @@ async def _refuse_while_needed(conn: Connection, household_id: str) -> None:
 
 async def _destroy(conn: Connection, household_id: str, erasure_id: str, basis: str, by: By) -> list[Draft]:
     family = [row["household_id"] for row in await queries.absorbed_by(conn, id=household_id)]
+    wards = {row["ward_id"]: row["version"] for row in await queries.wards_lent(conn, ids=family)}
     await queries.erase_households(conn, ids=family)
-    await erase_subjects(conn, [(member, erasure_id) for member in family])
+    await erase_subjects(conn, [(subject, erasure_id) for subject in (*family, *wards)])
     facts = [
         SubjectErased(
             erasure_id=erasure_id, household_id=row["household_id"], version=row["version"], basis=basis
         )
         for row in await queries.erased_households(conn, ids=family)
     ]  # fmt: skip
-    return [Draft(fact, fact.household_id, by.actor, by.cause, topic=topic) for fact in facts for topic in fact.topics]
+    lent = [
+        SubjectErased(erasure_id=erasure_id, household_id=ward_id, version=version, basis=basis)
+        for ward_id, version in wards.items()
+    ]  # fmt: skip
+    return [
+        *(Draft(fact, fact.household_id, by.actor, by.cause, topic=topic) for fact in facts for topic in fact.topics),
+        *(Draft(fact, fact.household_id, by.actor, by.cause, topic="registry.payees") for fact in lent),
+    ]
 
 
 async def erase_again(conn: Connection) -> bool:

@@ -162,7 +162,7 @@ def _name_head(family: State, head_id: str) -> None:
         raise Invalid("the new head is none of the new family", code="member-unknown", who="registrar")
     family.members = [
         {**m, "attributes": m["attributes"] | {"relation": HEAD}} if m["member_id"] == head_id
-        else _guest(m, family) if m["attributes"].get("relation") == HEAD else m
+        else as_guest(m, family) if m["attributes"].get("relation") == HEAD else m
         for m in family.members
     ]  # fmt: skip
 
@@ -292,7 +292,7 @@ async def _carry(
     for member in (member for member in source.members if member["member_id"] in going):
         person = after[source.household_id].people.pop(member["member_id"], None)
         if member["member_id"] not in same:
-            target.members = [*target.members, _guest(member, target)]
+            target.members = [*target.members, as_guest(member, target)]
             if person is not None:
                 after[target.household_id].people[member["member_id"]] = person
     source.members = [member for member in source.members if member["member_id"] not in going]
@@ -303,7 +303,7 @@ async def _carry(
     return after
 
 
-def _guest(member: dict[str, Any], family: State) -> dict[str, Any]:
+def as_guest(member: dict[str, Any], family: State) -> dict[str, Any]:
     """Who comes as head of a family that has one is a further member there."""
     if member["attributes"].get("relation") != HEAD or not any(
         other["attributes"].get("relation") == HEAD for other in family.members

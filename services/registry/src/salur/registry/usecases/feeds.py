@@ -17,19 +17,12 @@ from salur.common.values import derived_id, region_within
 from salur.registry.domain.household import Member
 from salur.registry.store import queries
 from salur.registry.usecases.change import Change, change
+from salur.registry.usecases.families import By
+from salur.registry.usecases.guardians import end_guardianships_of
 from salur.registry.usecases.payees import set_standing
 
 ATTRIBUTES = {"exclusion": "on_exclusion_list", "wages": "formal_wage", "tax": "taxpayer"}
 """What a confirmed match makes true of the member, so that a programme's rules may read it."""
-
-
-@dataclass(frozen=True, slots=True)
-class By:
-    """Who acts, for what request, in which regions (none named: in every one)."""
-
-    actor: str
-    cause: str
-    regions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +139,7 @@ async def _act_on(conn: Connection, row: Any, by: By, secrets: Secrets) -> list[
             "they are no member of this family any more: dismiss this evidence", code="member-gone", who="registrar"
         )
     if row["kind"] == "deaths":
-        return await _bury(conn, row, members, by, secrets)
+        return await _bury(conn, row, household["version"], members, by, secrets)
     attribute = ATTRIBUTES.get(row["kind"])
     if attribute is None:
         return []
@@ -155,21 +148,26 @@ async def _act_on(conn: Connection, row: Any, by: By, secrets: Secrets) -> list[
 
 
 async def _bury(
-    conn: Connection, row: Any, members: dict[str, dict[str, Any]], by: By, secrets: Secrets
+    conn: Connection, row: Any, version: int, members: dict[str, dict[str, Any]], by: By, secrets: Secrets
 ) -> list[Draft]:
-    household_id, member_id = row["household_id"], row["member_id"]
-    says = orjson.loads(secrets.open(row["sealed"], row["match_id"].encode()))
-    await queries.keep_deceased_identifiers(conn, household_id=household_id, member_id=member_id)
+    household_id, member_id, match_id = row["household_id"], row["member_id"], row["match_id"]
+    says = orjson.loads(secrets.open(row["sealed"], match_id.encode()))
+    await queries.keep_deceased_identifiers(conn, match_id=match_id, household_id=household_id, member_id=member_id)
     was_head = members.pop(member_id).get("relation") == "head"
     fact = PersonDeceased(
-        household_id=household_id, member_id=member_id, match_id=row["match_id"], died_on=str(says.get("on_date") or "")
+        household_id=household_id, member_id=member_id, match_id=match_id, died_on=str(says.get("on_date") or "")
     )
     drafts = [Draft(fact, household_id, by.actor, by.cause)]
     drafts += await _changed(conn, household_id, members, by, secrets)
+    suspended: list[Draft] = []
     if was_head or not members:
         # The account may be that of who has died: nothing is paid into it before somebody has looked.
-        drafts += await set_standing(conn, household_id, "suspended", secrets, actor=by.actor, cause=by.cause)
-    return drafts
+        suspended = await set_standing(conn, household_id, "suspended", secrets, actor=by.actor, cause=by.cause)
+    await queries.insert_death(
+        conn, match_id=match_id, household_id=household_id, member_id=member_id, version=version,
+        suspended=bool(suspended),
+    )  # fmt: skip
+    return drafts + suspended + await end_guardianships_of(conn, member_id, by, secrets)
 
 
 async def _changed(

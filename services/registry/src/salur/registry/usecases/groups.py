@@ -16,6 +16,7 @@ from salur.common.values import derived_id
 from salur.registry.domain.household import HouseholdInvalid, Identifier, Payee, Scalar, check_attributes, check_payee
 from salur.registry.store import PayeeRow, queries, save_payees
 from salur.registry.usecases.families import By
+from salur.registry.usecases.payees import set_standing
 from salur.registry.usecases.prepare import payee_fact, payee_row
 from salur.registry.usecases.states import within
 
@@ -128,6 +129,8 @@ async def decide_group(
     drafts = [Draft(_fact(row, bool(before)), group_id, by.actor, by.cause)]
     if row["sealed"] is not None and (not before or before[-1]["account"] != row["account"]):
         drafts.append(await _account(conn, row, by, secrets))
+    elif row["kind"] == "institution":  # renewed: an account that rested for the accreditation's end is open again
+        drafts += await set_standing(conn, group_id, "active", secrets, actor=by.actor, cause=by.cause)
     return version, drafts
 
 

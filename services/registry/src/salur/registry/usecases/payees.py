@@ -64,7 +64,11 @@ async def change_payees(
             drafts.append(Draft(fact, household_id, command.actor, command.cause))
         results.append(Changed(household_id, version))
     await save_payees(conn, list(rows.values()))
-    return results, drafts + await _shared(conn, rows, commands)
+    drafts += await _shared(conn, rows, commands)
+    for command in commands:
+        if command.household_id in rows:
+            drafts += await _wards_follow(conn, command.household_id, secrets, command.actor, command.cause)
+    return results, drafts
 
 
 async def _shared(conn: Connection, rows: Mapping[str, PayeeRow], commands: Sequence[NewPayee]) -> list[Draft]:
@@ -95,5 +99,38 @@ async def set_standing(
         new = payee_row(payee, household_id, row["version"] + 1, secrets, status)
         new = new._replace(usable_from=row["usable_from"], changed_by=actor)
         await save_payees(conn, [new])
-        return [Draft(payee_fact(payee, new), household_id, actor, cause)]
+        drafts = [Draft(payee_fact(payee, new), household_id, actor, cause)]
+        return drafts + await _wards_follow(conn, household_id, secrets, actor, cause)
     return []
+
+
+async def lend_account(
+    conn: Connection, payer_id: str, wards: Sequence[str], secrets: Secrets, *, actor: str, cause: str
+) -> list[Draft]:
+    """What is due to the wards goes to this account, as it stands: a payee of their own. No open account, no event."""
+    lender = [row for row in await queries.payees(conn, ids=[payer_id]) if row["status"] != "closed"]
+    if not lender or not wards:
+        return []
+    payee = open_payee(lender[0]["sealed"], payer_id, secrets)
+    present = {row["household_id"]: row["version"] for row in await queries.payees(conn, ids=list(wards))}
+    rows: list[PayeeRow] = []
+    for ward_id in wards:
+        version = present.get(ward_id, 0) + 1
+        rest = datetime.now(UTC) + COOL_OFF if version > 1 else None
+        row = payee_row(payee, ward_id, version, secrets, lender[0]["status"])
+        rows.append(row._replace(usable_from=max(filter(None, (rest, lender[0]["usable_from"]))), changed_by=actor))
+    await save_payees(conn, rows)
+    return [Draft(payee_fact(payee, row), row.household_id, actor, cause) for row in rows]
+
+
+async def _wards_follow(conn: Connection, payer_id: str, secrets: Secrets, actor: str, cause: str) -> list[Draft]:
+    """Whoever is paid to this account for somebody else is paid to it as it stands now, or no more."""
+    wards = [row["ward_id"] for row in await queries.wards_paid_by(conn, payers=[payer_id])]
+    lent = await lend_account(conn, payer_id, wards, secrets, actor=actor, cause=cause)
+    if lent:
+        return lent
+    return [
+        draft
+        for ward_id in wards
+        for draft in await set_standing(conn, ward_id, "closed", secrets, actor=actor, cause=cause)
+    ]

@@ -12,7 +12,9 @@ from salur.common.secrets import Secrets
 from salur.common.values import new_id
 from salur.registry.store import queries
 from salur.registry.usecases.change import Change, Changed, Result, change
+from salur.registry.usecases.deaths import UndoDeath, undo_death
 from salur.registry.usecases.families import By, Merge, Move, Split, merge, move, split, undo_merge
+from salur.registry.usecases.guardians import SetGuardian, set_guardian
 from salur.registry.usecases.payees import NewPayee, change_payees
 from salur.registry.usecases.states import lock_states, standing, unknown_household, within
 
@@ -28,7 +30,7 @@ class UndoMerge:
     reason: str
 
 
-Command = Change | NewPayee | Move | Split | Merge | UndoMerge
+Command = Change | NewPayee | Move | Split | Merge | UndoMerge | SetGuardian | UndoDeath
 
 
 async def propose(
@@ -100,6 +102,12 @@ async def make(
             absorbed, merge_id = command.household_id, command.merge_id
             household_id, drafts = await undo_merge(conn, absorbed, merge_id, command.reason, by, secrets)
             answer = {"household_id": household_id}
+        case SetGuardian():
+            guardianship_id, drafts = await set_guardian(conn, command, by, secrets)
+            answer = {"household_id": command.household_id, "guardianship_id": guardianship_id}
+        case UndoDeath():
+            member_id, drafts = await undo_death(conn, command, by, secrets)
+            answer = {"household_id": command.household_id, "member_id": member_id}
     return answer, drafts
 
 

@@ -43,6 +43,7 @@ PLACES = (
     Place("subject_key", "subject"),
     Place("dead_letter", "", fixed="dead-letter"),
     Place("identifier", "token"),
+    Place("deceased_identifier", "token"),
     Place("household", "household_id", "identity"),
     Place("household_version", "household_id", "identity"),
     Place("payee", "household_id"),

@@ -1,0 +1,143 @@
+"""Who acts for a child or a person under guardianship, and whether they receive what is due to them."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from salur.common.contracts.registry import GuardianChanged
+from salur.common.database import Connection
+from salur.common.errors import Conflict, Invalid, NotFound
+from salur.common.events import Draft
+from salur.common.secrets import Secrets
+from salur.common.values import new_id
+from salur.registry.domain.household import Identifier
+from salur.registry.store import queries
+from salur.registry.usecases.families import By
+from salur.registry.usecases.payees import lend_account, set_standing
+from salur.registry.usecases.states import lock_states, standing
+
+ENDED_A_STEP = 100
+SERVICE = "service:registry"
+
+
+@dataclass(frozen=True, slots=True)
+class SetGuardian:
+    """A command: from now on this person or institution acts for a member; neither = nobody does any more."""
+
+    household_id: str
+    member_id: str
+    evidence: str
+    person: Identifier | None = None
+    institution_id: str | None = None
+    receives: bool = False
+    since: date | None = None
+    until: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Guardian:
+    """`payer_id`: whose account is used when they receive."""
+
+    kind: str
+    guardian_id: str
+    payer_id: str
+
+
+async def set_guardian(conn: Connection, command: SetGuardian, by: By, secrets: Secrets) -> tuple[str, list[Draft]]:
+    """One guardian at a time: another one ends the guardianship before. Returns (its id, events). Raises SalurError."""
+    state = standing((await lock_states(conn, [command.household_id])).get(command.household_id), by.regions)
+    if command.member_id not in state.member_ids():
+        raise Invalid("the ward is none of this family", code="member-unknown", who="registrar")
+    ended = await queries.end_guardianships(conn, wards=[command.member_id], actor=by.actor)
+    if command.person is None and command.institution_id is None:
+        if not ended:
+            raise Conflict("nobody is their guardian", code="no-guardian", who="registrar")
+        return ended[0]["guardianship_id"], await _told_end(conn, ended, by, secrets)
+    guardian = await _found(conn, command, secrets)
+    if guardian.guardian_id == command.member_id:
+        raise Invalid("nobody is their own guardian", code="guardian-invalid", who="registrar")
+    since = command.since or datetime.now(UTC).date()
+    guardianship_id = new_id()
+    await queries.insert_guardianship(
+        conn, guardianship_id=guardianship_id, ward_id=command.member_id, household_id=command.household_id,
+        kind=guardian.kind, guardian_id=guardian.guardian_id, payer_id=guardian.payer_id, receives=command.receives,
+        evidence=command.evidence, since=since, until=command.until, actor=by.actor,
+    )  # fmt: skip
+    fact = GuardianChanged(
+        household_id=command.household_id, member_id=command.member_id, guardianship_id=guardianship_id,
+        guardian_kind=guardian.kind, guardian_id=guardian.guardian_id, receives=command.receives,
+        since=since.isoformat(), until=command.until and command.until.isoformat(),
+    )  # fmt: skip
+    drafts = [Draft(fact, command.household_id, by.actor, by.cause)]
+    if command.receives:
+        lent = await lend_account(conn, guardian.payer_id, [command.member_id], secrets, actor=by.actor, cause=by.cause)
+        if not lent:
+            raise Conflict(
+                "the guardian has no open account here: register one first", code="guardian-without-account",
+                who="registrar",
+            )  # fmt: skip
+        return guardianship_id, drafts + lent
+    return guardianship_id, drafts + await _close(conn, ended, by, secrets)
+
+
+async def _found(conn: Connection, command: SetGuardian, secrets: Secrets) -> _Guardian:
+    if command.person is not None:
+        token = secrets.token(command.person.scheme, command.person.value)
+        owner = await queries.identifier_owner(conn, scheme=command.person.scheme, token=token)
+        if owner is None or owner["member_id"] is None:
+            raise NotFound("the guardian is not registered: register them first", code="guardian-unknown",
+                           who="registrar")  # fmt: skip
+        return _Guardian("person", owner["member_id"], owner["household_id"])
+    row: Any = await queries.institution(conn, group_id=command.institution_id)
+    if row is None:
+        raise NotFound("no such institution: check the id", code="guardian-unknown", who="registrar")
+    if not row["accredited"]:
+        raise Conflict("the institution's accreditation has ended: have it renewed", code="accreditation-ended",
+                       who="institution")  # fmt: skip
+    return _Guardian("institution", row["group_id"], row["group_id"])
+
+
+async def _told_end(conn: Connection, ended: list[Any], by: By, secrets: Secrets) -> list[Draft]:
+    drafts = [
+        Draft(
+            GuardianChanged(
+                household_id=row["household_id"], member_id=row["ward_id"], guardianship_id=row["guardianship_id"],
+                guardian_kind=None, guardian_id=None, receives=False, since=row["since"].isoformat(),
+                until=datetime.now(UTC).date().isoformat(),
+            ),
+            row["household_id"], by.actor, by.cause,
+        )
+        for row in ended
+    ]  # fmt: skip
+    return drafts + await _close(conn, ended, by, secrets)
+
+
+async def _close(conn: Connection, ended: list[Any], by: By, secrets: Secrets) -> list[Draft]:
+    """What a guardian received is theirs no more to receive."""
+    drafts: list[Draft] = []
+    for row in ended:
+        if row["receives"]:
+            drafts += await set_standing(conn, row["ward_id"], "closed", secrets, actor=by.actor, cause=by.cause)
+    return drafts
+
+
+async def end_guardianships_of(conn: Connection, guardian_id: str, by: By, secrets: Secrets) -> list[Draft]:
+    """Who has died is nobody's guardian."""
+    wards = [row["ward_id"] for row in await queries.wards_of_guardian(conn, guardian_id=guardian_id)]
+    ended = await queries.end_guardianships(conn, wards=wards, actor=by.actor) if wards else []
+    return await _told_end(conn, ended, by, secrets)
+
+
+async def end_what_has_run_out(conn: Connection, secrets: Secrets) -> tuple[bool, list[Draft]]:
+    """Guardianships past their last day end; the account of an institution whose accreditation has ended rests.
+
+    Returns (whether there may be more, events).
+    """
+    by = By(SERVICE, SERVICE)
+    wards = [row["ward_id"] for row in await queries.guardianships_run_out(conn, most=ENDED_A_STEP)]
+    ended = await queries.end_guardianships(conn, wards=wards, actor=by.actor) if wards else []
+    drafts = await _told_end(conn, ended, by, secrets)
+    institutions = await queries.institutions_run_out(conn, most=ENDED_A_STEP)
+    for row in institutions:
+        drafts += await set_standing(conn, row["group_id"], "suspended", secrets, actor=by.actor, cause=by.cause)
+    return len(wards) == ENDED_A_STEP or len(institutions) == ENDED_A_STEP, drafts

@@ -1,0 +1,191 @@
+"""Who acts for a child and receives for it; who died by mistake lives again. Both by two people, with history."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from salur.common.service import Runtime, Service
+from support.households import group, household, nik
+from support.registry import api, changed, open_registry, run_worker
+
+pytestmark = pytest.mark.integration
+Registry = tuple[Runtime, Service, httpx.AsyncClient, httpx.AsyncClient]
+VOUCHED = {"authority": "Dinas Sosial", "number": "12/2026", "until": "2099-12-31"}
+HOME_ACCOUNT = {"bank": "bank-b", "number": "5544332211", "holder": "Panti Melati"}
+
+
+@pytest.fixture
+async def registry(database_url: str, tmp_path: Path) -> AsyncIterator[Registry]:
+    async with (
+        open_registry(database_url, tmp_path) as (runtime, service),
+        api(runtime, service) as first,
+        api(runtime, service, sub="person:second") as second,
+    ):
+        yield runtime, service, first, second
+
+
+async def registered(client: httpx.AsyncClient, number: int, people: int = 2) -> tuple[str, list[str]]:
+    household_id = (await client.post("/households", json=household(number, people))).json()["household_id"]
+    members = (await client.get(f"/households/{household_id}")).json()["members"]
+    return household_id, [member["member_id"] for member in members]
+
+
+async def told(runtime: Runtime, kind: str) -> list[dict[str, Any]]:
+    async with runtime.db.connection() as conn:
+        rows = await conn.fetch("SELECT body FROM event WHERE type = $1 ORDER BY id", kind)
+    return [orjson.loads(row["body"])["data"] for row in rows]
+
+
+def guardian(household_id: str, member_id: str, **more: Any) -> dict[str, Any]:
+    return {"kind": "guardian", "household_id": household_id, "member_id": member_id, "evidence": "order 7/2026"} | more
+
+
+async def payee_states(runtime: Runtime, beneficiary_id: str) -> list[tuple[int, str]]:
+    found = await told(runtime, "salur.payee.registered.v1")
+    return [(p["version"], p["status"]) for p in found if p["beneficiary_id"] == beneficiary_id]
+
+
+async def test_a_guardian_receives_until_another_does_and_history_stays(registry: Registry) -> None:
+    runtime, _, first, second = registry
+    home, (_, child) = await registered(first, 1)
+    _, (aunt, _) = await registered(first, 2)
+    before = (await first.get(f"/households/{home}/versions")).json()["versions"][0]["valid_from"]
+    asked = guardian(home, child, person={"scheme": "nik", "value": nik(20)}, receives=True, until="2099-01-31")
+    made = await changed(first, second, asked)
+    assert made.status_code == 200, made.text
+    assert await payee_states(runtime, child) == [(1, "active")]
+    (shown,) = (await first.get(f"/households/{home}/guardians")).json()["guardians"]
+    assert (shown["member_id"], shown["guardian_id"], shown["receives"]) == (child, aunt, True)
+
+    ended = await changed(first, second, guardian(home, child))
+    assert ended.status_code == 200, ended.text
+    assert await payee_states(runtime, child) == [(1, "active"), (2, "closed")]
+    assert (await first.get(f"/households/{home}/guardians")).json()["guardians"] == []
+    then = (await first.get(f"/households/{home}/guardians", params={"as_of": shown["made_at"]})).json()["guardians"]
+    assert [row["guardianship_id"] for row in then] == [shown["guardianship_id"]]
+    earlier = (await first.get(f"/households/{home}/guardians", params={"as_of": before})).json()["guardians"]
+    assert earlier == []
+    facts = await told(runtime, "salur.guardian.changed.v1")
+    assert [(fact["guardian_id"], fact["receives"]) for fact in facts] == [(aunt, True), (None, False)]
+
+
+async def test_what_a_guardian_receives_follows_their_account(registry: Registry) -> None:
+    runtime, _, first, second = registry
+    home, (_, child) = await registered(first, 1)
+    other, _ = await registered(first, 2)
+    await changed(first, second, guardian(home, child, person={"scheme": "nik", "value": nik(20)}, receives=True))
+    account = {"kind": "payee", "household_id": other, "payee": HOME_ACCOUNT}
+    assert (await changed(first, second, account)).status_code == 200
+    assert await payee_states(runtime, child) == [(1, "active"), (2, "active")]
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "code"),
+    [
+        ({}, 409, "no-guardian"),
+        ({"person": {"scheme": "nik", "value": nik(99)}}, 404, "guardian-unknown"),
+        ({"institution_id": "0" * 32}, 404, "guardian-unknown"),
+        ({"person": {"scheme": "nik", "value": nik(11)}}, 422, "guardian-invalid"),
+    ],
+)
+async def test_who_cannot_be_a_guardian_changes_nothing(
+    registry: Registry, more: dict[str, Any], status: int, code: str
+) -> None:
+    runtime, _, first, second = registry
+    home, (_, child) = await registered(first, 1)
+    answer = await changed(first, second, guardian(home, child, **more))
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert await told(runtime, "salur.guardian.changed.v1") == []
+
+
+async def test_a_guardianship_needs_two_people_and_an_end_after_its_beginning(registry: Registry) -> None:
+    _, _, first, second = registry
+    home, (_, child) = await registered(first, 1)
+    asked = guardian(home, child, person={"scheme": "nik", "value": nik(10)})
+    own = await changed(first, first, asked)
+    assert (own.status_code, own.json()["code"]) == (403, "same-person")
+    past = await first.post("/changes", json=asked | {"until": "2020-01-01", "reason": "r"})
+    assert (past.status_code, past.json()["code"]) == (422, "guardian-invalid")
+    assert (await changed(first, second, asked)).status_code == 200
+
+
+async def test_an_institution_receives_only_while_it_is_accredited(registry: Registry) -> None:
+    runtime, service, first, second = registry
+    home, (_, child) = await registered(first, 1)
+    body = group(kind="institution", name="Panti Melati", accreditation=VOUCHED, payee=HOME_ACCOUNT)
+    panti = (await first.post("/groups", json=body)).json()["group_id"]
+    asked = guardian(home, child, institution_id=panti, receives=True)
+    assert (await changed(first, second, asked)).json()["code"] == "guardian-unknown"
+    await second.post(f"/groups/{panti}/accept", json={})
+    assert (await changed(first, second, asked)).status_code == 200
+    ends = """UPDATE group_version SET content = jsonb_set(content, '{accreditation,until}', '"2020-01-01"')"""
+    async with runtime.db.transaction() as conn:
+        await conn.execute(ends)
+    await run_worker(service, "run-out")
+    assert (await payee_states(runtime, panti))[-1] == (2, "suspended")
+    assert (await payee_states(runtime, child))[-1] == (2, "suspended")
+    again = await changed(first, second, asked)
+    assert (again.status_code, again.json()["code"]) == (409, "accreditation-ended")
+    await first.put(f"/groups/{panti}", json=body)
+    assert (await second.post(f"/groups/{panti}/accept", json={})).status_code == 200
+    assert (await payee_states(runtime, panti))[-1] == (3, "active")
+    assert (await payee_states(runtime, child))[-1] == (3, "active")
+
+
+async def test_a_guardianship_ends_on_its_last_day(registry: Registry) -> None:
+    runtime, service, first, second = registry
+    home, (_, child) = await registered(first, 1)
+    asked = guardian(home, child, person={"scheme": "nik", "value": nik(10)}, receives=True)
+    await changed(first, second, asked)
+    await run_worker(service, "run-out")
+    assert len((await first.get(f"/households/{home}/guardians")).json()["guardians"]) == 1
+    async with runtime.db.transaction() as conn:
+        await conn.execute("UPDATE guardianship SET since = '2020-01-01', until = current_date - 1")
+    await run_worker(service, "run-out")
+    assert (await first.get(f"/households/{home}/guardians")).json()["guardians"] == []
+    assert (await payee_states(runtime, child))[-1] == (2, "closed")
+
+
+async def buried(first: httpx.AsyncClient, second: httpx.AsyncClient, *values: str) -> str:
+    feed = {"kind": "deaths", "name": "2026-02", "source": "dukcapil", "as_of": "2026-02-01"}
+    feed_id = (await first.post("/feeds", json=feed)).json()["feed_id"]
+    records = {"records": [{"scheme": "nik", "value": value, "on_date": "2026-01-30"} for value in values]}
+    answer = await first.post(f"/feeds/{feed_id}/records", json=records)
+    assert answer.is_success, answer.text
+    (match,) = (await first.get("/feed-matches")).json()["matches"]
+    decided = {"outcome": "confirmed", "reason": "certificate-seen"}
+    done = await second.post(f"/feed-matches/{match['match_id']}/decide", json=decided)
+    assert done.status_code == 200, done.text
+    return str(match["match_id"])
+
+
+async def test_a_wrong_death_is_taken_back_by_a_second_person(registry: Registry) -> None:
+    runtime, _, first, second = registry
+    home, (head, child) = await registered(first, 1)
+    await changed(first, second, guardian(home, child, person={"scheme": "nik", "value": nik(10)}, receives=True))
+    match_id = await buried(first, second, nik(10))
+    assert len((await first.get(f"/households/{home}")).json()["members"]) == 1
+    assert (await first.get(f"/households/{home}/guardians")).json()["guardians"] == []
+    undo = {"kind": "undo-death", "household_id": home, "match_id": match_id}
+    own = await changed(first, first, undo)
+    assert (own.status_code, own.json()["code"]) == (403, "same-person")
+    back = await changed(first, second, undo)
+    assert back.status_code == 200, back.text
+    assert back.json()["member_id"] == head
+    family = (await first.get(f"/households/{home}")).json()
+    assert [(m["member_id"], m["attributes"]["relation"]) for m in family["members"]] == [
+        (child, "child"), (head, "head"),
+    ]  # fmt: skip
+    assert family["payee"]["status"] == "active"
+    found = await first.post("/households/find", json={"scheme": "nik", "value": nik(10)})
+    assert found.json() == {"household_id": home, "member_id": head}
+    again = await changed(first, second, undo)
+    assert (again.status_code, again.json()["code"]) == (409, "death-undone")
+    (fact,) = await told(runtime, "salur.person.restored.v1")
+    assert (fact["member_id"], fact["match_id"]) == (head, match_id)
+    async with runtime.db.connection() as conn:
+        assert await conn.fetchval("SELECT count(*) FROM deceased_identifier") == 0
