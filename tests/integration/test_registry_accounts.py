@@ -54,6 +54,9 @@ async def test_a_changed_account_rests_before_its_first_use_and_the_old_one_stay
         (2, "bank-b", None), (1, "bank-a", "matches"),
     ]  # fmt: skip
     assert old["valid_until"] == new["valid_from"]
+    then = {"as_of": old["valid_from"]}
+    (held,) = (await first.get(f"/households/{household_id}/payees", params=then)).json()["payees"]
+    assert held["version"] == 1
     rest = datetime.fromisoformat(new["usable_from"]) - datetime.fromisoformat(new["valid_from"])
     assert abs(rest - COOL_OFF) < timedelta(minutes=1)
     told = [event["usable_from"] for event in await payee_events(runtime)]
@@ -115,6 +118,9 @@ async def test_a_consent_is_given_once_and_withdrawn_once(registry: Registry) ->
     assert shown["record"]["schema_version"] == "ISO/IEC TS 27560:2023"
     assert shown["processing"]["purposes"][0]["pii_categories"] == ["income"]
     assert shown["parties"] == [{"role": "pii-controller", "name": "Dinas Sosial"}]
+    before = {"as_of": "2026-01-03T00:00:00+07:00"}
+    then_given = (await first.get(path, params=before)).json()["consents"]
+    assert {consent["purpose"]: consent["state"] for consent in then_given}["share-with-bank"] == "given"
     taken_back = (await first.get(f"/consents/{answers[0].json()['consent_id']}/receipt")).json()
     assert [event["state"] for event in taken_back["events"]] == ["given", "withdrawn"]
     states = {shown["purpose"]: shown["state"] for shown in (await first.get(path)).json()["consents"]}

@@ -47,6 +47,8 @@ async def test_a_group_holds_when_a_second_person_accepts_it(registry: Registry)
     assert [(v["version"], v["name"], v["decided_by"]) for v in versions] == [
         (2, "Kelompok Mawar", "person:second"), (1, "Kelompok Melati", "person:second"),
     ]  # fmt: skip
+    then = {"as_of": versions[1]["decided_at"]}
+    assert [v["version"] for v in (await first.get(path, params=then)).json()["versions"]] == [1]
     assert (await second.post(f"{path}/refuse", json={})).json()["code"] == "nothing-proposed"
     again = await first.post("/groups", json=group(10))
     assert (again.status_code, again.json()["code"]) == (409, "group-exists")

@@ -1,13 +1,14 @@
 """What callers of the registry send. Forms only; what a household must keep is checked in the domain."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from salur.common.contracts.base import BankCode, Id, Sha256
 from salur.common.errors import Invalid
-from salur.common.values import DateInvalid, RegionCode, parse_day
+from salur.common.values import DateInvalid, RegionCode, parse_day, parse_moment
 from salur.registry.domain.household import (
     MAX_ATTRIBUTES,
     MAX_IDENTIFIERS,
@@ -23,6 +24,8 @@ from salur.registry.domain.identity import Contact, IdentityInvalid, Person, cle
 MAX_IMPORT_SIZE = 2 * 1024**3
 WITHOUT_NUL = r"^[^\x00]*$"
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+AsOf = Annotated[str | None, Query(max_length=40)]
+"""A moment with its zone; nothing stands for now."""
 Day = Annotated[str, StringConstraints(max_length=40)]
 FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
 Attributes = Annotated[dict[FieldName, Scalar], Field(max_length=MAX_ATTRIBUTES)]
@@ -172,3 +175,11 @@ def day(text: str, place: str) -> date:
         return parse_day(text)
     except DateInvalid as error:
         raise Invalid(f"{place}: {error}", code="date-invalid", who="caller") from None
+
+
+def moment(text: str) -> datetime:
+    """What `as_of` names, not in the future. Raises Invalid."""
+    try:
+        return parse_moment(text, datetime.now(UTC), timedelta())
+    except DateInvalid as error:
+        raise Invalid(f"as_of: {error}", code="moment-invalid", who="caller") from None

@@ -1,19 +1,18 @@
 """The registry's HTTP API: households and cuts."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
 from salur.common.contracts.base import Id
 from salur.common.database import Connection
-from salur.common.errors import Forbidden, Invalid, NotFound
+from salur.common.errors import Forbidden, NotFound
 from salur.common.events import Draft
 from salur.common.http import Caller, permit
 from salur.common.service import Coalescer, Runtime
-from salur.common.values import DateInvalid, parse_moment
-from salur.registry.bodies import ChangeBody, CutBody, HouseholdBody, IdentifierBody, IdentifiersBody
+from salur.registry.bodies import AsOf, ChangeBody, CutBody, HouseholdBody, IdentifierBody, IdentifiersBody, moment
 from salur.registry.store import queries
 from salur.registry.usecases.change import Change, Changed, change
 from salur.registry.usecases.cut import make_cut
@@ -57,7 +56,7 @@ def _read(router: APIRouter, runtime: Runtime) -> None:
     async def read_household(
         household_id: Id,
         caller: Annotated[Caller, permit("household:read")],
-        as_of: Annotated[str | None, Query(max_length=40)] = None,
+        as_of: AsOf = None,
     ) -> dict[str, Any]:
         """A household with its members and the standing of its account; never an identifier, name or account number.
 
@@ -68,7 +67,7 @@ def _read(router: APIRouter, runtime: Runtime) -> None:
             if row is None or not caller.sees(row["region"]):
                 raise unknown_household()
             if as_of is not None:
-                return await _as_of(conn, household_id, _moment(as_of))
+                return await _as_of(conn, household_id, moment(as_of))
         payee = {"bank": row["bank"], "version": row["payee_version"], "status": row["payee_status"]}
         names = (*READ, "registered_at", "changed_at")
         return {name: row[name] for name in names} | {"payee": payee if row["bank"] else None}
@@ -77,17 +76,17 @@ def _read(router: APIRouter, runtime: Runtime) -> None:
     async def read_guardians(
         household_id: Id,
         caller: Annotated[Caller, permit("household:read")],
-        as_of: Annotated[str | None, Query(max_length=40)] = None,
+        as_of: AsOf = None,
     ) -> dict[str, list[dict[str, Any]]]:
         """Who acts for members of the household and whether they receive for them; `as_of`: as it stood then."""
-        moment = _moment(as_of) if as_of is not None else datetime.now(UTC)
+        then_at = moment(as_of) if as_of is not None else datetime.now(UTC)
         async with runtime.db.connection() as conn:
             row = await queries.household(conn, id=household_id)
             if row is None or not caller.sees(row["region"]):
                 raise unknown_household()
-            then = await _as_of(conn, household_id, moment)
+            then = await _as_of(conn, household_id, then_at)
             wards = [member["member_id"] for member in then["members"]]
-            return {"guardians": [dict(r) for r in await queries.guardianships_of(conn, wards=wards, moment=moment)]}
+            return {"guardians": [dict(r) for r in await queries.guardianships_of(conn, wards=wards, moment=then_at)]}
 
     @router.get("/households/{household_id}/versions", tags=["households"])
     async def read_versions(
@@ -142,13 +141,6 @@ async def _as_of(conn: Connection, household_id: str, moment: datetime) -> dict[
     if row is None:
         raise NotFound("the household was not registered then", code="not-yet", who="caller")
     return dict(row)
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return parse_moment(text, datetime.now(UTC), timedelta())
-    except DateInvalid as error:
-        raise Invalid(f"as_of: {error}", code="moment-invalid", who="caller") from None
 
 
 def _change(router: APIRouter, runtime: Runtime) -> None:

@@ -12,7 +12,7 @@ from salur.common.errors import Invalid
 from salur.common.http import Caller, permit
 from salur.common.service import Runtime
 from salur.common.values import DateInvalid, parse_moment
-from salur.registry.bodies import Body, Day, Text, day
+from salur.registry.bodies import AsOf, Body, Day, Text, day, moment
 from salur.registry.http_changes import by_caller
 from salur.registry.store import queries
 from salur.registry.usecases.consents import (
@@ -92,15 +92,28 @@ async def _seen(conn: Connection, household_id: str, caller: Caller) -> None:
         raise unknown_household()
 
 
+def _passed(end: datetime | None, moment: datetime) -> bool:
+    return end is not None and end <= moment
+
+
 def _accounts(router: APIRouter, runtime: Runtime) -> None:
     @router.get("/households/{household_id}/payees", tags=["accounts"])
     async def payee_versions(
-        household_id: Id, caller: Annotated[Caller, permit("household:read")]
+        household_id: Id, caller: Annotated[Caller, permit("household:read")], as_of: AsOf = None
     ) -> dict[str, list[dict[str, Any]]]:
-        """Every account the household has had, the newest first: from when, usable from when, what the bank said."""
+        """Every account the household has had, the newest first: from when, usable from when, what the bank said.
+
+        `as_of`: the one that held then.
+        """
         async with runtime.db.connection() as conn:
             await _seen(conn, household_id, caller)
-            return {"payees": [dict(row) for row in await queries.payee_versions(conn, id=household_id)]}
+            rows = await queries.payee_versions(conn, id=household_id)
+        if as_of is not None:
+            then = moment(as_of)
+            rows = [
+                r for r in rows if r["valid_from"] <= then and (r["valid_until"] is None or then < r["valid_until"])
+            ]
+        return {"payees": [dict(row) for row in rows]}
 
     @router.post("/households/{household_id}/payee-checks", status_code=201, tags=["accounts"])
     async def check(
@@ -127,12 +140,13 @@ def _consents(router: APIRouter, runtime: Runtime) -> None:
 
     @router.get("/households/{household_id}/consents", tags=["consents"])
     async def list_consents(
-        household_id: Id, caller: Annotated[Caller, permit("household:read")]
+        household_id: Id, caller: Annotated[Caller, permit("household:read")], as_of: AsOf = None
     ) -> dict[str, list[dict[str, Any]]]:
-        """Consents of a household: given, expired and withdrawn."""
+        """Consents of a household: given, expired and withdrawn; `as_of`: as they stood then."""
+        then = moment(as_of) if as_of is not None else datetime.now(UTC)
         async with runtime.db.connection() as conn:
             await _seen(conn, household_id, caller)
-            return {"consents": [dict(row) for row in await queries.consents(conn, household_id=household_id)]}
+            return {"consents": [dict(r) for r in await queries.consents(conn, household_id=household_id, then=then)]}
 
     @router.get("/consents/{consent_id}/receipt", tags=["consents"])
     async def consent_receipt(consent_id: Id, caller: Annotated[Caller, permit("household:read")]) -> dict[str, Any]:

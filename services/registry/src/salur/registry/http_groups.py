@@ -11,7 +11,7 @@ from salur.common.errors import Invalid
 from salur.common.http import Caller, permit
 from salur.common.service import Runtime
 from salur.common.values import RegionCode
-from salur.registry.bodies import Attributes, Body, Day, IdentifierBody, PayeeBody, Text, day
+from salur.registry.bodies import AsOf, Attributes, Body, Day, IdentifierBody, PayeeBody, Text, day, moment
 from salur.registry.bodies_changes import DecisionBody
 from salur.registry.http_changes import by_caller
 from salur.registry.scope import scope_of
@@ -137,12 +137,17 @@ def _read(router: APIRouter, runtime: Runtime) -> None:
         return {"groups": [_flat(row) for row in rows]}
 
     @router.get("/{group_id}")
-    async def read_group(group_id: Id, caller: Annotated[Caller, permit("household:read")]) -> dict[str, Any]:
-        """Every version of a group, the newest first, with who proposed and who decided it."""
+    async def read_group(
+        group_id: Id, caller: Annotated[Caller, permit("household:read")], as_of: AsOf = None
+    ) -> dict[str, Any]:
+        """Every version of a group, the newest first, with who proposed and who decided it; `as_of`: what held then."""
         async with runtime.db.connection() as conn:
             rows = await queries.group_versions(conn, group_id=group_id, most=PAGE_MAX)
         if not rows or not within(rows[0]["region"], caller.regions):
             raise unknown_group()
+        if as_of is not None:
+            then = moment(as_of)
+            rows = [row for row in rows if row["state"] == "accepted" and row["decided_at"] <= then][:1]
         return {"group_id": group_id, "versions": [_flat(row) for row in rows]}
 
 

@@ -9,9 +9,9 @@ ON CONFLICT DO NOTHING RETURNING consent_id;
 SELECT consent_id, household_id, member_id, purpose, lawful_basis, notice, collection, evidence, valid_until,
        controller, pii_categories, recipients, storage, jurisdiction, language, recorded_by, given_at, recorded_at,
        withdrawn_at, withdrawn_by, withdrawal,
-       CASE WHEN withdrawn_at IS NOT NULL THEN 'withdrawn' WHEN valid_until < now()::date THEN 'expired'
+       CASE WHEN withdrawn_at <= :then THEN 'withdrawn' WHEN valid_until < (:then::timestamptz)::date THEN 'expired'
             ELSE 'given' END AS state
-FROM consent WHERE household_id = :household_id ORDER BY consent_id;
+FROM consent WHERE household_id = :household_id AND given_at <= :then ORDER BY consent_id;
 
 -- name: consent^
 SELECT c.consent_id, c.household_id, c.member_id, c.purpose, c.lawful_basis, c.notice, c.collection, c.evidence,
