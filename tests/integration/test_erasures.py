@@ -211,6 +211,32 @@ async def test_what_is_open_keeps_a_family(registry: Registry) -> None:
     assert await registry.rows("SELECT 1 FROM subject_key WHERE subject = $1", registry.household_id)
 
 
+async def test_a_wards_account_goes_with_the_family_and_is_no_longer_lent_first(registry: Registry) -> None:
+    """A member of family 1 has a guardian of family 2, who receives for them."""
+    home = await registry.staff.ask("ani", ["registrar"], "GET", f"/households/{registry.household_id}")
+    ward = home.json()["members"][1]["member_id"]
+    body = {
+        "kind": "guardian", "household_id": registry.household_id, "member_id": ward, "reason": "r",
+        "evidence": "order 7", "person": {"scheme": "nik", "value": nik(20)}, "receives": True,
+    }  # fmt: skip
+    change_id = (await registry.staff.ask("ani", ["registrar"], "POST", "/changes", body)).json()["change_id"]
+    made = await registry.staff.ask("dian", ["registrar"], "POST", f"/changes/{change_id}/accept", {})
+    assert made.status_code == 200, made.text
+    (guardian,) = await registry.rows("SELECT payer_id FROM guardianship")
+    kept = await registry.ask(household_id=guardian["payer_id"], reference="letter-18")
+    needed = await registry.accept(kept.json()["erasure_id"])
+    assert (needed.status_code, needed.json()["code"]) == (409, "household-needed")
+    await registry.erased()
+    assert (
+        await registry.rows("SELECT FROM guardianship UNION ALL SELECT FROM payee WHERE household_id = $1", ward) == []
+    )
+    assert await registry.rows("SELECT FROM subject_key WHERE subject = $1", ward) == []
+    told = await registry.rows(
+        "SELECT stream FROM event WHERE type = 'salur.subject.erased.v1' AND key = $1", ward
+    )  # fmt: skip
+    assert [row["stream"].split("/")[0] for row in told] == ["registry.payees"]
+
+
 async def test_history_sent_again_brings_nothing_back_to_who_consumes_it(
     registry: Registry, keys: Secrets, other_database_url: str
 ) -> None:

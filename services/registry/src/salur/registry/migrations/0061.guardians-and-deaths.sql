@@ -48,16 +48,15 @@ ALTER TABLE change_request ADD CONSTRAINT change_request_kind_check CHECK (
     kind IN ('members', 'contact', 'payee', 'move', 'split', 'merge', 'undo-merge', 'guardian', 'undo-death')
 );
 
--- When a family is erased, so is what guardians were lent of it or lent to it, and what would take a death back. It
--- runs before the erasure takes the evidence away.
+-- When a family is erased, so are its wards' accounts and what would take a death back. It runs before the erasure takes
+-- the evidence away.
 CREATE FUNCTION erase_guardianships() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    wards text[] := ARRAY(SELECT ward_id FROM guardianship
-                          WHERE household_id = new.household_id OR payer_id = new.household_id);
+    wards text[] := ARRAY(SELECT ward_id FROM guardianship WHERE household_id = new.household_id);
 BEGIN
     DELETE FROM payee WHERE household_id = ANY(wards);
     DELETE FROM payee_version WHERE household_id = ANY(wards);
-    DELETE FROM guardianship WHERE household_id = new.household_id OR payer_id = new.household_id;
+    DELETE FROM guardianship WHERE household_id = new.household_id;
     UPDATE deceased_identifier SET sealed = NULL
     WHERE match_id IN (SELECT match_id FROM person_death WHERE household_id = new.household_id);
     DELETE FROM person_death WHERE household_id = new.household_id;

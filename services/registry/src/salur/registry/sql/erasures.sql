@@ -22,7 +22,9 @@ UPDATE erasure SET state = :state, decided_by = :by, decided_at = now(), reason 
 -- name: what_keeps_household^
 SELECT EXISTS (SELECT 1 FROM case_file c WHERE c.household_id = :id AND c.state IN ('open', 'in-progress')) AS open_case,
        EXISTS (SELECT 1 FROM change_request c WHERE c.household_id = :id AND c.state = 'open') AS open_change,
-       EXISTS (SELECT 1 FROM feed_match m WHERE m.household_id = :id AND m.state = 'open') AS open_match;
+       EXISTS (SELECT 1 FROM feed_match m WHERE m.household_id = :id AND m.state = 'open') AS open_match,
+       EXISTS (SELECT 1 FROM guardianship g WHERE g.payer_id = :id AND g.household_id <> :id AND g.ended_at IS NULL
+               AND g.receives) AS open_guardianship;
 
 -- name: absorbed_by
 WITH RECURSIVE family AS (

@@ -41,7 +41,7 @@ WHERE g.kind = 'institution' AND g.state = 'accepted'
   )
 ORDER BY g.group_id LIMIT :most;
 
--- Wards who were ever paid to an account of these families, or to another's while of them.
+-- Wards of these families who have or had an account of their own.
 -- name: wards_lent
 SELECT DISTINCT g.ward_id, p.version FROM guardianship g JOIN payee p ON p.household_id = g.ward_id
-WHERE g.household_id = ANY(:ids::text[]) OR g.payer_id = ANY(:ids::text[]) ORDER BY g.ward_id;
+WHERE g.household_id = ANY(:ids::text[]) ORDER BY g.ward_id;
