@@ -30,7 +30,7 @@ from support.facts import Record
 from support.households import HOLDER, NAMES, NUMBER, PHONE, household, nik
 from support.offices import open_office
 from support.payments import House, beneficiary, entitlement, received
-from support.registry import worker_of
+from support.registry import run_matching, worker_of
 from support.staff import Staff, staff_of
 
 pytestmark = pytest.mark.integration
@@ -165,7 +165,10 @@ async def test_two_people_erase_a_family_and_the_history_keeps_every_byte(regist
 
 async def test_nothing_of_the_family_can_be_opened_and_the_other_family_stands(registry: Registry) -> None:
     places = await registry.rows("SELECT stream, sequence, key FROM event WHERE stream LIKE 'registry.payees/%'")
+    await run_matching(registry.process.service)
+    assert await registry.rows("SELECT 1 FROM match_person WHERE household_id = $1", registry.household_id)
     await registry.erased()
+    await run_matching(registry.process.service)
     for place in places:
         asked = {"stream": place["stream"], "sequence": place["sequence"], "field": "account_number",
                  "purpose": "complaint", "reason": "test"}  # fmt: skip

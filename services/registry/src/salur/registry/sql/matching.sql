@@ -9,7 +9,7 @@ SELECT stream, sequence FROM match_mark ORDER BY stream FOR UPDATE SKIP LOCKED;
 SELECT m.stream, e.sequence, e.key, e.ours
 FROM unnest(:streams::text[], :sequences::bigint[]) AS m (stream, sequence)
 CROSS JOIN LATERAL (
-    SELECT sequence, key, type LIKE 'salur.household.%' AS ours FROM event
+    SELECT sequence, key, type LIKE 'salur.household.%' OR type = 'salur.subject.erased.v1' AS ours FROM event
     WHERE stream = m.stream AND sequence > m.sequence
     ORDER BY sequence LIMIT :most
 ) e;
