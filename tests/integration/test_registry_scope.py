@@ -111,6 +111,12 @@ CALLS: dict[str, Call] = {
     "POST /feed-matches/{match_id}/decide": lambda k: (
         {"match_id": k.match_id}, {"outcome": "confirmed", "reason": "seen"}
     ),
+    "POST /erasures": lambda k: (
+        {}, {"household_id": k.household_id, "basis": "subject-request", "reference": "letter-17"}
+    ),
+    "GET /erasures": lambda _: ({}, None),
+    "POST /erasures/{erasure_id}/accept": lambda k: ({"erasure_id": k.case_id}, {"reason": "valid"}),
+    "POST /erasures/{erasure_id}/refuse": lambda k: ({"erasure_id": k.case_id}, {"reason": "wrong"}),
     "POST /nominations": lambda _: ({}, USUL | {"reference": "usul-00002"}),
     "GET /nominations": lambda _: ({}, None),
     "POST /meetings": lambda k: ({}, MEETING | {"verdicts": [
