@@ -20,6 +20,7 @@ from salur.audit.publisher import CHUNK, Publisher
 from salur.audit.store import Entry
 from salur.common.contracts.topics import CHECKPOINTS_TOPIC
 from salur.common.database import Database, migrate
+from salur.common.events.security import KafkaAddress
 from salur.common.values import new_id
 from support.pair import Addresses
 
@@ -39,7 +40,7 @@ class Log:
     def start(self, kafka: str | None = None) -> None:
         """A process that knows only what is in the database, the folder and on Kafka."""
         opened = partial(open_checkpoint, key=self.signer.verifier)
-        self.announcer = Announcer(self.db, kafka or self.kafka, self.signer.name, opened)
+        self.announcer = Announcer(self.db, KafkaAddress(kafka or self.kafka), self.signer.name, opened)
         publisher = Publisher(
             self.db, self.folder, LogKeys((self.signer,)), 10.0, self.announcer.keep, self.announcer.heads
         )  # fmt: skip
@@ -111,7 +112,7 @@ async def test_what_was_signed_while_kafka_was_away_follows_in_order(log: Log) -
     await log.add(*leaves(0, 10))
     await log.publish()
     await log.announce()
-    away = Announcer(log.db, NOWHERE, log.signer.name, partial(open_checkpoint, key=log.signer.verifier))
+    away = Announcer(log.db, KafkaAddress(NOWHERE), log.signer.name, partial(open_checkpoint, key=log.signer.verifier))
     for round_ in range(1, 4):
         await log.add(*leaves(round_ * 10, 10))
         await log.publish()

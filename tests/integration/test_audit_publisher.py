@@ -18,6 +18,7 @@ from salur.audit.publisher import OWNER_FILE, Publisher
 from salur.audit.store import Entry
 from salur.common.database import Database, migrate
 from salur.common.errors import Unavailable
+from salur.common.events.security import KafkaAddress
 from support.pair import Addresses
 
 pytestmark = pytest.mark.integration
@@ -51,7 +52,7 @@ async def test_only_the_owner_writes_and_a_successor_goes_on_once_the_files_are_
     db: Database, pair: Addresses, topics: None, rows: int, tmp_path: Path, another: TextIO
 ) -> None:
     signer = Signer("audit.salur.example", bytes(range(32)))
-    announcer = Announcer(db, pair.kafka, signer.name, partial(open_checkpoint, key=signer.verifier))
+    announcer = Announcer(db, KafkaAddress(pair.kafka), signer.name, partial(open_checkpoint, key=signer.verifier))
     publisher = Publisher(db, tmp_path, LogKeys((signer,)), 0, announcer.keep, announcer.heads)
     assert not await publisher.step()
     with pytest.raises(Unavailable):

@@ -22,6 +22,7 @@ from salur.audit.store import Entry
 from salur.audit.witness import Witness, serve
 from salur.audit.witnesses import TIMEOUT_S, Witnesses
 from salur.common.database import Database, migrate
+from salur.common.events.security import KafkaAddress
 from salur.common.values import new_id
 from support.pair import Addresses
 
@@ -69,7 +70,7 @@ class Log:
         def opened(note: str) -> Checkpoint:
             return open_checkpoint(note, self.signer.verifier)
 
-        self.announcer = Announcer(self.db, self.kafka, self.signer.name, opened)
+        self.announcer = Announcer(self.db, KafkaAddress(self.kafka), self.signer.name, opened)
         witnesses = Witnesses(self.db, self.policy, [self.signer.verifier])
 
         async def heads() -> list[Checkpoint]:

@@ -15,6 +15,7 @@ from salur.common.events import Consumer, Draft, EventStore, Received
 from salur.common.events.consumer import BatchProcessor
 from salur.common.events.kafka import KafkaProducer, read_tails, subscribe
 from salur.common.events.relay import Relay, lost_past
+from salur.common.events.security import KafkaAddress
 from salur.common.events.stream import queries
 from salur.common.secrets import Secrets
 from support.facts import household
@@ -47,7 +48,13 @@ async def test_every_event_arrives_once_in_order_with_its_personal_values(
     await processor.declare()
     broker = KafkaBroker(pair.kafka, allow_auto_create_topics=False)
     subscribe(broker, processor, stop, session_timeout_ms=6000, instance="0", bootstrap=pair.kafka)
-    relay = Relay(database_url, keys, partial(KafkaProducer.start, pair.kafka), partial(read_tails, pair.kafka), 2_000)
+    relay = Relay(
+        database_url,
+        keys,
+        partial(KafkaProducer.start, KafkaAddress(pair.kafka)),
+        partial(read_tails, KafkaAddress(pair.kafka)),
+        2_000,
+    )
     relaying = asyncio.create_task(relay.run(stop))
     await broker.start()
     try:
@@ -85,5 +92,5 @@ async def test_a_database_behind_its_published_past_refuses_to_write(
 ) -> None:
     """Kafka holds sequences of the test above that this empty database never wrote: it must be seen."""
     async with db.transaction() as conn:
-        behind = await lost_past(conn, partial(read_tails, pair.kafka))
+        behind = await lost_past(conn, partial(read_tails, KafkaAddress(pair.kafka)))
     assert sum(tail.sequence for tail in behind.values()) >= 3000

@@ -18,6 +18,7 @@ from salur.common.database import Database, migrate
 from salur.common.events import PARTITIONS, Draft, EventStore, Received
 from salur.common.events.kafka import KafkaProducer, read_tails
 from salur.common.events.relay import Relay
+from salur.common.events.security import KafkaAddress
 from salur.common.secrets import Secrets
 from salur.common.service import Process, Runtime
 from salur.local.kafka import create_topics
@@ -76,7 +77,9 @@ async def upstream(alone: Pair, keys: Secrets) -> AsyncIterator[None]:
                 events = [*map(granted, range(COUNT)), *marks]
             await store.append(conn, [_draft(event) for event in events])
     stop = asyncio.Event()
-    relay = Relay(url, keys, partial(KafkaProducer.start, kafka), partial(read_tails, kafka), 2_000)
+    relay = Relay(
+        url, keys, partial(KafkaProducer.start, KafkaAddress(kafka)), partial(read_tails, KafkaAddress(kafka)), 2_000
+    )
     task = asyncio.create_task(relay.run(stop))
     yield
     stop.set()

@@ -12,6 +12,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from salur.common.events.kafka import ConsumerWatch, read_stream, read_tails
 from salur.common.events.relay import LOCK_NAME
+from salur.common.events.security import KafkaAddress
 from support.mechanism import TOPIC
 from support.pair import Addresses
 from support.stage import Stage, stage_on
@@ -31,7 +32,7 @@ async def in_kafka(stage: Stage) -> dict[str, list[int]]:
     """Per stream the sequences of the log, in its order."""
     found: dict[str, list[int]] = {}
     for topic, partition in PLACES:
-        async for _, event in read_stream(stage.kafka, topic, partition):
+        async for _, event in read_stream(KafkaAddress(stage.kafka), topic, partition):
             found.setdefault(event.stream, []).append(event.sequence)
     return found
 
@@ -156,9 +157,9 @@ async def test_the_tail_is_the_highest_event_whatever_stands_behind_it(stage: St
         await eventually(stage.published, 60, "published")
     partition = await in_kafka_partition(stage)
     stream = f"{TOPIC}/{partition}"
-    before = await read_tails(stage.kafka, PLACES)
+    before = await read_tails(KafkaAddress(stage.kafka), PLACES)
     assert before[stream].sequence == 400
-    records = [record async for record, _ in read_stream(stage.kafka, TOPIC, partition)]
+    records = [record async for record, _ in read_stream(KafkaAddress(stage.kafka), TOPIC, partition)]
     async with AIOKafkaProducer(bootstrap_servers=stage.kafka) as producer:
         for record in records[:150]:
             await producer.send(TOPIC, record.value, partition=partition, headers=list(record.headers))
@@ -169,4 +170,4 @@ async def test_the_tail_is_the_highest_event_whatever_stands_behind_it(stage: St
             records[0].value.replace(b"/salur/registry", b"x"),
         ):
             await producer.send(TOPIC, rubbish, key=b"somebody", partition=partition)
-    assert await read_tails(stage.kafka, PLACES) == before
+    assert await read_tails(KafkaAddress(stage.kafka), PLACES) == before

@@ -19,6 +19,7 @@ from salur.common.events import EventStore
 from salur.common.events.consumer import BatchProcessor
 from salur.common.events.kafka import KafkaProducer, read_tails, subscribe
 from salur.common.events.relay import Relay
+from salur.common.events.security import KafkaAddress
 from salur.common.events.stream import queries
 from salur.common.logs import configure_logs
 from salur.common.secrets import Secrets
@@ -34,7 +35,13 @@ async def relay(told: dict[str, str], keys: Secrets, stop: asyncio.Event) -> Non
 
         setattr(queries, "save_published", die)  # noqa: B010 - a query is no attribute a type checker knows
     kafka = told["kafka"]
-    await Relay(told["url"], keys, partial(KafkaProducer.start, kafka), partial(read_tails, kafka), 2_000).run(stop)
+    await Relay(
+        told["url"],
+        keys,
+        partial(KafkaProducer.start, KafkaAddress(kafka)),
+        partial(read_tails, KafkaAddress(kafka)),
+        2_000,
+    ).run(stop)
 
 
 async def member(told: dict[str, str], keys: Secrets, stop: asyncio.Event) -> None:

@@ -26,6 +26,7 @@ from salur.common.events import Consumer, EventStore
 from salur.common.events.consumer import BatchProcessor
 from salur.common.events.kafka import ConsumerWatch, KafkaProducer, read_tails, subscribe
 from salur.common.events.relay import Relay
+from salur.common.events.security import KafkaAddress
 from salur.common.events.stream import queries
 from salur.common.secrets import Secrets
 from salur.local.kafka import create_topics
@@ -85,8 +86,8 @@ class Stage:
         self.facts += count
 
     def relay(self) -> Relay:
-        producer = partial(KafkaProducer.start, self.kafka)
-        return Relay(self.registry_url, self.keys, producer, partial(read_tails, self.kafka), 2_000)
+        producer = partial(KafkaProducer.start, KafkaAddress(self.kafka))
+        return Relay(self.registry_url, self.keys, producer, partial(read_tails, KafkaAddress(self.kafka)), 2_000)
 
     @asynccontextmanager
     async def relaying(self) -> AsyncIterator[Relay]:

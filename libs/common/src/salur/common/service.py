@@ -32,6 +32,7 @@ from salur.common.events.kafka import KafkaProducer, read_stream, read_tails, su
 from salur.common.events.recover import recover
 from salur.common.events.relay import Relay, Tail, fence_if_behind
 from salur.common.events.seals import seal_streams
+from salur.common.events.security import kafka_address
 from salur.common.http import include, make_app, problem
 from salur.common.logs import configure_logs, get_logger
 from salur.common.memory import end_if_out_of_memory
@@ -70,6 +71,7 @@ class Runtime:
     def __init__(self, name: str, settings: Settings) -> None:
         self.name = name
         self.settings = settings
+        self.kafka = kafka_address(settings)
         self.secrets = Secrets.from_file(settings.master_key_file)
         self.db = Database(
             settings.database_url,
@@ -187,7 +189,8 @@ class Process:
         self._starting = False
         self._stop = asyncio.Event()
         self._broker = KafkaBroker(
-            runtime.settings.kafka_bootstrap,
+            runtime.kafka.bootstrap,
+            security=runtime.kafka.security,
             client_id=f"salur-{runtime.name}",
             allow_auto_create_topics=False,
             logger=logging.getLogger("faststream"),
@@ -201,7 +204,7 @@ class Process:
                 self._stop,
                 session_timeout_ms=runtime.settings.consumer_session_timeout_ms,
                 instance=runtime.settings.instance,
-                bootstrap=runtime.settings.kafka_bootstrap,
+                bootstrap=runtime.kafka.bootstrap,
             )
             for processor in self._processors
         ]
@@ -209,7 +212,7 @@ class Process:
     async def run(self) -> None:
         """Start, serve until SIGTERM or SIGINT, stop in order."""
         settings = self.runtime.settings
-        tails = partial(read_tails, settings.kafka_bootstrap)
+        tails = partial(read_tails, self.runtime.kafka)
         tasks: list[asyncio.Task[None]] = []
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -223,7 +226,7 @@ class Process:
             self._starting = False
             if "relay" in self.parts:
                 relay = Relay(
-                    settings.database_url, self.runtime.secrets, partial(KafkaProducer.start, settings.kafka_bootstrap),
+                    settings.database_url, self.runtime.secrets, partial(KafkaProducer.start, self.runtime.kafka),
                     tails, settings.relay_window,
                 )  # fmt: skip
                 tasks.append(asyncio.create_task(relay.run(self._stop), name="relay"))
@@ -394,7 +397,7 @@ def run(
 
 
 async def _recover(runtime: Runtime) -> int:
-    kafka = runtime.settings.kafka_bootstrap
+    kafka = runtime.kafka
     await runtime.db.open()
     try:
         return await recover(runtime.db, runtime.store, partial(read_tails, kafka), partial(read_stream, kafka))

@@ -1,9 +1,9 @@
 """Settings from the environment (`SALUR_…`). Every limit that operations may turn stands here with its unit."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -22,6 +22,15 @@ class Settings(BaseSettings):
 
     database_url: str
     kafka_bootstrap: str
+    kafka_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """Production: SSL with a certificate of our own, or SASL_SSL; the principal is what Kafka's ACLs name."""
+    kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    kafka_username: str | None = None
+    kafka_password_file: Path | None = None
+    kafka_ca_file: Path | None = None
+    """Who signed the brokers' certificates; None: whom the system trusts."""
+    kafka_certificate_file: Path | None = None
+    kafka_key_file: Path | None = None
     jwks_file: Path
     master_key_file: Path
     state_dir: Path = Path("var/state")
@@ -41,3 +50,11 @@ class Settings(BaseSettings):
     relay_window: int = Field(default=2_000, ge=1, le=2_000)
     seal_interval_s: float = 10.0
     instance: str = "0"
+
+    @model_validator(mode="after")
+    def _kafka_can_be_entered(self) -> Self:
+        if self.kafka_protocol.startswith("SASL") and not (self.kafka_username and self.kafka_password_file):
+            raise ValueError("SALUR_KAFKA_PROTOCOL with SASL needs SALUR_KAFKA_USERNAME and SALUR_KAFKA_PASSWORD_FILE")
+        if (self.kafka_certificate_file is None) != (self.kafka_key_file is None):
+            raise ValueError("SALUR_KAFKA_CERTIFICATE_FILE and SALUR_KAFKA_KEY_FILE come together")
+        return self

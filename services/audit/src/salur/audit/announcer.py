@@ -13,6 +13,7 @@ from salur.audit.log.note import Checkpoint
 from salur.common.contracts.topics import CHECKPOINTS_TOPIC
 from salur.common.database import Database
 from salur.common.events.plain import read_back, send_plain
+from salur.common.events.security import KafkaAddress
 from salur.common.logs import get_logger
 
 log = get_logger("announcer")
@@ -23,9 +24,9 @@ BATCH = 100
 class Announcer:
     """Keeps heads and takes them to Kafka. `open_note` reads a note and raises LogError when it is not ours."""
 
-    def __init__(self, db: Database, bootstrap: str, origin: str, open_note: Callable[[str], Checkpoint]) -> None:
+    def __init__(self, db: Database, kafka: KafkaAddress, origin: str, open_note: Callable[[str], Checkpoint]) -> None:
         self._db = db
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._key = origin.encode()
         self._open_note = open_note
 
@@ -59,13 +60,13 @@ class Announcer:
             rows = await store.queries.unannounced(conn, most_size=published.size, most=BATCH)
             if rows:
                 notes = [row["note"] for row in rows]
-                await send_plain(self._bootstrap, CHECKPOINTS_TOPIC.name, self._key, notes)
+                await send_plain(self._kafka, CHECKPOINTS_TOPIC.name, self._key, notes)
                 await store.queries.mark_announced(conn, sizes=[row["size"] for row in rows])
         return len(rows) == BATCH
 
     async def _last_announced(self) -> Checkpoint | None:
         """The largest head of ours in the last part of the topic that holds one."""
-        async with read_back(self._bootstrap, CHECKPOINTS_TOPIC.name) as windows:
+        async with read_back(self._kafka, CHECKPOINTS_TOPIC.name) as windows:
             async for notes in windows:
                 if found := self._ours(notes):
                     return found[max(found)]

@@ -44,7 +44,7 @@ def build(runtime: Runtime) -> Service:
     def opened(note: str) -> Checkpoint:
         return open_checkpoint(note, *keys.verifiers)
 
-    announcer = Announcer(runtime.db, settings.kafka_bootstrap, settings.log_origin, opened)
+    announcer = Announcer(runtime.db, runtime.kafka, settings.log_origin, opened)
     policy = Policy.parse(settings.witness_policy.read_text("utf-8")) if settings.witness_policy else None
     witnesses = Witnesses(runtime.db, policy, keys.verifiers) if policy else None
 

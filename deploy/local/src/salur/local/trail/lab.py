@@ -25,6 +25,7 @@ from salur.common.contracts.topics import ALL_TOPICS
 from salur.common.database import Database
 from salur.common.events import EventStore, RawConsumer
 from salur.common.events.consumer import BatchProcessor
+from salur.common.events.security import KafkaAddress
 from salur.common.secrets import Secrets
 
 MIGRATIONS = Path(next(iter(salur.audit.__path__))) / "migrations"
@@ -94,7 +95,9 @@ class Lab:
         """A new process of the audit: it knows what database, folder and witnesses hold."""
         if hasattr(self, "publisher"):
             self.publisher.close()
-        announcer = Announcer(self.db, self.kafka, ORIGIN, partial(open_checkpoint, key=self.signer.verifier))
+        announcer = Announcer(
+            self.db, KafkaAddress(self.kafka), ORIGIN, partial(open_checkpoint, key=self.signer.verifier)
+        )
         self.publisher: Publisher = Publisher(
             self.db, self.log, LogKeys((self.signer,)), 0.0, announcer.keep, self._outside_heads, self._cosign
         )

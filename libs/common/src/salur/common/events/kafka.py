@@ -18,6 +18,7 @@ from salur.common.events.acks import Acks, answers
 from salur.common.events.consumer import BatchProcessor, Outcome
 from salur.common.events.envelope import Envelope, Undecodable, parse
 from salur.common.events.relay import KafkaAway, Outgoing, Producer, Tail
+from salur.common.events.security import KafkaAddress
 from salur.common.events.stream import stream_name
 from salur.common.logs import get_logger
 from salur.common.telemetry import HOLES, TAKEN
@@ -46,9 +47,9 @@ class KafkaProducer:
         self._producer = producer
 
     @classmethod
-    async def start(cls, bootstrap: str) -> Producer:
+    async def start(cls, kafka: KafkaAddress) -> Producer:
         producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap,
+            **kafka.options(),
             enable_idempotence=True,
             acks="all",
             compression_type="lz4",
@@ -75,13 +76,13 @@ class KafkaProducer:
         await self._producer.stop()
 
 
-async def read_tails(bootstrap: str, places: Sequence[tuple[str, int]]) -> dict[str, Tail]:
+async def read_tails(kafka: KafkaAddress, places: Sequence[tuple[str, int]]) -> dict[str, Tail]:
     """The highest event Kafka holds per stream. Raises KafkaAway when Kafka does not answer.
 
     It need not be the last record: repeats of a relay that lost its turn, or bytes of somebody else, may stand behind.
     """
     tails: dict[str, Tail] = {}
-    async with _reader(bootstrap, places, TAIL_DEPTH) as batches:
+    async with _reader(kafka, places, TAIL_DEPTH) as batches:
         async for place, records in batches:
             for record in records:
                 event = _event_of(record, place)
@@ -91,9 +92,11 @@ async def read_tails(bootstrap: str, places: Sequence[tuple[str, int]]) -> dict[
     return tails
 
 
-async def read_stream(bootstrap: str, topic: str, partition: int) -> AsyncIterator[tuple[ConsumerRecord, Envelope]]:
+async def read_stream(
+    kafka: KafkaAddress, topic: str, partition: int
+) -> AsyncIterator[tuple[ConsumerRecord, Envelope]]:
     """Every event Kafka holds of one stream, in the order of its records. Raises KafkaAway."""
-    async with _reader(bootstrap, [(topic, partition)], None) as batches:
+    async with _reader(kafka, [(topic, partition)], None) as batches:
         async for place, records in batches:
             for record in records:
                 if event := _event_of(record, place):
@@ -102,11 +105,11 @@ async def read_stream(bootstrap: str, topic: str, partition: int) -> AsyncIterat
 
 @asynccontextmanager
 async def _reader(
-    bootstrap: str, places: Sequence[tuple[str, int]], depth: int | None
+    kafka: KafkaAddress, places: Sequence[tuple[str, int]], depth: int | None
 ) -> AsyncIterator[AsyncIterator[tuple[TopicPartition, list[ConsumerRecord]]]]:
     """Batches of what stands in `places` now: the last `depth` offsets of each, or all of it."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **kafka.options(),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         client_id="salur-tails",

@@ -8,6 +8,7 @@ from aiokafka.errors import KafkaError
 
 from salur.common.events.kafka import KafkaProducer
 from salur.common.events.relay import KafkaAway, Outgoing
+from salur.common.events.security import KafkaAddress
 from salur.common.events.stream import stream_name
 
 WINDOW = 100
@@ -18,9 +19,9 @@ PARTITION = 0
 TEXT = [("content-type", b"text/plain; charset=utf-8")]
 
 
-async def send_plain(bootstrap: str, topic: str, key: bytes, values: Sequence[bytes]) -> None:
+async def send_plain(kafka: KafkaAddress, topic: str, key: bytes, values: Sequence[bytes]) -> None:
     """Write text records in order, each acknowledged before the next. Raises KafkaAway."""
-    producer = await KafkaProducer.start(bootstrap)
+    producer = await KafkaProducer.start(kafka)
     try:
         for value in values:
             record = Outgoing(stream_name(topic, PARTITION), 0, topic, PARTITION, key, value, TEXT)
@@ -32,13 +33,13 @@ async def send_plain(bootstrap: str, topic: str, key: bytes, values: Sequence[by
 
 
 @asynccontextmanager
-async def read_back(bootstrap: str, topic: str) -> AsyncIterator[AsyncIterator[list[bytes]]]:
+async def read_back(kafka: KafkaAddress, topic: str) -> AsyncIterator[AsyncIterator[list[bytes]]]:
     """The values of a topic of one partition, window by window from its end; in a window the oldest first.
 
     Raises KafkaAway when Kafka does not answer.
     """
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **kafka.options(),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         client_id="salur-plain",
