@@ -14,8 +14,8 @@ from salur.common.database import Database
 from salur.common.errors import Conflict
 from salur.common.events import Received
 from salur.common.secrets import Secrets
+from salur.payments.domain.lists import Banks
 from salur.payments.usecases.account_checks import Waits, ask_batch, await_earlier, check_id_of
-from salur.payments.usecases.lists import Banks
 from support.golden import read_golden
 from support.payments import AMOUNT_MINOR, House, bank_of, beneficiary, instruction, payee, received
 

@@ -9,7 +9,10 @@ import orjson
 import pytest
 
 from partner_bank import iso
+from partner_bank.book import Book, book_path
+from partner_bank.files import FileBank
 from partner_bank.iso import Line
+from partner_bank.profile import PROFILES
 from salur.common.database import Database
 from salur.common.secrets import Secrets
 from salur.common.service import Runtime
@@ -144,6 +147,21 @@ async def test_an_inquiry_reaches_a_file_bank_as_the_message_it_is(desk: Desk) -
     ]
     assert {document["type"] for document in asked} == {"salur.payment.inquired.v1"}
     assert {document["data"]["instruction_id"] for document in asked} == {instruction(number) for number in range(6)}
+
+
+async def test_an_inquiry_never_lies_in_the_outbox_before_the_instruction_it_asks_about(desk: Desk) -> None:
+    """Both of one file: a bank that takes them in order finds the instruction first and pays it."""
+    async with desk.house.db.transaction() as conn:
+        await conn.execute("UPDATE payment SET answer_due_at = now()")
+    await desk.house.inquire(IMPATIENT)
+    await desk.send()
+    for bank in BANKS:
+        folder = desk.root / bank
+        book = Book(book_path(folder), bank, PROFILES["all-credited"], 7, keep_accounts=True)
+        FileBank(book, folder, "0012345").turn()
+        book.close()
+    await desk.take()
+    assert set((await desk.house.states()).values()) == {"settled"}
 
 
 async def test_files_alone_lead_to_the_ledger_that_kafka_leads_to(

@@ -23,6 +23,7 @@ from salur.common.secrets import Secrets
 from salur.common.values import derived_id, instruction_id, payment_id
 from salur.payments import ledger
 from salur.payments import main as payments_main
+from salur.payments.domain.lists import Banks
 from salur.payments.domain.reconcile import Line, Statement
 from salur.payments.usecases import checks, decisions, funds, inputs, lists, proposals, reconcile, settle, views
 from salur.payments.usecases.acts import ACTS
@@ -79,11 +80,12 @@ def payee(
     return received("registry.payees", fact.beneficiary_id, fact)
 
 
-def granted(number: int, amount_minor: int = AMOUNT_MINOR, cycle: str = CYCLE) -> Received:
+def granted(number: int, amount_minor: int = AMOUNT_MINOR, cycle: str = CYCLE, payee_id: str | None = None) -> Received:
     fact = EntitlementGranted(
         entitlement_id=entitlement(number, cycle), programme_id="test-programme", cycle_id=cycle,
         beneficiary_id=beneficiary(number), kind="regular", amount_minor=amount_minor, currency=CURRENCY,
         components=[], not_due=[], decision_id=derived_id("decision", str(number)), region="31.71",
+        payee_id=payee_id,
     )  # fmt: skip
     return received("eligibility.entitlements", fact.beneficiary_id, fact)
 
@@ -138,7 +140,7 @@ class House:
     offsets: dict[str, int] = field(default_factory=dict)
     processor: BatchProcessor = field(init=False)
     statements: int = 0
-    banks: lists.Banks = field(default_factory=lambda: lists.Banks(frozenset(BANKS)))
+    banks: Banks = field(default_factory=lambda: Banks(frozenset(BANKS)))
 
     def __post_init__(self) -> None:
         async def handler(conn: Any, records: Any) -> Any:

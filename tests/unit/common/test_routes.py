@@ -43,6 +43,7 @@ CENTRAL = {
         "/cycles/{cycle_id}/follow-up",
         "/approval-bands",
         "/programmes/{programme_id}/gate",
+        "/programmes/{programme_id}/payee",
         "/programmes/{programme_id}/re-issue",
         "/regions/{region}/close",
         "/regions/{region}/reopen",

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salur.payments import main as payments_main
-from salur.payments.domain.lists import WHO_MUST_ACT, Candidate, ListBuilder, Source, choose_source
+from salur.payments.domain.lists import WHO_MUST_ACT, Banks, Candidate, ListBuilder, Source, choose_source
 from salur.payments.domain.machine import MOVES, MoveRefused, moved
+from salur.payments.domain.methods import code_commitment, code_of
 from salur.payments.domain.results import BankResult, Decision, Standing, Unusable, decide, read_result
 
 MIGRATION = Path(payments_main.__file__).parent / "migrations" / "0013.after-settlement.sql"
@@ -85,19 +86,28 @@ def _candidate(number: int, **changes: object) -> Candidate:
     values: dict[str, object] = {
         "entitlement_id": f"{number:032x}", "beneficiary_id": f"{number:031x}0", "amount_minor": 100, "currency": "MXN",
         "region": "31", "payee_version": 1, "payee_status": "active", "bank": "bank-a", "account_token": "0" * 64,
+        "payee_id": f"{number:031x}0", "method": "account",
     }  # fmt: skip
     return Candidate(**(values | changes))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"amount_minor": 101}, {"payee_version": 2}, {"account_token": "1" * 64}, {"bank": "bank-b"}, {"currency": "IDR"}],
+    [
+        {"amount_minor": 101},
+        {"payee_version": 2},
+        {"account_token": "1" * 64},
+        {"bank": "bank-b"},
+        {"currency": "IDR"},
+        {"payee_id": "f" * 32},
+        {"method": "card"},
+    ],
     ids=lambda change: next(iter(change)),
 )
 def test_the_content_hash_covers_what_is_paid_to_whom(change: dict[str, object]) -> None:
     hashes = set()
     for changes, fund_id in (({}, "one"), (change, "one"), ({}, "two")):
-        builder = ListBuilder(frozenset({"bank-a", "bank-b"}), [Source(fund_id, "", 1)])
+        builder = ListBuilder(Banks(frozenset({"bank-a", "bank-b"})), [Source(fund_id, "", 1)])
         builder.add(_candidate(1), blocked=False)
         builder.add(_candidate(2, **changes), blocked=False)
         hashes.add(builder.content_hash)
@@ -105,7 +115,7 @@ def test_the_content_hash_covers_what_is_paid_to_whom(change: dict[str, object])
 
 
 def test_ranks_are_dense_over_payable_items_and_every_hold_names_who_must_act() -> None:
-    builder = ListBuilder(frozenset({"bank-a"}), [Source("one", "", 1)])
+    builder = ListBuilder(Banks(frozenset({"bank-a"}), cash=frozenset({"bank-b"})), [Source("one", "", 1)])
     items = [
         builder.add(_candidate(1), blocked=False),
         builder.add(_candidate(2), blocked=True),
@@ -113,9 +123,10 @@ def test_ranks_are_dense_over_payable_items_and_every_hold_names_who_must_act() 
         builder.add(_candidate(4, bank="bank-z"), blocked=False),
         builder.add(_candidate(5, amount_minor=0), blocked=False),
         builder.add(_candidate(6), blocked=False),
+        builder.add(_candidate(7, method="cash"), blocked=False),
     ]
-    assert [item.rank for item in items] == [1, None, None, None, None, 2]
-    assert set(builder.held) == {"input-blocked", "no-account", "bank-unknown", "nothing-due"}
+    assert [item.rank for item in items] == [1, None, None, None, None, 2, None]
+    assert set(builder.held) == {"input-blocked", "no-account", "bank-unknown", "nothing-due", "method-not-offered"}
     assert set(builder.held) <= set(WHO_MUST_ACT)
     assert (builder.items, builder.amount_minor) == (2, 200)
 
@@ -137,3 +148,13 @@ def test_a_fund_of_another_region_is_never_chosen() -> None:
     sources = [Source("district", "31.71", 1), Source("far", "32", 100)]
     assert choose_source(sources, "31.71.01", 5) is sources[0]
     assert choose_source(sources, "31.7", 5) is None
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_a_collection_code_can_be_read_aloud_and_is_proven_without_telling_it(seed: bytes) -> None:
+    code = code_of(seed.hex())
+    assert re.fullmatch("[0-9A-HJKMNP-TV-Z]{12}", code), "no I, L, O, U: they look like others"
+    commitment = code_commitment("a" * 30 + "-001", code)
+    assert commitment == code_commitment("a" * 30 + "-001", code)
+    assert commitment != code_commitment("a" * 30 + "-002", code), "a code is of one instruction"
+    assert code not in commitment

@@ -22,6 +22,8 @@ class Profile:
     """Reads the instruction long after an inquiry about it: by then its own word *not executed* has closed the id."""
     untouched: int = 0
     """Credited, and the family never takes it: the bank reports it and gives it back when asked."""
+    unfetched: int = 0
+    """Of cash: nobody comes for the money."""
     misnamed: int = 0
     nearly_named: int = 0
     no_account: int = 0
@@ -30,6 +32,10 @@ class Profile:
     def behaviour(self, seed: int, instruction_id: str) -> str:
         """The same answer for the same seed and instruction, for ever."""
         return self._draw(seed, instruction_id, BEHAVIOURS) or "credited"
+
+    def fetched(self, seed: int, instruction_id: str) -> bool:
+        """Whether somebody comes for the cash."""
+        return self._draw(seed, f"cash/{instruction_id}", ("unfetched",)) is None
 
     def finding(self, seed: int, check_id: str) -> str:
         """What the bank finds about an account; the same for the same seed and question, for ever."""
@@ -60,6 +66,7 @@ PROFILES = {
         twice_same_id=80,
         twice_new_id=20,
         misnamed=50,
+        unfetched=500,
         nearly_named=100,
         no_account=50,
     ),

@@ -12,8 +12,10 @@ RETURN_AFTER_S = 0.5
 LAG_S = 10.0
 CREDITED, REJECTED, RETURNED = "ACCC", "RJCT", "RTRN"
 CLOSED_ACCOUNT, WRONG_FORMAT, TOO_LATE, DUPLICATION = "AC04", "FF01", "TM01", "AM05"
-BLOCKED_ACCOUNT, NOT_EXECUTED = "AC06", "NOOR"
+BLOCKED_ACCOUNT, NOT_EXECUTED, NOT_FETCHED = "AC06", "NOOR", "NOAS"
 ON_REQUEST, SPENT = "FOCR", "AM04"
+IN_PROCESS = "ACSP"
+CASH = "cash"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,8 @@ class Clerk:
             refusal = TOO_LATE
         elif behaviour == "closed_account":
             refusal = CLOSED_ACCOUNT
+        elif message.method == CASH and not self.profile.fetched(self.seed, message.instruction_id):
+            refusal = NOT_FETCHED
         state = "rejected" if refusal else "returned" if behaviour == "returned" else "accepted"
         reason = refusal or (BLOCKED_ACCOUNT if state == "returned" else None)
         entry = Entry(
@@ -141,8 +145,12 @@ class Clerk:
             message.account,
         )  # fmt: skip
         self._enter(entry)
+        if message.method == CASH and refusal in (None, NOT_FETCHED):
+            self._say(entry, "ready", IN_PROCESS, None)
         if refusal:
-            self._say(entry, "first", REJECTED, refusal)
+            # Cash waits until its term; after it the bank never pays it out.
+            wait_s = max(0.0, message.execute_until - self.now) if refusal == NOT_FETCHED else 0.0
+            self._say(entry, "first", REJECTED, refusal, after_s=wait_s)
             return
         if behaviour != "lied":
             self._move(entry, "credit")

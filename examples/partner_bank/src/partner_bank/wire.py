@@ -44,6 +44,8 @@ class Instruction:
     content_hash: str
     proven: bool
     account: str = ""
+    method: str = "account"
+    code_commitment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,12 @@ def commitment(seed: bytes, path: str, value: Any) -> str:
     return "sha256:" + hashlib.sha256(salt + name + b"\x00" + canonical).hexdigest()
 
 
+def code_fits(instruction_id: str, code_commitment: str, told: str) -> bool:
+    """Whether what somebody tells at the counter is the one-time code of a cash payment."""
+    said = hashlib.sha256(f"{instruction_id}/{told.strip().upper()}".encode()).hexdigest()
+    return hmac.compare_digest(said, code_commitment)
+
+
 def read(value: bytes | None, personal: bytes | None) -> Message:
     """One message of the instructions topic; `personal` is its header. Raises Unreadable."""
     if value is None or len(value) > MAX_MESSAGE_SIZE:
@@ -123,6 +131,7 @@ def _instruction(data: dict[str, Any], personal: bytes | None) -> Instruction:
         instruction_id, payment_id, entitlement_id, part, amount_minor, currency,
         datetime.fromisoformat(data["execute_until"]).timestamp(), str(data["account_number"])[:80],
         hashlib.sha256(json.dumps(content).encode()).hexdigest(), account is not None, account[0] if account else "",
+        str(data.get("method", "account"))[:20], data.get("code_commitment"),
     )  # fmt: skip
 
 

@@ -72,6 +72,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
         "payment:decide",
         "account-report:take",
         "statement:take",
+        "collection-code:read",
     },
     "approver": _READ
     | {"list:approve", "list:read", "payment:read", "fund:read", "ledger:read", "cycle:read"}

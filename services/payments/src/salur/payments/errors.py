@@ -146,6 +146,19 @@ def payment_unknown() -> NotFound:
     return NotFound("no payment of that id that you may see", code="payment-unknown", who="caller")
 
 
+def no_code() -> Conflict:
+    return Conflict(
+        "no cash waits to be fetched under this payment: read it again", code="no-collection-code", who="caller"
+    )
+
+
+def payee_unknown(payee_id: str) -> Conflict:
+    return Conflict(
+        f"the registry has told of no payee {payee_id}: register its account first", code="payee-unknown",
+        who="registrar",
+    )  # fmt: skip
+
+
 def act_not_possible(act: str, state: str) -> Conflict:
     return Conflict(
         f"a payment that is {state} cannot be given the act {act}: read it again",

@@ -150,14 +150,16 @@ class FileChannel:
     def _write(self, outgoing: Outgoing) -> str:
         folder = self._folders[outgoing.bank]
         sha256 = ""
-        if outgoing.requests:
-            sha256 = folder.put(f"requests-{outgoing.message_id}.jsonl", partial(_lines, outgoing.requests))
+        # An inquiry asks about what was instructed before it: the other way round the bank would close ids unread.
         if outgoing.transfers:
             head = Initiation(
                 outgoing.message_id, outgoing.bank, self._settings.file_debtor_name,
                 self._settings.file_debtor_accounts[outgoing.bank], outgoing.created_at,
             )  # fmt: skip
             sha256 = folder.put(f"pain001-{outgoing.message_id}.xml", partial(_pain001, head, outgoing))
+        if outgoing.requests:
+            requests = folder.put(f"requests-{outgoing.message_id}.jsonl", partial(_lines, outgoing.requests))
+            sha256 = sha256 or requests
         return sha256
 
 

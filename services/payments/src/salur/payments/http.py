@@ -87,7 +87,7 @@ def routes(runtime: Runtime) -> APIRouter:
 def _list_commands(router: APIRouter, runtime: Runtime) -> None:
     settings = runtime.settings
     assert isinstance(settings, PaymentsSettings)
-    banks = lists.Banks(frozenset(settings.banks), frozenset(settings.checked_banks))
+    banks = settings.partner_banks
 
     @router.post("/lists", tags=["lists"], status_code=201)
     async def build_list(

@@ -47,6 +47,13 @@ class OrderBody(BaseModel):
     reason: Reason
 
 
+class PayeeBody(BaseModel):
+    """Whom a programme pays in its beneficiaries' stead (an insurer), and why; null: themselves."""
+
+    payee_id: Id | None
+    reason: Reason
+
+
 class DecisionBody(BaseModel):
     """What to do with a payment, and why."""
 
@@ -85,6 +92,14 @@ def gate_routes(router: APIRouter, runtime: Runtime) -> None:
         """Propose a programme's limits; they hold from the next list on when another person accepts."""
         content = body.model_dump(exclude={"reason"}) | {"excludes": ",".join(body.excludes)}
         return await propose(caller, Proposal(gate.SET_RULE, programme_id, body.reason, content))
+
+    @router.post("/programmes/{programme_id}/payee", tags=["gate"], status_code=202)
+    async def set_payee(
+        programme_id: Code, body: PayeeBody, caller: Annotated[Caller, permit("proposal:make", central=True)]
+    ) -> dict[str, Any]:
+        """Propose whom a programme pays in its beneficiaries' stead; it holds from the next list on."""
+        content = {"payee_id": body.payee_id or ""}
+        return await propose(caller, Proposal(gate.SET_PAYEE, programme_id, body.reason, content))
 
     @router.post("/programmes/{programme_id}/re-issue", tags=["gate"], status_code=202)
     async def set_order(

@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from salur.common.contracts.base import AmountMinor, Id
+from salur.common.contracts.base import AmountMinor, Code, Id
 from salur.common.http import Caller, permit
 from salur.common.service import Runtime
-from salur.payments.usecases import confirmations, views
+from salur.payments.usecases import collection, confirmations, views
 
 ANSWERS_MAX = 5_000
 
@@ -27,6 +27,12 @@ class AnswerBody(BaseModel):
     received_minor: AmountMinor
 
 
+class CodeBody(BaseModel):
+    """Why a collection code is read: a word, for example hand-over or lost-letter."""
+
+    reason: Code
+
+
 class AnswersBody(BaseModel):
     """Answers of recipients."""
 
@@ -35,6 +41,16 @@ class AnswersBody(BaseModel):
 
 def operation_routes(router: APIRouter, runtime: Runtime) -> None:
     """Backlog and confirmations."""
+
+    @router.post("/payments/{payment_id}/collection-code", tags=["payments"])
+    async def collection_code(
+        payment_id: Id, body: CodeBody, caller: Annotated[Caller, permit("collection-code:read")]
+    ) -> dict[str, str]:
+        """The one-time code of cash that waits to be fetched, for whoever hands it to the recipient. It is recorded."""
+        async with runtime.unit_of_work() as unit:
+            told, drafts = await collection.read_code(unit.conn, runtime.secrets, payment_id, body.reason, caller)
+            unit.emit(*drafts)
+        return told
 
     @router.get("/backlog", tags=["operations"])
     async def backlog(_caller: Annotated[Caller, permit("payment:read", central=True)]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ def build(runtime: Runtime) -> Service:
         settings.execute_within_s,
         settings.inquiry_interval_s,
         settings.inquiry_interval_max_s,
+        settings.cash_within_s,
     )
 
     async def instruct() -> bool:

@@ -4,7 +4,6 @@ from salur.common.errors import Conflict
 from salur.common.logs import get_logger
 from salur.common.service import Runtime
 from salur.payments.settings import PaymentsSettings
-from salur.payments.usecases.lists import Banks
 from salur.payments.usecases.reissue import next_order, reissue
 
 log = get_logger("payments.reissue")
@@ -15,7 +14,7 @@ class Reissuer:
 
     def __init__(self, runtime: Runtime, settings: PaymentsSettings) -> None:
         self._runtime = runtime
-        self._banks = Banks(frozenset(settings.banks), frozenset(settings.checked_banks))
+        self._banks = settings.partner_banks
         self._approve_within_s = settings.approve_within_s
         self._after = ""
 

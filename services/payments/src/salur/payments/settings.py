@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from salur.common.settings import CommaList, Settings
+from salur.payments.domain.lists import Banks
 
 
 class PaymentsSettings(Settings):
@@ -26,6 +27,10 @@ class PaymentsSettings(Settings):
 
     checked_banks: CommaList = ()
     """Banks that are asked about every account before its first use; the gate holds what they have not found good."""
+    cash_banks: CommaList = ()
+    """Banks, post offices and agents that pay cash against a one-time code."""
+    cash_within_s: float = Field(default=30 * 24 * 3600.0, gt=0)
+    """Cash that nobody has fetched after this long is not paid out any more."""
     signed_banks: CommaList = ()
     """Banks whose messages must be signed; what is not, is put aside."""
     signature_window_s: float = Field(default=7 * 24 * 3600.0, gt=0)
@@ -43,15 +48,21 @@ class PaymentsSettings(Settings):
     file_quiet_s: float = Field(default=5.0, ge=0)
     """A bank's file is read only when it has not changed for so long."""
 
+    @property
+    def partner_banks(self) -> Banks:
+        """What lists are built for."""
+        return Banks(frozenset(self.banks), frozenset(self.checked_banks), frozenset(self.cash_banks))
+
     @model_validator(mode="after")
     def _files_have_their_place(self) -> "PaymentsSettings":
-        if asked := set(self.checked_banks) & set(self.file_banks):
-            raise ValueError(f"SALUR_CHECKED_BANKS names {', '.join(sorted(asked))}, which cannot be asked by file")
+        for name, named in (("CHECKED", self.checked_banks), ("CASH", self.cash_banks)):
+            if asked := set(named) & set(self.file_banks):
+                raise ValueError(f"SALUR_{name}_BANKS names {', '.join(sorted(asked))}: that goes over Kafka alone")
         if self.file_banks and self.bank_files_dir is None:
             raise ValueError("SALUR_FILE_BANKS needs SALUR_BANK_FILES_DIR")
         if without := set(self.file_banks) - set(self.file_debtor_accounts):
             raise ValueError(f"SALUR_FILE_DEBTOR_ACCOUNTS names no account for {', '.join(sorted(without))}")
-        for name, named in (("FILE", self.file_banks), ("CHECKED", self.checked_banks)):
+        for name, named in (("FILE", self.file_banks), ("CHECKED", self.checked_banks), ("CASH", self.cash_banks)):
             if unknown := set(named) - set(self.banks):
                 raise ValueError(f"SALUR_{name}_BANKS names {', '.join(sorted(unknown))}, which SALUR_BANKS does not")
         return self

@@ -1,7 +1,7 @@
 """Payments' rows. SQL stands in sql/; this module gives it shape."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, fields
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -15,10 +15,11 @@ from salur.payments.domain.reconcile import Statement
 queries = load_queries(Path(__file__).parent / "sql")
 
 CANDIDATES_PAGE = 2_000
+CANDIDATE_FIELDS = len(fields(Candidate))
 
 _ITEM_COLUMNS = (
     "list_id", "payment_id", "rank", "hold", "entitlement_id", "part", "attempt", "instruction_id", "beneficiary_id",
-    "payee_version", "bank", "amount_minor", "currency", "region", "fund_id",
+    "payee_version", "bank", "amount_minor", "currency", "region", "fund_id", "payee_id", "method",
 )  # fmt: skip
 
 
@@ -34,6 +35,7 @@ class PayeeRow(NamedTuple):
     since: datetime
     identity_token: str | None
     living: str
+    method: str
 
 
 class MessageId(NamedTuple):
@@ -86,10 +88,10 @@ def columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
 
 async def insert_payees(conn: Connection, rows: Sequence[PayeeRow]) -> list[str]:
     """Keep payee versions. Returns the beneficiaries whose version is known with other content."""
-    ids, versions, statuses, banks, tokens, sealed, since, identities, living = columns(rows, 9)
+    ids, versions, statuses, banks, tokens, sealed, since, identities, living, methods = columns(rows, 10)
     differing = await queries.insert_payees(
         conn, beneficiary_ids=ids, versions=versions, statuses=statuses, banks=banks, tokens=tokens, sealed=sealed,
-        since=since, identities=identities, living=living,
+        since=since, identities=identities, living=living, methods=methods,
     )  # fmt: skip
     return [row["beneficiary_id"] for row in differing]
 
@@ -106,6 +108,7 @@ async def insert_entitlements(conn: Connection, facts: Sequence[EntitlementGrant
         amounts=[fact.amount_minor for fact in facts],
         currencies=[fact.currency for fact in facts],
         regions=[fact.region for fact in facts],
+        payee_ids=[fact.payee_id or fact.beneficiary_id for fact in facts],
     )
     return [row["entitlement_id"] for row in differing]
 
@@ -158,7 +161,7 @@ async def follow_up_pages(conn: Connection, query: Callable[..., Awaitable[Any]]
         rows = await query(conn, after=after, most=CANDIDATES_PAGE)
         if not rows:
             return
-        yield [(Candidate(*list(row.values())[:11]), frozenset(row["released"])) for row in rows]
+        yield [(Candidate(*list(row.values())[:CANDIDATE_FIELDS]), frozenset(row["released"])) for row in rows]
         after = rows[-1]["place"]
 
 

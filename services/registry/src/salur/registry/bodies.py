@@ -16,6 +16,7 @@ from salur.registry.domain.household import (
     Household,
     Identifier,
     Member,
+    Method,
     Payee,
     Scalar,
 )
@@ -120,9 +121,10 @@ class PayeeBody(Body):
     bank: BankCode
     number: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]{4,34}$")]
     holder: Text
+    method: Method = "account"
 
     def to_domain(self) -> Payee:
-        return Payee(self.bank, self.number, self.holder)
+        return Payee(self.bank, self.number, self.holder, self.method)
 
 
 class HouseholdBody(Body):

@@ -48,7 +48,7 @@ def up(
 
 def options_for_people(services: Sequence[str], banks: Sequence[str], *, echo: bool) -> Options:
     """What a platform for people does beyond a measured one: banks check accounts, one bank works with files alone."""
-    env = NOTICES | {"payments": {"SALUR_CHECKED_BANKS": ",".join(banks)}}
+    env = NOTICES | {"payments": {"SALUR_CHECKED_BANKS": ",".join(banks), "SALUR_CASH_BANKS": ",".join(banks)}}
     file_banks = (FILE_BANK,) if banks else ()
     return Options(services=services, banks=(*banks, *file_banks), file_banks=file_banks, echo=echo, env=env)
 

@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from partner_bank.book import Arrived, Book, book_path
 from partner_bank.files import FileBank
 from partner_bank.profile import PROFILES
+from salur.common.contracts.payments import AccountCheckAsked
 from salur.common.contracts.topics import PARTITIONS, instructions_topic, results_topic
 from salur.common.database import Database
 from salur.common.events import EventStore, OutsideRecord
@@ -32,6 +33,8 @@ from salur.payments.files import FileChannel
 from salur.payments.settings import PaymentsSettings
 from salur.payments.usecases import settle
 
+ACCOUNT_CHECK = AccountCheckAsked.event_type.encode()
+"""Answered before the copy; these banks have books of their own and need not agree."""
 KAFKA, FILES = "iso_kafka", "iso_files"
 PROFILE = "prompt"
 BATCH = 1_000
@@ -134,7 +137,7 @@ class Twins:
                     Arrived(record.partition, record.offset, record.value, dict(record.headers).get("personal"))
                     for place, batch in polled.items()
                     for record in batch
-                    if record.offset < places[place]
+                    if record.offset < places[place] and ACCOUNT_CHECK not in record.value
                 ]
                 await asyncio.to_thread(book.take, records)
                 for place in list(left):

@@ -20,6 +20,7 @@ from salur.common.contracts.base import (
     contract,
     strict_model,
 )
+from salur.common.contracts.registry import Method
 
 
 @contract("salur.fund.opened.v1", "payments.funds")
@@ -155,6 +156,10 @@ class PaymentInstructed(_Instruction):
     remittance: Name
     account_number: Personal[str]
     account_holder: Personal[str]
+    method: Method = Field("account", description="how to pay: into an account, on a card, in cash against a code, …")
+    code_commitment: str | None = Field(
+        None, description="of cash: SHA-256 (hex) of `<instruction_id>/<code>`; pay only who tells that code"
+    )
 
 
 @contract("salur.payment.inquired.v1", "payments.instructions.*")

@@ -62,6 +62,10 @@ class RegistryCut(Fact):
     households: int = Field(ge=0, description="families in the registry at the cut, all partitions together")
 
 
+Method = Literal["account", "card", "cash", "group-account", "contribution"]
+"""How money reaches a beneficiary: own account or their group's, card, cash against a code, payment to an insurer."""
+
+
 class PayeeAccount(BaseModel):
     """Where a beneficiary is paid."""
 
@@ -89,6 +93,7 @@ class PayeeRegistered(Fact):
         default=None,
         description="RFC 3339; a changed account rests before its first use, so that the family can object",
     )
+    method: Method = Field("account", description="how the money is paid out; `bank` pays, `account_number` names whom")
 
 
 @contract("salur.payee.checked.v1", "registry.payees")

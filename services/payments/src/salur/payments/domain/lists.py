@@ -8,6 +8,7 @@ from fractions import Fraction
 from salur.common.values import instruction_id, payment_id
 from salur.common.values.region import region_within
 from salur.payments.domain.gate import CHECKS, ENDS_ITSELF, Hit, gravest
+from salur.payments.domain.methods import CASH
 
 FIRST_PART = 1
 FIRST_ATTEMPT = 1
@@ -16,6 +17,7 @@ Hold = str
 NO_ACCOUNT: Hold = "no-account"
 INPUT_BLOCKED: Hold = "input-blocked"
 BANK_UNKNOWN: Hold = "bank-unknown"
+NOT_OFFERED: Hold = "method-not-offered"
 NOTHING_DUE: Hold = "nothing-due"
 NO_FUNDS: Hold = "no-funds"
 NO_FUND_HERE: Hold = "no-fund-for-region"
@@ -32,6 +34,7 @@ WHO_MUST_ACT: dict[Hold, str] = {
     NO_ACCOUNT: "registrar: record an active account for the beneficiary",
     INPUT_BLOCKED: "operations: replay the dead letter of the beneficiary",
     BANK_UNKNOWN: "administrator: connect the bank, or registrar: record an account at a partner bank",
+    NOT_OFFERED: "registrar: the bank pays no cash against a code; record another bank or method",
     NOTHING_DUE: "programme officer: the entitlement's amount is zero",
     NO_FUNDS: "budget holder: the fund ran out before this item",
     NO_FUND_HERE: "budget holder: no fund of the list pays in this region",
@@ -47,7 +50,7 @@ WHO_MUST_ACT: dict[Hold, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An entitlement with its beneficiary's current payee (None when there is none)."""
+    """An entitlement with its payee's current account (None when there is none). `payee_id`: whose account it is."""
 
     entitlement_id: str
     beneficiary_id: str
@@ -58,6 +61,8 @@ class Candidate:
     payee_status: str | None
     bank: str | None
     account_token: str | None
+    payee_id: str
+    method: str | None
     attempt: int = FIRST_ATTEMPT
     part: int = FIRST_PART
 
@@ -100,16 +105,32 @@ class Item:
     currency: str
     region: str
     fund_id: str | None
+    payee_id: str
+    method: str | None
 
 
-def hold_of(candidate: Candidate, *, blocked: bool, banks: frozenset[str]) -> Hold | None:
+@dataclass(frozen=True, slots=True)
+class Banks:
+    """The partner banks connected. Those `checked` must have found an account good before its first use; those of
+
+    `cash` pay it out at their counters and agents against a code.
+    """
+
+    connected: frozenset[str]
+    checked: frozenset[str] = frozenset()
+    cash: frozenset[str] = frozenset()
+
+
+def hold_of(candidate: Candidate, *, blocked: bool, banks: Banks) -> Hold | None:
     """Why the candidate cannot be paid now; None when it can."""
     if blocked:
         return INPUT_BLOCKED
     if candidate.payee_version is None or candidate.payee_status != "active":
         return NO_ACCOUNT
-    if candidate.bank not in banks:
+    if candidate.bank not in banks.connected:
         return BANK_UNKNOWN
+    if candidate.method == CASH and candidate.bank not in banks.cash:
+        return NOT_OFFERED
     return None if candidate.amount_minor > 0 else NOTHING_DUE
 
 
@@ -120,7 +141,7 @@ class ListBuilder:
     the list again gets the same one.
     """
 
-    def __init__(self, banks: frozenset[str], sources: Sequence[Source]) -> None:
+    def __init__(self, banks: Banks, sources: Sequence[Source]) -> None:
         self._banks = banks
         self.sources = sources
         self._digest = hashlib.sha256()
@@ -151,6 +172,7 @@ class ListBuilder:
             payment, rank, hold, candidate.entitlement_id, candidate.part, candidate.attempt, instruction,
             candidate.beneficiary_id, candidate.payee_version, candidate.bank,
             candidate.amount_minor, candidate.currency, candidate.region, source.fund_id if source else None,
+            candidate.payee_id, candidate.method,
         )  # fmt: skip
 
     def _source(self, candidate: Candidate) -> Source | None:
@@ -169,6 +191,6 @@ def canonical_line(rank: int, payment: str, instruction: str, candidate: Candida
     """One line: what is paid from which fund to which account (by its token and payee version), in which place."""
     return (
         f"{rank}|{payment}|{instruction}|{candidate.entitlement_id}|{candidate.beneficiary_id}|"
-        f"{candidate.payee_version}|{candidate.bank}|{candidate.account_token}|"
+        f"{candidate.payee_id}|{candidate.payee_version}|{candidate.method}|{candidate.bank}|{candidate.account_token}|"
         f"{candidate.amount_minor}|{candidate.currency}|{fund_id}\n"
     ).encode()

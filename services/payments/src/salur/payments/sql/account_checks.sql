@@ -6,9 +6,9 @@ ON CONFLICT DO NOTHING;
 -- name: payees_unchecked
 -- Present active accounts at banks that check, nobody has asked about: taken before the bank began to check.
 SELECT p.beneficiary_id, p.version, p.bank
-FROM (SELECT DISTINCT ON (beneficiary_id) beneficiary_id, version, bank, status FROM payee
+FROM (SELECT DISTINCT ON (beneficiary_id) beneficiary_id, version, bank, status, method FROM payee
       ORDER BY beneficiary_id, version DESC) p
-WHERE p.status = 'active' AND p.bank = ANY (:banks::text[])
+WHERE p.status = 'active' AND p.method = ANY (:methods::text[]) AND p.bank = ANY (:banks::text[])
   AND NOT EXISTS (SELECT 1 FROM account_check c WHERE c.beneficiary_id = p.beneficiary_id AND c.version = p.version);
 
 -- name: checks_to_ask

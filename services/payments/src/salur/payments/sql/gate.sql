@@ -5,6 +5,17 @@ SELECT rule FROM gate_rule WHERE programme_id = :programme_id;
 INSERT INTO gate_rule (programme_id, rule, proposal_id) VALUES (:programme_id, :rule, :proposal_id)
 ON CONFLICT (programme_id) DO UPDATE SET rule = excluded.rule, proposal_id = excluded.proposal_id, set_at = now();
 
+-- name: set_programme_payee!
+INSERT INTO programme_payee (programme_id, payee_id, proposal_id) VALUES (:programme_id, :payee_id, :proposal_id)
+ON CONFLICT (programme_id) DO UPDATE
+SET payee_id = excluded.payee_id, proposal_id = excluded.proposal_id, set_at = now();
+
+-- name: unset_programme_payee!
+DELETE FROM programme_payee WHERE programme_id = :programme_id;
+
+-- name: payee_known$
+SELECT EXISTS (SELECT 1 FROM payee WHERE beneficiary_id = :payee_id);
+
 -- name: close_region!
 INSERT INTO closed_region (region, reason, proposal_id) VALUES (:region, :reason, :proposal_id)
 ON CONFLICT (region) DO UPDATE SET reason = excluded.reason, proposal_id = excluded.proposal_id;
@@ -21,14 +32,19 @@ SET standing = excluded.standing, bank = excluded.bank, last_used_on = excluded.
 -- name: gate_hits
 -- Every check over a whole cycle in one statement; only hits come back.
 WITH subject AS MATERIALIZED (
-    SELECT e.entitlement_id, e.beneficiary_id, coalesce(e.due_minor, e.amount_minor) AS amount_minor, e.region,
-           p.version, p.status, p.living, p.since, p.bank,
-           p.account_token, p.identity_token
-    FROM entitlement e
+    SELECT e.entitlement_id, e.beneficiary_id, e.payee_id, e.amount_minor, e.region,
+           p.version, p.status, coalesce(own.living, p.living) AS living, p.since, p.bank, p.method,
+           p.account_token, coalesce(own.identity_token, p.identity_token) AS identity_token,
+           CASE WHEN own.identity_token IS NULL THEN e.payee_id ELSE e.beneficiary_id END AS identity_of
+    FROM entitlement_due e
     LEFT JOIN LATERAL (
-        SELECT version, status, living, since, bank, account_token, identity_token FROM payee
-        WHERE payee.beneficiary_id = e.beneficiary_id ORDER BY version DESC LIMIT 1
+        SELECT version, status, living, since, bank, method, account_token, identity_token FROM payee
+        WHERE payee.beneficiary_id = e.payee_id ORDER BY version DESC LIMIT 1
     ) p ON true
+    LEFT JOIN LATERAL (
+        SELECT living, identity_token FROM payee
+        WHERE payee.beneficiary_id = e.beneficiary_id AND e.payee_id <> e.beneficiary_id ORDER BY version DESC LIMIT 1
+    ) own ON true
     WHERE e.cycle_id = :cycle_id
 )
 SELECT entitlement_id, 'deceased' AS check_code, jsonb_build_object('payee_version', version) AS evidence
@@ -40,19 +56,19 @@ UNION ALL
 SELECT s.entitlement_id, 'duplicate-identity', jsonb_build_object('beneficiaries', d.beneficiaries)
 FROM subject s JOIN (
     SELECT identity_token, jsonb_agg(DISTINCT beneficiary_id) AS beneficiaries FROM subject
-    WHERE identity_token IS NOT NULL GROUP BY identity_token HAVING count(DISTINCT beneficiary_id) > 1
+    WHERE identity_token IS NOT NULL GROUP BY identity_token HAVING count(DISTINCT identity_of) > 1
 ) d USING (identity_token)
 UNION ALL
 SELECT s.entitlement_id, 'shared-account', jsonb_build_object('beneficiaries', d.count, 'allowed', :shared_account_max::int)
 FROM subject s JOIN (
-    SELECT account_token, count(DISTINCT beneficiary_id) AS count FROM subject
-    WHERE account_token IS NOT NULL GROUP BY account_token HAVING count(DISTINCT beneficiary_id) > :shared_account_max::int
+    SELECT account_token, count(DISTINCT payee_id) AS count FROM subject
+    WHERE account_token IS NOT NULL GROUP BY account_token HAVING count(DISTINCT payee_id) > :shared_account_max::int
 ) d USING (account_token)
 UNION ALL
 SELECT s.entitlement_id, 'account-changed', jsonb_build_object('payee_version', s.version, 'since', s.since)
 FROM subject s
 WHERE s.version > 1 AND s.since > now() - make_interval(secs => :cool_off_s::float8) AND EXISTS (
-    SELECT 1 FROM payee o WHERE o.beneficiary_id = s.beneficiary_id AND o.version < s.version
+    SELECT 1 FROM payee o WHERE o.beneficiary_id = s.payee_id AND o.version < s.version
       AND o.account_token <> s.account_token)
 UNION ALL
 SELECT s.entitlement_id, 'dormant-account', jsonb_build_object('standing', r.standing, 'last_used_on', r.last_used_on)
@@ -61,8 +77,8 @@ UNION ALL
 SELECT s.entitlement_id, CASE WHEN c.result IS NULL THEN 'account-unchecked' ELSE 'account-check-failed' END,
        jsonb_build_object('payee_version', s.version, 'result', c.result, 'asked_at', c.asked_at,
                           'answered_at', c.answered_at, 'evidence', c.evidence)
-FROM subject s LEFT JOIN account_check c USING (beneficiary_id, version)
-WHERE s.status = 'active' AND (
+FROM subject s LEFT JOIN account_check c ON c.beneficiary_id = s.payee_id AND c.version = s.version
+WHERE s.status = 'active' AND s.method = ANY (:checked_methods::text[]) AND (
     c.result <> ALL (:good_checks::text[]) OR (c.result IS NULL AND s.bank = ANY (:checked_banks::text[])))
 UNION ALL
 SELECT entitlement_id, 'amount-out-of-bounds',
@@ -76,13 +92,13 @@ SELECT s.entitlement_id, 'refused-last-cycle',
        jsonb_build_object('instruction_id', f.instruction_id, 'state', f.state, 'reason', f.reason)
 FROM subject s
 CROSS JOIN LATERAL (
-    SELECT f.instruction_id, f.state, f.reason, i.payee_version
+    SELECT f.instruction_id, f.state, f.reason, i.payee_id, i.payee_version
     FROM payment f
     JOIN list_item i ON i.list_id = f.list_id AND i.payment_id = f.payment_id
     WHERE f.beneficiary_id = s.beneficiary_id AND f.cycle_id <> :cycle_id AND f.state IN ('rejected', 'returned')
     ORDER BY f.changed_at DESC LIMIT 1
 ) f
-WHERE f.payee_version = s.version AND f.reason = ANY (:account_reasons::text[])
+WHERE f.payee_id = s.payee_id AND f.payee_version = s.version AND f.reason = ANY (:account_reasons::text[])
 UNION ALL
 SELECT DISTINCT ON (s.entitlement_id) s.entitlement_id, 'excluded-by-programme',
        jsonb_build_object('programme_id', l.programme_id, 'instruction_id', x.instruction_id)

@@ -2,15 +2,16 @@
 -- Returns the versions already known with other content: the writer broke its contract.
 WITH given AS (
     SELECT * FROM unnest(:beneficiary_ids::text[], :versions::int[], :statuses::text[], :banks::text[],
-                         :tokens::text[], :sealed::bytea[], :since::timestamptz[], :identities::text[], :living::text[])
-        AS g (beneficiary_id, version, status, bank, account_token, sealed, since, identity_token, living)
+                         :tokens::text[], :sealed::bytea[], :since::timestamptz[], :identities::text[], :living::text[],
+                         :methods::text[])
+        AS g (beneficiary_id, version, status, bank, account_token, sealed, since, identity_token, living, method)
 ), added AS (
-    INSERT INTO payee (beneficiary_id, version, status, bank, account_token, sealed, since, identity_token, living)
+    INSERT INTO payee (beneficiary_id, version, status, bank, account_token, sealed, since, identity_token, living, method)
     SELECT * FROM given ON CONFLICT DO NOTHING
 )
 SELECT p.beneficiary_id, p.version
 FROM given g JOIN payee p ON p.beneficiary_id = g.beneficiary_id AND p.version = g.version
-WHERE (p.status, p.bank, p.account_token) <> (g.status, g.bank, g.account_token);
+WHERE (p.status, p.bank, p.account_token, p.method) <> (g.status, g.bank, g.account_token, g.method);
 
 -- name: insert_passed_cuts!
 INSERT INTO passed_cut (cut_id, partition) SELECT * FROM unnest(:cut_ids::text[], :partitions::int[])
@@ -19,16 +20,18 @@ ON CONFLICT DO NOTHING;
 -- name: insert_entitlements
 WITH given AS (
     SELECT * FROM unnest(:entitlement_ids::text[], :programme_ids::text[], :cycle_ids::text[], :beneficiary_ids::text[],
-                         :kinds::text[], :amounts::bigint[], :currencies::text[], :regions::text[])
-        AS g (entitlement_id, programme_id, cycle_id, beneficiary_id, kind, amount_minor, currency, region)
+                         :kinds::text[], :amounts::bigint[], :currencies::text[], :regions::text[],
+                         :payee_ids::text[])
+        AS g (entitlement_id, programme_id, cycle_id, beneficiary_id, kind, amount_minor, currency, region, payee_id)
 ), added AS (
-    INSERT INTO entitlement (entitlement_id, programme_id, cycle_id, beneficiary_id, kind, amount_minor, currency, region)
+    INSERT INTO entitlement (entitlement_id, programme_id, cycle_id, beneficiary_id, kind, amount_minor, currency, region,
+                             payee_id)
     SELECT * FROM given ON CONFLICT DO NOTHING
 )
 SELECT e.entitlement_id
 FROM given g JOIN entitlement e ON e.entitlement_id = g.entitlement_id
-WHERE (e.cycle_id, e.beneficiary_id, e.kind, e.amount_minor, e.currency)
-   <> (g.cycle_id, g.beneficiary_id, g.kind, g.amount_minor, g.currency);
+WHERE (e.cycle_id, e.beneficiary_id, e.payee_id, e.kind, e.amount_minor, e.currency)
+   <> (g.cycle_id, g.beneficiary_id, g.payee_id, g.kind, g.amount_minor, g.currency);
 
 -- name: insert_cycles
 WITH given AS (
@@ -61,12 +64,12 @@ CROSS JOIN LATERAL (
 WHERE c.cycle_id = :cycle_id;
 
 -- name: candidates
-SELECT e.entitlement_id, e.beneficiary_id, coalesce(e.due_minor, e.amount_minor) AS amount_minor, e.currency, e.region,
-       p.version AS payee_version, p.status AS payee_status, p.bank, p.account_token
-FROM entitlement e
+SELECT e.entitlement_id, e.beneficiary_id, e.amount_minor, e.currency, e.region,
+       p.version AS payee_version, p.status AS payee_status, p.bank, p.account_token, e.payee_id, p.method
+FROM entitlement_due e
 LEFT JOIN LATERAL (
-    SELECT version, status, bank, account_token FROM payee
-    WHERE payee.beneficiary_id = e.beneficiary_id ORDER BY version DESC LIMIT 1
+    SELECT version, status, bank, account_token, method FROM payee
+    WHERE payee.beneficiary_id = e.payee_id ORDER BY version DESC LIMIT 1
 ) p ON true
 WHERE e.cycle_id = :cycle_id AND e.entitlement_id > :after
 ORDER BY e.entitlement_id LIMIT :most;

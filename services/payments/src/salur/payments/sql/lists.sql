@@ -114,9 +114,9 @@ ORDER BY checked_at, list_id LIMIT 1 FOR UPDATE SKIP LOCKED;
 -- name: items_to_instruct
 SELECT i.*, p.sealed, latest.version AS latest_version
 FROM list_item i
-JOIN payee p ON p.beneficiary_id = i.beneficiary_id AND p.version = i.payee_version
+JOIN payee p ON p.beneficiary_id = i.payee_id AND p.version = i.payee_version
 CROSS JOIN LATERAL (
-    SELECT version FROM payee WHERE payee.beneficiary_id = i.beneficiary_id ORDER BY version DESC LIMIT 1
+    SELECT version FROM payee WHERE payee.beneficiary_id = i.payee_id ORDER BY version DESC LIMIT 1
 ) latest
 WHERE i.list_id = :list_id AND i.rank BETWEEN :first AND :last AND i.hold IS NULL
 ORDER BY i.rank;

@@ -1,11 +1,12 @@
 -- name: insert_payments!
 INSERT INTO payment (instruction_id, payment_id, attempt, entitlement_id, part, beneficiary_id, cycle_id, list_id,
                      fund_id, bank, amount_minor, currency, region, state, execute_until, answer_due_at,
-                     account_commitment)
+                     account_commitment, payee_id, method)
 SELECT i.instruction_id, i.payment_id, i.attempt, i.entitlement_id, i.part, i.beneficiary_id, l.cycle_id, l.list_id,
-       i.fund_id, i.bank, i.amount_minor, i.currency, i.region, 'instructed', :execute_until::timestamptz,
-       now() + make_interval(secs => :answer_timeout_s::float8), g.account_commitment
-FROM unnest(:payment_ids::text[], :account_commitments::text[]) AS g (payment_id, account_commitment)
+       i.fund_id, i.bank, i.amount_minor, i.currency, i.region, 'instructed', g.execute_until, g.answer_due_at,
+       g.account_commitment, i.payee_id, i.method
+FROM unnest(:payment_ids::text[], :account_commitments::text[], :execute_until::timestamptz[],
+            :answer_due_at::timestamptz[]) AS g (payment_id, account_commitment, execute_until, answer_due_at)
 JOIN payment_list l ON l.list_id = :list_id
 JOIN list_item i ON i.list_id = l.list_id AND i.payment_id = g.payment_id;
 
@@ -82,6 +83,10 @@ SELECT instruction_id, attempt, entitlement_id, cycle_id, list_id, bank, amount_
            AS return_waits
 FROM payment p WHERE payment_id = :payment_id ORDER BY attempt;
 
+-- name: newest_attempt^
+SELECT instruction_id, region, method, state, execute_until FROM payment
+WHERE payment_id = :payment_id ORDER BY attempt DESC LIMIT 1;
+
 -- name: items_of_payment
 SELECT i.list_id, i.entitlement_id, i.rank, i.hold, i.amount_minor, i.currency, i.region, i.bank,
        l.state AS list_state, l.cycle_id
@@ -102,8 +107,8 @@ SELECT region FROM payment WHERE payment_id = :key LIMIT 1;
 SELECT p.account_token <> o.account_token AS other
 FROM payment f
 JOIN list_item i ON i.list_id = f.list_id AND i.payment_id = f.payment_id
-JOIN payee o ON o.beneficiary_id = f.beneficiary_id AND o.version = i.payee_version
+JOIN payee o ON o.beneficiary_id = f.payee_id AND o.version = i.payee_version
 CROSS JOIN LATERAL (
-    SELECT account_token FROM payee WHERE payee.beneficiary_id = f.beneficiary_id ORDER BY version DESC LIMIT 1
+    SELECT account_token FROM payee WHERE payee.beneficiary_id = f.payee_id ORDER BY version DESC LIMIT 1
 ) p
 WHERE f.payment_id = :payment_id ORDER BY f.attempt DESC LIMIT 1;

@@ -187,7 +187,7 @@ WHERE payment.instruction_id = g.instruction_id AND state IN ('instructed', 'unk
 
 -- name: in_flight_of
 SELECT instruction_id, state FROM payment
-WHERE state IN ('instructed', 'unknown') AND beneficiary_id = ANY (:beneficiary_ids::text[]);
+WHERE state IN ('instructed', 'unknown') AND payee_id = ANY (:payee_ids::text[]);
 
 -- name: settled_of
 SELECT instruction_id, payment_id, entitlement_id, beneficiary_id, region, amount_minor, currency FROM payment

@@ -19,20 +19,20 @@ ORDER BY f.cycle_id LIMIT 1;
 -- name: reissue_candidates
 -- Newest attempts that failed and whose cause is gone: another account, time has passed, or two people said so.
 SELECT e.entitlement_id, e.beneficiary_id, d.due_minor AS amount_minor, e.currency, e.region, p.version AS payee_version,
-       p.status AS payee_status, p.bank, p.account_token, f.attempt + 1 AS attempt, f.part,
+       p.status AS payee_status, p.bank, p.account_token, e.payee_id, p.method, f.attempt + 1 AS attempt, f.part,
        e.entitlement_id || '/' || f.part AS place, '{}'::text[] AS released
 FROM payment f
-JOIN entitlement e ON e.entitlement_id = f.entitlement_id
+JOIN entitlement_due e ON e.entitlement_id = f.entitlement_id
 CROSS JOIN LATERAL part_due(f.entitlement_id, f.part) AS d (due_minor)
 JOIN LATERAL (
     SELECT i.hold, i.list_id FROM list_item i JOIN payment_list l ON l.list_id = i.list_id
     WHERE i.payment_id = f.payment_id AND l.state = 'approved' ORDER BY l.built_at DESC LIMIT 1
 ) n ON true
 JOIN list_item i ON i.list_id = f.list_id AND i.payment_id = f.payment_id
-JOIN payee o ON o.beneficiary_id = f.beneficiary_id AND o.version = i.payee_version
+JOIN payee o ON o.beneficiary_id = i.payee_id AND o.version = i.payee_version
 JOIN LATERAL (
-    SELECT version, status, bank, account_token, since FROM payee
-    WHERE payee.beneficiary_id = f.beneficiary_id ORDER BY version DESC LIMIT 1
+    SELECT version, status, bank, account_token, method, since FROM payee
+    WHERE payee.beneficiary_id = e.payee_id ORDER BY version DESC LIMIT 1
 ) p ON true
 WHERE f.cycle_id = :cycle_id AND f.state IN ('rejected', 'returned') AND e.entitlement_id || '/' || f.part > :after
   AND f.attempt < :attempts_max AND d.due_minor <= :max_minor
@@ -65,15 +65,15 @@ WITH newest AS MATERIALIZED (
     WHERE s.cycle_id = :cycle_id AND NOT EXISTS (SELECT 1 FROM newest o WHERE o.payment_id = s.payment_id)
 )
 SELECT e.entitlement_id, e.beneficiary_id, u.due_minor AS amount_minor, e.currency, e.region,
-       p.version AS payee_version, p.status AS payee_status, p.bank, p.account_token,
+       p.version AS payee_version, p.status AS payee_status, p.bank, p.account_token, e.payee_id, p.method,
        CASE WHEN f.instruction_id IS NULL THEN n.attempt ELSE f.attempt + 1 END AS attempt, n.part,
        e.entitlement_id || '/' || n.part AS place, coalesce(d.checks, '{}') AS released
 FROM subject n
-JOIN entitlement e ON e.entitlement_id = n.entitlement_id
+JOIN entitlement_due e ON e.entitlement_id = n.entitlement_id
 CROSS JOIN LATERAL part_due(n.entitlement_id, n.part) AS u (due_minor)
 LEFT JOIN LATERAL (
-    SELECT version, status, bank, account_token FROM payee
-    WHERE payee.beneficiary_id = e.beneficiary_id ORDER BY version DESC LIMIT 1
+    SELECT version, status, bank, account_token, method FROM payee
+    WHERE payee.beneficiary_id = e.payee_id ORDER BY version DESC LIMIT 1
 ) p ON true
 LEFT JOIN LATERAL (
     SELECT act, checks FROM item_decision d WHERE d.payment_id = n.decided_as AND d.list_id = n.list_id

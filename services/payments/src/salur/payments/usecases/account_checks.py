@@ -13,6 +13,7 @@ from salur.common.database import Connection
 from salur.common.events import SEED_SIZE, Draft, commitment
 from salur.common.secrets import Secrets
 from salur.common.values import derived_id
+from salur.payments.domain.methods import CHECKED, METHODS
 from salur.payments.domain.results import CheckResult
 from salur.payments.store import columns, queries
 from salur.payments.usecases.accounts import open_account
@@ -30,14 +31,14 @@ async def await_checks(conn: Connection, payees: Sequence[PayeeRegistered], bank
     rows = [
         (check_id_of(payee.beneficiary_id, payee.version), payee.beneficiary_id, payee.version, payee.bank)
         for payee in payees
-        if payee.bank in banks and payee.status == "active"
+        if payee.bank in banks and payee.status == "active" and METHODS[payee.method].checked
     ]
     await _await(conn, rows)
 
 
 async def await_earlier(conn: Connection, banks: frozenset[str]) -> None:
     """Note present accounts that were taken before their bank began to check."""
-    found = await queries.payees_unchecked(conn, banks=sorted(banks))
+    found = await queries.payees_unchecked(conn, banks=sorted(banks), methods=CHECKED)
     await _await(conn, [(check_id_of(*list(row.values())[:2]), *row.values()) for row in found])
 
 

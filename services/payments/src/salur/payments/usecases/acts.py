@@ -23,6 +23,7 @@ ACTS: Mapping[str, Execute] = {
     gate.CLOSE_REGION: gate.close_region,
     gate.REOPEN_REGION: gate.reopen_region,
     gate.SET_BAND: gate.set_band,
+    gate.SET_PAYEE: gate.set_payee,
     endings.TO_TREASURY: endings.to_treasury,
     endings.CANCEL_FAILED: endings.cancel_failed,
     endings.END_CYCLE: endings.end_cycle,

@@ -168,7 +168,7 @@ def _account(item: Told, named: Any, secrets: Secrets) -> str | None:
         return None
     if named is None:
         return OTHER_ACCOUNT
-    number, _ = open_account(secrets, named["beneficiary_id"], named["sealed"])
+    number, _ = open_account(secrets, named["payee_id"], named["sealed"])
     return str(named["account_commitment"]) if _plain(number) == _plain(item.account) else OTHER_ACCOUNT
 
 

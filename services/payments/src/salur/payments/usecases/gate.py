@@ -7,13 +7,16 @@ from typing import Any
 
 from salur.common.database import Connection
 from salur.common.events import Draft
+from salur.payments import errors
 from salur.payments.domain.account_checks import GOOD
 from salur.payments.domain.gate import GateRule, Hit, rule_of
+from salur.payments.domain.methods import CHECKED
 from salur.payments.store import queries
 from salur.payments.usecases.proposals import Person, Proposal
 
 SET_RULE, CLOSE_REGION, REOPEN_REGION = "gate-rule", "region-close", "region-reopen"
 SET_BAND = "approval-band"
+SET_PAYEE = "programme-payee"
 NO_LIMIT_MINOR = 2**62
 ACCOUNT_REASONS = ("AC01", "AC03", "AC04", "AC06", "AC07", "AC13", "BE01", "MD07")
 """ISO 20022 reasons that lie with the account or its holder: the same account will fail again."""
@@ -29,7 +32,7 @@ async def gate_hits(
         amount_min=rule.amount_min_minor,
         amount_max=NO_LIMIT_MINOR if rule.amount_max_minor is None else rule.amount_max_minor,
         excludes=list(rule.excludes), excludes_within_s=rule.excludes_within_s, account_reasons=list(ACCOUNT_REASONS),
-        good_checks=sorted(GOOD), checked_banks=sorted(checked_banks),
+        good_checks=sorted(GOOD), checked_banks=sorted(checked_banks), checked_methods=CHECKED,
     )  # fmt: skip
     hits: dict[str, list[Hit]] = {}
     for row in rows:
@@ -51,6 +54,22 @@ async def set_rule(
     """Set a programme's limits; the next list is checked by them."""
     await queries.set_gate_rule(conn, programme_id=proposal.subject, rule=proposal.content, proposal_id=proposal_id)
     return {"programme_id": proposal.subject}, []
+
+
+async def set_payee(
+    conn: Connection, proposal_id: str, proposal: Proposal, _person: Person
+) -> tuple[dict[str, Any], list[Draft]]:
+    """From the next list on a programme pays this payee in its beneficiaries' stead; empty: themselves again."""
+    payee_id = proposal.content["payee_id"]
+    if not payee_id:
+        await queries.unset_programme_payee(conn, programme_id=proposal.subject)
+    elif not await queries.payee_known(conn, payee_id=payee_id):
+        raise errors.payee_unknown(payee_id)
+    else:
+        await queries.set_programme_payee(
+            conn, programme_id=proposal.subject, payee_id=payee_id, proposal_id=proposal_id
+        )
+    return {"programme_id": proposal.subject, "payee_id": payee_id}, []
 
 
 async def close_region(

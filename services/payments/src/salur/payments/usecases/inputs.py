@@ -55,7 +55,7 @@ def _payee_row(payee: PayeeRegistered, since: datetime, secrets: Secrets) -> Pay
     sealed = seal_account(secrets, payee.beneficiary_id, payee.account_number, payee.account_holder)
     return PayeeRow(
         payee.beneficiary_id, payee.version, payee.status, payee.bank, payee.account_token, sealed, since,
-        payee.identity_token, payee.living,
+        payee.identity_token, payee.living, payee.method,
     )  # fmt: skip
 
 

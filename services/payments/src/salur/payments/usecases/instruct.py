@@ -19,9 +19,11 @@ from salur.common.secrets import Secrets
 from salur.common.values import instruction_id
 from salur.payments import ledger
 from salur.payments.domain.lists import INPUT_BLOCKED, PAYEE_CHANGED
-from salur.payments.store import queries
+from salur.payments.domain.methods import METHODS
+from salur.payments.store import columns, queries
 from salur.payments.usecases.accounts import open_account
 from salur.payments.usecases.checks import SERVICE, release
+from salur.payments.usecases.collection import commitment_for
 from salur.payments.usecases.inputs import ENTITLEMENTS_CONSUMER, PAYEES_CONSUMER
 
 ACTOR = SERVICE
@@ -35,6 +37,14 @@ class Patience:
     execute_within_s: float
     inquiry_interval_s: float
     inquiry_interval_max_s: float
+    cash_within_s: float = 30 * 24 * 3600.0
+
+    def terms(self, method: str, now: datetime) -> tuple[datetime, datetime]:
+        """(until when the bank may carry it out, when an answer is overdue). People take their time to fetch cash."""
+        if METHODS[method].coded:
+            until = now + timedelta(seconds=self.cash_within_s)
+            return until, until + timedelta(seconds=self.answer_timeout_s)
+        return now + timedelta(seconds=self.execute_within_s), now + timedelta(seconds=self.answer_timeout_s)
 
 
 async def instruct_batch(
@@ -55,33 +65,40 @@ async def instruct_batch(
     if holds:
         await queries.hold_items(conn, list_id=list_id, payment_ids=list(holds), holds=list(holds.values()))
         await ledger.apply_all(conn, [release(list_id, payment_id) for payment_id in holds])
-    execute_until = datetime.now(UTC) + timedelta(seconds=patience.execute_within_s)
+    now = datetime.now(UTC)
+    terms = {method: patience.terms(method, now) for method in METHODS}
     drafts: list[Draft] = []
-    named: dict[str, str] = {}
+    told: dict[str, tuple[str, datetime, datetime]] = {}
     for item in items:
         if reason := holds.get(item["payment_id"]):
             drafts.append(_held(item, reason, row))
         else:
-            draft, account = _instruction(item, secrets, execute_until, row["programme_id"], row["check_cause"])
+            until, due = terms[item["method"]]
+            draft, account = _instruction(item, secrets, until, row["programme_id"], row["check_cause"])
             drafts.append(draft)
-            named[item["payment_id"]] = account
+            told[item["payment_id"]] = account, until, due
             if item["attempt"] > 1:
                 drafts.append(_reissued(item, row))
+    accounts, untils, dues = columns(list(told.values()), 3)
     await queries.insert_payments(
-        conn, list_id=list_id, payment_ids=list(named), account_commitments=list(named.values()),
-        execute_until=execute_until, answer_timeout_s=patience.answer_timeout_s,
+        conn, list_id=list_id, payment_ids=list(told), account_commitments=accounts, execute_until=untils,
+        answer_due_at=dues,
     )  # fmt: skip
-    again = [item["payment_id"] for item in items if item["attempt"] > 1 and item["payment_id"] in named]
+    again = [item["payment_id"] for item in items if item["attempt"] > 1 and item["payment_id"] in told]
     await queries.end_failed_cases(conn, payment_ids=again, state="retried", proposal_id=None)
     await queries.advance_list(conn, list_id=list_id, rank=last)
     return True, drafts
 
 
 async def _new_holds(conn: Connection, items: list[Any]) -> dict[str, str]:
-    keys = [item["beneficiary_id"] for item in items]
+    keys = sorted({item[name] for item in items for name in ("beneficiary_id", "payee_id")})
     blocked = await blocked_keys(conn, [PAYEES_CONSUMER, ENTITLEMENTS_CONSUMER], keys)
     holds = {item["payment_id"]: PAYEE_CHANGED for item in items if item["latest_version"] != item["payee_version"]}
-    return holds | {item["payment_id"]: INPUT_BLOCKED for item in items if item["beneficiary_id"] in blocked}
+    if not blocked:
+        return holds
+    return holds | {
+        item["payment_id"]: INPUT_BLOCKED for item in items if {item["beneficiary_id"], item["payee_id"]} & blocked
+    }
 
 
 def _held(item: Any, reason: str, row: Any) -> Draft:
@@ -106,7 +123,7 @@ def _instruction(
     item: Any, secrets: Secrets, execute_until: datetime, programme_id: str, cause: str
 ) -> tuple[Draft, str]:
     """The instruction, and the commitment under which it names the account: the bank's answer must name the same."""
-    number, holder = open_account(secrets, item["beneficiary_id"], item["sealed"])
+    number, holder = open_account(secrets, item["payee_id"], item["sealed"])
     fact = PaymentInstructed(
         instruction_id=item["instruction_id"],
         payment_id=item["payment_id"],
@@ -120,6 +137,8 @@ def _instruction(
         remittance=programme_id,
         account_number=number,
         account_holder=holder,
+        method=item["method"],
+        code_commitment=commitment_for(secrets, item["instruction_id"]) if METHODS[item["method"]].coded else None,
     )
     seed = os.urandom(SEED_SIZE)
     draft = Draft(fact, fact.payment_id, ACTOR, cause, topic=instructions_topic(fact.bank).name, seed=seed)

@@ -106,9 +106,9 @@ def _held(item: Any) -> Draft:
     return Draft(fact, fact.payment_id, SERVICE, item["list_id"])
 
 
-async def payees_changed(conn: Connection, beneficiaries: Sequence[str]) -> None:
+async def payees_changed(conn: Connection, payees: Sequence[str]) -> None:
     """A new payee version while a bank has been told: ask at once. Items not instructed yet are held at that time."""
-    rows = await queries.in_flight_of(conn, beneficiary_ids=list(beneficiaries))
+    rows = await queries.in_flight_of(conn, payee_ids=list(payees))
     if rows:
         ids = sorted(row["instruction_id"] for row in rows)
         await queries.ask_to_cancel(conn, instruction_ids=ids, reasons=["payee-changed"] * len(ids))

@@ -11,18 +11,10 @@ from salur.common.events import PARTITIONS, Draft, blocked_keys
 from salur.common.values import new_id
 from salur.payments import errors, store
 from salur.payments.domain.gate import Hit
-from salur.payments.domain.lists import Candidate, Item, ListBuilder, Source, hold_of
+from salur.payments.domain.lists import Banks, Candidate, Item, ListBuilder, Source, hold_of
 from salur.payments.store import queries
 from salur.payments.usecases.gate import gate_hits, keep_hits
 from salur.payments.usecases.inputs import ENTITLEMENTS_CONSUMER, PAYEES_CONSUMER
-
-
-@dataclass(frozen=True, slots=True)
-class Banks:
-    """The partner banks connected; those `checked` must have found an account good before its first use."""
-
-    connected: frozenset[str]
-    checked: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +45,7 @@ async def build_list(conn: Connection, command: BuildList) -> tuple[dict[str, An
     if begun is None:
         known = await queries.list_of_cycle(conn, cycle_id=command.cycle_id)
         raise errors.list_exists(command.cycle_id, known)
-    builder = ListBuilder(command.banks.connected, _sources(funds, command.funds))
+    builder = ListBuilder(command.banks, _sources(funds, command.funds))
     hits = await gate_hits(conn, command.cycle_id, cycle["programme_id"], command.banks.checked)
     held = await _lock_items(conn, list_id, store.candidates(conn, command.cycle_id), builder, hits)
     await keep_hits(
@@ -148,7 +140,7 @@ async def build_from(
     funds = [await _fund(conn, fund_id) for fund_id, _ in shares]
     for fund in funds:
         _check_fund(fund, cycle)
-    builder = ListBuilder(command.banks.connected, _sources(funds, shares))
+    builder = ListBuilder(command.banks, _sources(funds, shares))
     items = await _payable_now(conn, command, cycle, builder, pages)
     if builder.items == 0:
         raise errors.nothing_to_follow_up(command.cycle_id)
@@ -172,11 +164,10 @@ async def _payable_now(
     hits = await gate_hits(conn, command.cycle_id, cycle["programme_id"], command.banks.checked)
     items: list[Item] = []
     async for page in pages:
-        keys = [candidate.beneficiary_id for candidate, _ in page]
-        blocked = await blocked_keys(conn, [PAYEES_CONSUMER, ENTITLEMENTS_CONSUMER], keys)
+        blocked = await _blocked(conn, [candidate for candidate, _ in page])
         for candidate, released in page:
             found = [hit for hit in hits.get(candidate.entitlement_id, ()) if hit.code not in released]
-            held = hold_of(candidate, blocked=candidate.beneficiary_id in blocked, banks=command.banks.connected)
+            held = hold_of(candidate, blocked=candidate.entitlement_id in blocked, banks=command.banks)
             if not found and held is None:
                 items.append(builder.add(candidate, blocked=False))
     return [item for item in items if item.rank is not None]
@@ -184,6 +175,15 @@ async def _payable_now(
 
 def _sources(funds: Sequence[Any], shares: Sequence[tuple[str, int]]) -> list[Source]:
     return [Source(fund["fund_id"], fund["region"], share) for fund, (_, share) in zip(funds, shares, strict=True)]
+
+
+async def _blocked(conn: Connection, page: Sequence[Candidate]) -> set[str]:
+    """Entitlements of which something about beneficiary or payee waits behind a dead letter."""
+    keys = sorted({name for candidate in page for name in (candidate.beneficiary_id, candidate.payee_id)})
+    blocked = await blocked_keys(conn, [PAYEES_CONSUMER, ENTITLEMENTS_CONSUMER], keys)
+    if not blocked:
+        return set()
+    return {item.entitlement_id for item in page if {item.beneficiary_id, item.payee_id} & blocked}
 
 
 async def _lock_items(
@@ -195,11 +195,10 @@ async def _lock_items(
 ) -> list[Item]:
     held: list[Item] = []
     async for page in pages:
-        keys = [candidate.beneficiary_id for candidate in page]
-        blocked = await blocked_keys(conn, [PAYEES_CONSUMER, ENTITLEMENTS_CONSUMER], keys)
+        blocked = await _blocked(conn, page)
         items = [
             builder.add(
-                candidate, blocked=candidate.beneficiary_id in blocked, hits=hits.get(candidate.entitlement_id, ())
+                candidate, blocked=candidate.entitlement_id in blocked, hits=hits.get(candidate.entitlement_id, ())
             )
             for candidate in page
         ]

@@ -14,10 +14,10 @@ from salur.common.events import Draft
 from salur.payments import errors, store
 from salur.payments.banks.reasons import reason_of, reasons
 from salur.payments.domain.gate import rule_of
-from salur.payments.domain.lists import NEEDS_DECISION
+from salur.payments.domain.lists import NEEDS_DECISION, Banks
 from salur.payments.store import queries
 from salur.payments.usecases.checks import SERVICE, ListCommand, approve_list, submit_list
-from salur.payments.usecases.lists import Banks, BuildList, build_from
+from salur.payments.usecases.lists import BuildList, build_from
 from salur.payments.usecases.money_cases import FAILED, case_of, open_cases
 from salur.payments.usecases.proposals import Person, Proposal
 

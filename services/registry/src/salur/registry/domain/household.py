@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import orjson
 
@@ -55,6 +56,10 @@ class Member:
     person: Person | None = None
 
 
+Method = Literal["account", "card", "cash", "group-account", "contribution"]
+"""How money reaches who is paid: an account of their own or of their group, a card, cash, an insurer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Payee:
     """Where the household is paid."""
@@ -62,6 +67,12 @@ class Payee:
     bank: str
     number: str
     holder: str
+    method: Method = "account"
+
+    def content(self) -> list[str]:
+        """What is sealed and hashed of it. The method stands there when it is not the usual one."""
+        told = [self.bank, self.number, self.holder]
+        return told if self.method == "account" else [*told, self.method]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +94,7 @@ class Household:
             self.region,
             self.attributes,
             [[m.attributes, [[i.scheme, i.value] for i in m.identifiers]] for m in self.members],
-            [payee.bank, payee.number, payee.holder] if payee else None,
+            payee.content() if payee else None,
         ]
         people = [m.person and [m.person.name, m.person.birth_date, m.person.sex] for m in self.members]
         if self.contact is not None or any(people):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from salur.common.values import RegionCode
-from salur.registry.domain.household import MAX_ATTRIBUTES, MAX_IDENTIFIERS
+from salur.registry.domain.household import MAX_ATTRIBUTES, MAX_IDENTIFIERS, Method
 
 Column = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
@@ -93,6 +93,7 @@ class PayeeColumns(_Strict):
     bank: Column
     number: Column
     holder: Column
+    method: Method = Field(default="account", description="how everybody of the list is paid")
     optional: bool = Field(default=False, description="three empty cells = a family without an account")
 
 

@@ -265,7 +265,8 @@ class _Layout:
             return Payee(*synthetic_account(f"{self.mapping.household.scheme}/{key}", mapping.synthetic.banks))
         if self._payee_optional and not any(fields[at].strip() for at, _ in self._payee):
             return None
-        payee = Payee(*(_text(fields, at, column) for at, column in self._payee))
+        bank, number, holder = (_text(fields, at, column) for at, column in self._payee)
+        payee = Payee(bank, number, holder, mapping.columns.method if mapping.columns else "account")
         try:
             check_payee(payee)
         except HouseholdInvalid as error:

@@ -117,7 +117,7 @@ def payee_row(
 ) -> PayeeRow:
     """The account sealed. Its token is equal for a shared account and tells nothing without the key."""
     token = secrets.token("account", f"{payee.bank}/{payee.number}")
-    sealed = secrets.seal(orjson.dumps([payee.bank, payee.number, payee.holder]), household_id.encode())
+    sealed = secrets.seal(orjson.dumps(payee.content()), household_id.encode())
     return PayeeRow(household_id, version, status, payee.bank, token, sealed)
 
 
@@ -137,4 +137,5 @@ def payee_fact(payee: Payee, row: PayeeRow) -> PayeeRegistered:
         account_holder=payee.holder,
         account_token=row.account_token,
         usable_from=row.usable_from and row.usable_from.isoformat(),
+        method=payee.method,
     )
