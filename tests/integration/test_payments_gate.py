@@ -102,15 +102,15 @@ async def earlier_payment(conn: Any, who: str, programme: str, state: str, reaso
     )  # fmt: skip
     await conn.execute(
         "INSERT INTO list_item (list_id, payment_id, rank, entitlement_id, part, attempt, instruction_id,"
-        " beneficiary_id, payee_version, bank, amount_minor, currency, region, fund_id)"
-        " VALUES ($1, $2, 1, $2, 1, 1, $3, $4, 1, 'bank-a', 1, $5, '31', 'central')",
+        " beneficiary_id, payee_version, bank, amount_minor, currency, region, fund_id, payee_id, method)"
+        " VALUES ($1, $2, 1, $2, 1, 1, $3, $4, 1, 'bank-a', 1, $5, '31', 'central', $4, 'account')",
         list_id, key, f"{key}-001", who, CURRENCY,
     )  # fmt: skip
     await conn.execute(
         "INSERT INTO payment (instruction_id, payment_id, attempt, entitlement_id, part, beneficiary_id, cycle_id,"
         " list_id, fund_id, bank, amount_minor, currency, region, state, reason, execute_until, answer_due_at,"
-        " account_commitment) VALUES ($1, $2, 1, $2, 1, $3, $4, $5, 'central', 'bank-a', 1, $6, '31', $7, $8, now(),"
-        " now(), 'sha256:0')",
+        " account_commitment, payee_id) VALUES ($1, $2, 1, $2, 1, $3, $4, $5, 'central', 'bank-a', 1, $6, '31', $7, $8,"
+        " now(), now(), 'sha256:0', $3)",
         f"{key}-001", key, who, cycle, list_id, CURRENCY, state, reason,
     )  # fmt: skip
 
