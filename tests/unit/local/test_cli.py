@@ -3,9 +3,11 @@
 import sys
 from pathlib import Path
 
+import orjson
 import pytest
 
 from salur.local.cli import main
+from salur.local.cli.output import print_answer
 
 
 def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -33,3 +35,18 @@ def test_without_a_platform_a_command_says_how_to_start_one(
     for command in (["cut", "x"], ["programme", "list"], ["cycle", "show", "x"], ["payments", "ledger"]):
         text = said(monkeypatch, capsys, *command, "--state-dir", str(tmp_path))
         assert "start one with `salur up`" in text
+
+
+def test_an_answer_is_a_table_for_people_and_json_for_programs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = {"list_id": "l1", "approvers": [], "states": {"settled": {"count": 3}}, "payments": [{"state": "held"}]}
+    print_answer(answer)
+    assert orjson.loads(capsys.readouterr().out) == answer
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    print_answer(answer)
+    table = capsys.readouterr().out
+    for said_there in ("list_id", "l1", "approvers", "-", "states.settled", "3", "payments (1)", "held"):
+        assert said_there in table
+    print_answer(answer, as_json=True)
+    assert orjson.loads(capsys.readouterr().out) == answer

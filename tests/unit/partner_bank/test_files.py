@@ -67,7 +67,7 @@ def test_every_instruction_of_a_file_is_answered_once_with_the_account_it_named(
 @pytest.mark.parametrize(
     ("profile", "kinds"),
     [(Profile(closed_account=10_000), {"pain.002"}), (Profile(returned=10_000), {"camt.054", "pacs.004"})],
-    ids=str,
+    ids=["refused", "returned"],
 )
 def test_refusals_and_returns_come_in_their_own_documents(tmp_path: Path, profile: Profile, kinds: set[str]) -> None:
     one, book = bank(tmp_path, profile)

@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from salur.local.cli.output import answer_of, print_json
+from salur.local.cli.output import answer_app, answer_of, print_answer
 from salur.local.cli.programme import WHO
 from salur.local.cli.up import STATE, StateDir
 
-app = typer.Typer(help="Open cycles and see their entitlements.", no_args_is_help=True)
+app = answer_app("Open cycles and see their entitlements.")
 
 
 @app.command("open")
@@ -20,10 +20,10 @@ def open_cycle(
 ) -> None:
     """Open a cycle. Refused until everyone before the cut is decided: then ask again."""
     body = {"programme_id": programme_id, "name": name, "cut_id": cut_id}
-    print_json(answer_of(state_dir, WHO, "eligibility", "POST", "/cycles", json=body))
+    print_answer(answer_of(state_dir, WHO, "eligibility", "POST", "/cycles", json=body))
 
 
 @app.command("show")
 def show(cycle_id: Annotated[str, typer.Argument(help="Id of the cycle.")], state_dir: StateDir = STATE) -> None:
     """A cycle's state and totals."""
-    print_json(answer_of(state_dir, WHO, "eligibility", "GET", f"/cycles/{cycle_id}"))
+    print_answer(answer_of(state_dir, WHO, "eligibility", "GET", f"/cycles/{cycle_id}"))

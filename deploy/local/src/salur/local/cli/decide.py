@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from salur.local.cli.output import print_json
+from salur.local.cli.output import AsJson, print_answer
 from salur.local.cli.up import STATE, StateDir
 from salur.local.client import CallFailed, Client
 from salur.local.replay import replay_all
@@ -13,6 +13,7 @@ from salur.local.replay import replay_all
 def decide(
     replay: Annotated[bool, typer.Option("--replay", help="Re-run stored decisions from their rules and inputs.")],
     programme: Annotated[str | None, typer.Option(help="Only this programme's; default all.")] = None,
+    as_json: AsJson = False,
     state_dir: StateDir = STATE,
 ) -> None:
     """Re-run every decision ever made; ends with 1 when one comes out differently."""
@@ -24,6 +25,6 @@ def decide(
     except CallFailed as error:
         typer.secho(str(error), fg="red", err=True)
         raise typer.Exit(1) from None
-    print_json(result)
+    print_answer(result, as_json=as_json)
     if result["different"]:
         raise typer.Exit(1)

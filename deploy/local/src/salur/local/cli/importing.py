@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from salur.local.announce import FileUnusable, announcement
+from salur.local.cli.output import print_answer
 from salur.local.cli.up import STATE, StateDir
 from salur.local.client import CallFailed, Client
 
@@ -123,6 +124,7 @@ def accept(
 
 def cut(
     name: Annotated[str, typer.Argument(help="Name of the intake, for example 2026-Q1.")],
+    as_json: AsJson = False,
     state_dir: StateDir = STATE,
 ) -> None:
     """Close an intake: a cycle can then name it. The same name again gives the same cut."""
@@ -133,4 +135,4 @@ def cut(
     except CallFailed as error:
         typer.secho(str(error), fg="red", err=True)
         raise typer.Exit(1) from None
-    typer.echo(orjson.dumps(answer).decode())
+    print_answer(answer, as_json=as_json)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from salur.common.contracts.topics import topic_named
 from salur.local.cli.importing import AsJson
-from salur.local.cli.output import answer_of, print_json
+from salur.local.cli.output import answer_app, answer_of, print_answer, print_json
 from salur.local.cli.up import STATE, StateDir
 from salur.local.client import CallFailed, Client
 from salur.local.platform import environment_file
@@ -23,7 +23,7 @@ PAGE = 500
 WAITING = ("raised", "parked")
 """States of letters whose key is blocked; a foreign one is no event of its stream and blocks nothing."""
 
-letters_app = typer.Typer(help="Events that could not be handled: find, read, replay.", no_args_is_help=True)
+letters_app = answer_app("Events that could not be handled: find, read, replay.")
 service_app = typer.Typer(help="Commands of one service on its own database.", no_args_is_help=True)
 ServiceName = Annotated[str, typer.Argument(help="registry, eligibility, payments or audit.")]
 
@@ -147,7 +147,7 @@ def list_letters(
     except CallFailed as error:
         typer.secho(str(error), fg="red", err=True)
         raise typer.Exit(1) from None
-    print_json(found)
+    print_answer(found)
 
 
 @letters_app.command("replay")
@@ -159,7 +159,7 @@ def replay(
 ) -> None:
     """Run the handler again over the letter's whole key, in sequence: all of it goes through, or nothing."""
     body = {"reason": reason}
-    print_json(answer_of(state_dir, OPERATIONS, service, "POST", f"/dead-letters/{letter_id}/replay", json=body))
+    print_answer(answer_of(state_dir, OPERATIONS, service, "POST", f"/dead-letters/{letter_id}/replay", json=body))
 
 
 @service_app.command("recover")

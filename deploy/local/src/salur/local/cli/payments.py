@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
-from salur.local.cli.output import answer_of, print_json
+from salur.local.cli.output import answer_app, answer_of, print_answer
 from salur.local.cli.up import STATE, StateDir
 
-app = typer.Typer(help="Funds, payment lists and payments.", no_args_is_help=True)
+app = answer_app("Funds, payment lists and payments.")
 ListId = Annotated[str, typer.Argument(help="Id of the list.")]
 Maker = Annotated[str, typer.Option("--as", help="Who acts: a pseudonym.")]
 MAKER, CHECKER = "person:payment-operator", "person:approver"
@@ -34,7 +34,7 @@ def fund(
     if budget_minor is not None:
         body = {"fund_id": fund_id, "name": name or fund_id, "currency": currency, "budget_minor": budget_minor}
         _operator(state_dir, who, "POST", "/funds", json=body)
-    print_json(_operator(state_dir, who, "GET", f"/funds/{fund_id}"))
+    print_answer(_operator(state_dir, who, "GET", f"/funds/{fund_id}"))
 
 
 @app.command("list")
@@ -45,13 +45,13 @@ def build(
     state_dir: StateDir = STATE,
 ) -> None:
     """Lock the payment list of a complete cycle."""
-    print_json(_operator(state_dir, who, "POST", "/lists", json={"cycle_id": cycle_id, "fund_id": fund_id}))
+    print_answer(_operator(state_dir, who, "POST", "/lists", json={"cycle_id": cycle_id, "fund_id": fund_id}))
 
 
 @app.command("submit")
 def submit(list_id: ListId, who: Maker = MAKER, state_dir: StateDir = STATE) -> None:
     """Reserve the list's funds and ask for approval."""
-    print_json(_operator(state_dir, who, "POST", f"/lists/{list_id}/submit"))
+    print_answer(_operator(state_dir, who, "POST", f"/lists/{list_id}/submit"))
 
 
 @app.command("approve")
@@ -62,7 +62,7 @@ def approve(
     state_dir: StateDir = STATE,
 ) -> None:
     """Approve exactly what the hash covers; another person than the maker."""
-    print_json(_approver(state_dir, who, "POST", f"/lists/{list_id}/approve", json={"content_hash": content_hash}))
+    print_answer(_approver(state_dir, who, "POST", f"/lists/{list_id}/approve", json={"content_hash": content_hash}))
 
 
 @app.command("refuse")
@@ -73,13 +73,13 @@ def refuse(
     state_dir: StateDir = STATE,
 ) -> None:
     """Refuse a submitted list; its funds are free again."""
-    print_json(_approver(state_dir, who, "POST", f"/lists/{list_id}/refuse", json={"reason": reason}))
+    print_answer(_approver(state_dir, who, "POST", f"/lists/{list_id}/refuse", json={"reason": reason}))
 
 
 @app.command("show")
 def show(list_id: ListId, state_dir: StateDir = STATE) -> None:
     """A list and how many of its payments are in each state."""
-    print_json(_operator(state_dir, MAKER, "GET", f"/lists/{list_id}"))
+    print_answer(_operator(state_dir, MAKER, "GET", f"/lists/{list_id}"))
 
 
 @app.command("find")
@@ -91,37 +91,37 @@ def find(
 ) -> None:
     """The payments of a list that are in one state."""
     params = {"state": state, "after": after}
-    print_json(_operator(state_dir, MAKER, "GET", f"/lists/{list_id}/payments", params=params))
+    print_answer(_operator(state_dir, MAKER, "GET", f"/lists/{list_id}/payments", params=params))
 
 
 @app.command("suspense")
 def suspense(state_dir: StateDir = STATE) -> None:
     """Banks' answers that contradict what we know; they changed no payment and wait for a person."""
-    print_json(_operator(state_dir, MAKER, "GET", "/suspense"))
+    print_answer(_operator(state_dir, MAKER, "GET", "/suspense"))
 
 
 @app.command("why")
 def why(payment_id: Annotated[str, typer.Argument(help="Id of the payment.")], state_dir: StateDir = STATE) -> None:
     """One payment: its state, why it is there, and who must act."""
-    print_json(_operator(state_dir, MAKER, "GET", f"/payments/{payment_id}"))
+    print_answer(_operator(state_dir, MAKER, "GET", f"/payments/{payment_id}"))
 
 
 @app.command("ledger")
 def ledger(state_dir: StateDir = STATE) -> None:
     """Balances, sums and the hash of the ledger."""
-    print_json(_operator(state_dir, MAKER, "GET", "/ledger"))
+    print_answer(_operator(state_dir, MAKER, "GET", "/ledger"))
 
 
 @app.command("backlog")
 def backlog(state_dir: StateDir = STATE) -> None:
     """What waits, at which bank, and how long the oldest has waited."""
-    print_json(_operator(state_dir, MAKER, "GET", "/backlog"))
+    print_answer(_operator(state_dir, MAKER, "GET", "/backlog"))
 
 
 @app.command("standing")
 def standing(cycle_id: Annotated[str, typer.Argument(help="Id of the cycle.")], state_dir: StateDir = STATE) -> None:
     """Every payment of a cycle in exactly one state: list = paid + in flight + returned + held + cancelled."""
-    print_json(_operator(state_dir, MAKER, "GET", f"/cycles/{cycle_id}/standing"))
+    print_answer(_operator(state_dir, MAKER, "GET", f"/cycles/{cycle_id}/standing"))
 
 
 @app.command("waiting")
@@ -146,7 +146,7 @@ def decide(
 ) -> None:
     """Hold, release, cancel or retry one payment; a release pays by the next follow-up list."""
     body = {"act": act, "reason": reason}
-    print_json(_operator(state_dir, who, "POST", f"/payments/{payment_id}/decisions", json=body))
+    print_answer(_operator(state_dir, who, "POST", f"/payments/{payment_id}/decisions", json=body))
 
 
 @app.command("follow-up")
@@ -154,7 +154,7 @@ def follow_up(
     cycle_id: Annotated[str, typer.Argument(help="Id of the cycle.")], who: Maker = MAKER, state_dir: StateDir = STATE
 ) -> None:
     """Lock a list of what earlier lists of the cycle left and what can be paid now."""
-    print_json(_operator(state_dir, who, "POST", f"/cycles/{cycle_id}/follow-up"))
+    print_answer(_operator(state_dir, who, "POST", f"/cycles/{cycle_id}/follow-up"))
 
 
 @app.command("accept")
@@ -164,10 +164,10 @@ def accept(
     state_dir: StateDir = STATE,
 ) -> None:
     """Accept an act another person proposed; it is done at once."""
-    print_json(_approver(state_dir, who, "POST", f"/proposals/{proposal_id}/accept"))
+    print_answer(_approver(state_dir, who, "POST", f"/proposals/{proposal_id}/accept"))
 
 
 @app.command("breaks")
 def breaks(state_dir: StateDir = STATE) -> None:
     """Open differences between what is due, instructed and booked by the banks."""
-    print_json(_operator(state_dir, MAKER, "GET", "/breaks"))
+    print_answer(_operator(state_dir, MAKER, "GET", "/breaks"))

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from salur.local.cli.output import answer_of, print_json
+from salur.local.cli.output import answer_app, answer_of, print_answer
 from salur.local.cli.up import STATE, StateDir
 
-app = typer.Typer(help="Publish programmes and follow their decisions.", no_args_is_help=True)
+app = answer_app("Publish programmes and follow their decisions.")
 WHO = ("person:programme-officer", ["programme-officer"])
 APPROVER = ("person:approver", ["approver"])
 
@@ -20,7 +20,7 @@ def propose(
 ) -> None:
     """Propose a programme. Its version is the hash of the file; it comes in force when an approver approves it."""
     headers = {"content-type": "application/yaml"}
-    print_json(
+    print_answer(
         answer_of(state_dir, WHO, "eligibility", "POST", "/programmes", content=file.read_bytes(), headers=headers)
     )
 
@@ -33,13 +33,15 @@ def approve(
 ) -> None:
     """Put a proposed version in force, as another person than the one who proposed it."""
     body = {"version": version}
-    print_json(answer_of(state_dir, APPROVER, "eligibility", "POST", f"/programmes/{programme_id}/approve", json=body))
+    print_answer(
+        answer_of(state_dir, APPROVER, "eligibility", "POST", f"/programmes/{programme_id}/approve", json=body)
+    )
 
 
 @app.command("list")
 def list_programmes(state_dir: StateDir = STATE) -> None:
     """Programmes in force and versions that wait for approval."""
-    print_json(answer_of(state_dir, WHO, "eligibility", "GET", "/programmes"))
+    print_answer(answer_of(state_dir, WHO, "eligibility", "GET", "/programmes"))
 
 
 @app.command("progress")
@@ -47,7 +49,7 @@ def progress(
     programme_id: Annotated[str, typer.Argument(help="Id of the programme.")], state_dir: StateDir = STATE
 ) -> None:
     """Households known, decided and enrolled, and how many meet each criterion."""
-    print_json(answer_of(state_dir, WHO, "eligibility", "GET", f"/programmes/{programme_id}/progress"))
+    print_answer(answer_of(state_dir, WHO, "eligibility", "GET", f"/programmes/{programme_id}/progress"))
 
 
 @app.command("why")
@@ -57,4 +59,4 @@ def why(
     state_dir: StateDir = STATE,
 ) -> None:
     """Why a household is enrolled or not: each criterion with its text, value and outcome."""
-    print_json(answer_of(state_dir, WHO, "eligibility", "GET", f"/decisions/{programme_id}/{household_id}"))
+    print_answer(answer_of(state_dir, WHO, "eligibility", "GET", f"/decisions/{programme_id}/{household_id}"))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from salur.local.cli.output import print_json
+from salur.local.cli.output import AsJson, print_answer
 from salur.local.cli.programme import WHO
 from salur.local.cli.up import STATE, StateDir
 from salur.local.client import CallFailed, Client
@@ -20,6 +20,7 @@ def simulate(
         Path | None, typer.Option(exists=True, dir_okay=False, help="Other rules; default: what is in force.")
     ] = None,
     reference: Annotated[str | None, typer.Option(help="Who ought to be reached, for example 'decile <= 4'.")] = None,
+    as_json: AsJson = False,
     state_dir: StateDir = STATE,
 ) -> None:
     """Count who would gain and lose, the cost per fund, coverage and errors. Nothing in the registry is touched."""
@@ -37,6 +38,6 @@ def simulate(
     except CallFailed as error:
         typer.secho(str(error), fg="red", err=True)
         raise typer.Exit(1) from None
-    print_json(done)
+    print_answer(done, as_json=as_json)
     if done["state"] == "failed":
         raise typer.Exit(1)

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from salur.local.cli.output import answer_of, print_json
+from salur.local.cli.output import answer_app, answer_of, print_answer
 from salur.local.cli.up import STATE, StateDir
 
-app = typer.Typer(help="Search the trail; follow a household or a cause; export a view.", no_args_is_help=True)
+app = answer_app("Search the trail; follow a household or a cause; export a view.")
 AUDITOR = "person:auditor"
 Who = Annotated[str, typer.Option("--as", help="Who asks: a pseudonym.")]
 Asked = Annotated[
@@ -38,7 +38,7 @@ def find(
     state_dir: StateDir = STATE,
 ) -> None:
     """A page of entries that have everything asked for, in the log's order."""
-    print_json(_auditor(state_dir, who, "", params={**_question(asked), "after": after, "limit": limit}))
+    print_answer(_auditor(state_dir, who, "", params={**_question(asked), "after": after, "limit": limit}))
 
 
 @app.command("household")
@@ -48,7 +48,7 @@ def household(
     state_dir: StateDir = STATE,
 ) -> None:
     """One household from registration to receipt."""
-    print_json(_auditor(state_dir, who, f"/households/{household_id}"))
+    print_answer(_auditor(state_dir, who, f"/households/{household_id}"))
 
 
 @app.command("causes")
@@ -58,7 +58,7 @@ def causes(
     state_dir: StateDir = STATE,
 ) -> None:
     """What led to an event and what it led to."""
-    print_json(_auditor(state_dir, who, f"/causes/{event}"))
+    print_answer(_auditor(state_dir, who, f"/causes/{event}"))
 
 
 @app.command("export")
@@ -83,7 +83,7 @@ def money(
     state_dir: StateDir = STATE,
 ) -> None:
     """From budget to return, each figure with the question that finds its entries."""
-    print_json(_auditor(state_dir, who, f"/money/{dimension}/{value}"))
+    print_answer(_auditor(state_dir, who, f"/money/{dimension}/{value}"))
 
 
 @app.command("reads")
@@ -95,10 +95,10 @@ def reads(
     state_dir: StateDir = STATE,
 ) -> None:
     """Breach report: whose personal values somebody read between two times."""
-    print_json(_auditor(state_dir, who, "/reads", params={"actor": actor, "since": since, "until": until}))
+    print_answer(_auditor(state_dir, who, "/reads", params={"actor": actor, "since": since, "until": until}))
 
 
 @app.command("lag")
 def lag(state_dir: StateDir = STATE) -> None:
     """How far search is behind the log."""
-    print_json(_auditor(state_dir, AUDITOR, "/lag"))
+    print_answer(_auditor(state_dir, AUDITOR, "/lag"))
