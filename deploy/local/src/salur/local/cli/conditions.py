@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from salur.local.cli.output import print_json
+from salur.local.cli.output import print_answer
 from salur.local.cli.programme import WHO
 from salur.local.cli.up import STATE, StateDir
 from salur.local.client import CallFailed, Client
@@ -44,7 +44,7 @@ def conditions(
     except CallFailed as error:
         typer.secho(str(error), fg="red", err=True)
         raise typer.Exit(1) from None
-    print_json(totals)
+    print_answer(totals)
     if totals["refused"]:
         typer.secho(f"{totals['refused']} rows were not taken: see {errors}", fg="red", err=True)
         raise typer.Exit(1)

@@ -127,13 +127,13 @@ def standing(cycle_id: Annotated[str, typer.Argument(help="Id of the cycle.")], 
 @app.command("waiting")
 def waiting(cycle_id: Annotated[str, typer.Argument(help="Id of the cycle.")], state_dir: StateDir = STATE) -> None:
     """What a cycle has not paid: held, failed or due as a supplement, its age and who must act."""
-    print_json(_operator(state_dir, MAKER, "GET", f"/cycles/{cycle_id}/waiting"))
+    print_answer(_operator(state_dir, MAKER, "GET", f"/cycles/{cycle_id}/waiting"))
 
 
 @app.command("unclaimed")
 def unclaimed(state_dir: StateDir = STATE) -> None:
     """Settled money nobody has taken, by bank and age, and what banks have given back."""
-    print_json(_operator(state_dir, MAKER, "GET", "/unclaimed"))
+    print_answer(_operator(state_dir, MAKER, "GET", "/unclaimed"))
 
 
 @app.command("decide")

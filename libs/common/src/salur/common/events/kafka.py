@@ -52,7 +52,6 @@ class KafkaProducer:
             **kafka.options(),
             enable_idempotence=True,
             acks="all",
-            compression_type="lz4",
             linger_ms=2,
             max_batch_size=256 * 1024,
             max_request_size=MAX_REQUEST_SIZE,
