@@ -85,6 +85,20 @@ async def test_a_confirmed_death_takes_the_person_out_and_stops_the_account_of_t
     assert (await events(runtime, "salur.household.changed.v1"))[0]["data"]["member_count"] == 1
 
 
+async def test_payments_are_told_that_nobody_is_left_of_a_family(office: Office) -> None:
+    staff, runtime = office
+    for number, people, left in ((1, 1, "deceased"), (2, 2, "alive")):
+        household_id, _ = await registered(staff, number, people)
+        (match_id,) = await match_of(staff, await begun(staff, name=f"2026-0{number}"), nik(number * 10))
+        decision = {"outcome": "confirmed", "reason": "certificate-seen"}
+        assert (await decider(staff, "POST", f"/feed-matches/{match_id}/decide", decision)).status_code == 200
+        told = [event["data"] for event in await events(runtime, "salur.payee.registered.v1")]
+        assert [(fact["status"], fact["living"]) for fact in told if fact["beneficiary_id"] == household_id] == [
+            ("active", "alive"),
+            ("suspended", left),
+        ]
+
+
 async def test_nobody_is_registered_under_the_number_of_who_has_died(office: Office) -> None:
     staff, _ = office
     await registered(staff, 1)

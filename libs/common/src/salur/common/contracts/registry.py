@@ -76,6 +76,9 @@ class PayeeAccount(BaseModel):
     holder: Name
 
 
+Living = Literal["alive", "deceased"]
+
+
 @contract("salur.payee.registered.v1", "registry.payees")
 class PayeeRegistered(Fact):
     """The account that receives money for a beneficiary, and its standing in the registry. Key: beneficiary_id."""
@@ -88,7 +91,7 @@ class PayeeRegistered(Fact):
     account_holder: Personal[str]
     account_token: Sha256 = Field(description="keyed hash of bank and number: equal for a shared account")
     identity_token: Sha256 | None = Field(None, description="keyed hash of the identity: equal when registered twice")
-    living: Literal["alive", "deceased"] = Field("alive", description="whether the beneficiary lives")
+    living: Living = Field("alive", description="whether the beneficiary lives")
     usable_from: str | None = Field(
         default=None,
         description="RFC 3339; a changed account rests before its first use, so that the family can object",

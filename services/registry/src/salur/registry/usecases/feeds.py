@@ -162,7 +162,10 @@ async def _bury(
     suspended: list[Draft] = []
     if was_head or not members:
         # The account may be that of who has died: nothing is paid into it before somebody has looked.
-        suspended = await set_standing(conn, household_id, "suspended", secrets, actor=by.actor, cause=by.cause)
+        suspended = await set_standing(
+            conn, household_id, "suspended", secrets, actor=by.actor, cause=by.cause,
+            living="alive" if members else "deceased",
+        )  # fmt: skip
     await queries.insert_death(
         conn, match_id=match_id, household_id=household_id, member_id=member_id, version=version,
         suspended=bool(suspended),

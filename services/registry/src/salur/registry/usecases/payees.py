@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from salur.common.contracts.registry import AccountShared
+from salur.common.contracts.registry import AccountShared, Living
 from salur.common.database import Connection
 from salur.common.errors import SalurError
 from salur.common.events import Draft
@@ -89,8 +89,9 @@ async def _shared(conn: Connection, rows: Mapping[str, PayeeRow], commands: Sequ
 
 
 async def set_standing(
-    conn: Connection, household_id: str, status: PayeeStatus, secrets: Secrets, *, actor: str, cause: str
-) -> list[Draft]:
+    conn: Connection, household_id: str, status: PayeeStatus, secrets: Secrets, *, actor: str, cause: str,
+    living: Living = "alive",
+) -> list[Draft]:  # fmt: skip
     """Suspend, close or open the account of a household: a new version of it. No account, no event."""
     for row in await queries.payees(conn, ids=[household_id]):
         if row["status"] == status:
@@ -99,7 +100,7 @@ async def set_standing(
         new = payee_row(payee, household_id, row["version"] + 1, secrets, status)
         new = new._replace(usable_from=row["usable_from"], changed_by=actor)
         await save_payees(conn, [new])
-        drafts = [Draft(payee_fact(payee, new), household_id, actor, cause)]
+        drafts = [Draft(payee_fact(payee, new, living), household_id, actor, cause)]
         return drafts + await _wards_follow(conn, household_id, secrets, actor, cause)
     return []
 

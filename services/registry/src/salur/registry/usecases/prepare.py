@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from salur.common.contracts.registry import HouseholdRegistered, PayeeRegistered
+from salur.common.contracts.registry import HouseholdRegistered, Living, PayeeRegistered
 from salur.common.events import Draft
 from salur.common.secrets import Secrets
 from salur.common.values import derived_id
@@ -126,8 +126,8 @@ def open_payee(sealed: bytes, household_id: str, secrets: Secrets) -> Payee:
     return Payee(*orjson.loads(secrets.open(sealed, household_id.encode())))
 
 
-def payee_fact(payee: Payee, row: PayeeRow) -> PayeeRegistered:
-    """The event that tells payments where a household is paid."""
+def payee_fact(payee: Payee, row: PayeeRow, living: Living = "alive") -> PayeeRegistered:
+    """The event that tells payments where a household is paid; `living`: "deceased" when nobody of it is left."""
     return PayeeRegistered(
         beneficiary_id=row.household_id,
         version=row.version,
@@ -137,5 +137,6 @@ def payee_fact(payee: Payee, row: PayeeRow) -> PayeeRegistered:
         account_holder=payee.holder,
         account_token=row.account_token,
         usable_from=row.usable_from and row.usable_from.isoformat(),
+        living=living,
         method=payee.method,
     )
