@@ -66,6 +66,10 @@ def entry(index: int) -> Entry:
                 "payment_id": ids["payment"][:30],
                 "entitlement_id": ids["entitlement"],
                 "bank": f"bank-{number % BANKS}",
+                "instruction_id": f"{ids['payment'][:30]}-001",
+                "fund_id": "central",
+                "amount_minor": 75_000_000,
+                "currency": "IDR",
             }
     event_id, stream = derived_id("event", str(index)), f"{topic}/{number % 8}"
     moment = f"2026-{1 + number % 12:02d}-01T10:{number % 60:02d}:{index % 60:02d}.000000Z"
