@@ -3,10 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from salur.eligibility.domain.compiling import Compiled, compile_programme
 from salur.eligibility.domain.decide import Decision, HouseholdFacts, decide
+from salur.eligibility.domain.explain import benefit_told, criteria_told, outcome_told
+from salur.local.population.files import body
+from salur.local.population.generate import households
 
 FOLDER = Path(__file__).parents[3] / "services" / "eligibility" / "programmes"
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -34,6 +38,29 @@ def test_a_programme_of_the_catalogue_compiles_and_says_what_people_ask_first(pa
     assert document.id == path.stem
     assert document.funding
     assert "check" in (document.note or "") or "illustrative" in (document.note or "")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_decision_explains_itself_in_both_languages_and_comes_out_the_same(path: Path) -> None:
+    """Over generated families: each criterion with its law and a sentence, each line and reason in words."""
+    text = path.read_text(encoding="utf-8")
+    compiled, again = compile_programme(text), compile_programme(text)
+    for number, family in enumerate(map(body, households(60, 7))):
+        ids = [f"{place:032x}" for place in range(len(family["members"]))]
+        attributes = [member["attributes"] for member in family["members"]]
+        facts = HouseholdFacts(f"{number:032x}", 1, family["attributes"], attributes, family["region"], ids)
+        decision = decide(compiled, facts)
+        assert decide(again, facts) == decision
+        stored = orjson.loads(orjson.dumps(decision))
+        told = criteria_told(compiled, stored["criteria"])
+        assert [one["code"] for one in told] == [one.code for one in decision.criteria]
+        words = [outcome_told(compiled, decision.outcome == "enrolled")]
+        words += [one[name] for one in told for name in ("text", "sentence")]
+        benefit = benefit_told(compiled, stored)
+        words += [one["text"] for one in benefit["components"] + benefit["not_due"]]
+        words += [one["reason"] for one in benefit["not_due"]]
+        assert all(one["legal"] and one["expression"] for one in told)
+        assert all(one["en"] and one["id"] for one in words)
 
 
 def test_the_catalogue_has_ten_programmes_of_every_approach() -> None:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from salur.eligibility.domain.compiling import BenefitRule, Compiled
 from salur.eligibility.domain.programme import MAX_UNIT_MINOR, Reasons
-from salur.eligibility.domain.rules import Present
+from salur.eligibility.domain.rules import MEMO_MAX, Present
 
 Region = str
+Numbered = tuple[int, BenefitRule]
+"""A component and its place in the rules."""
 Members = Sequence[tuple[str | None, Present]]
 """Members with their ids (None: not told); each one's facts hold the household's too."""
 
@@ -48,7 +50,7 @@ def benefit_of(
     programme: Compiled, region: Region, facts: Present, members: Members
 ) -> tuple[list[DueComponent], list[NotDueComponent]]:
     """What is due per cycle and what is not, with its reason, in the order of the rules."""
-    rules = [rule for rule in programme.benefit if in_regions(region, rule.spec.regions)]
+    rules = [(n, rule) for n, rule in enumerate(programme.benefit) if in_regions(region, rule.spec.regions)]
     if programme.document.kind == "person":
         components: list[DueComponent] = []
         not_due: list[NotDueComponent] = []
@@ -61,17 +63,17 @@ def benefit_of(
 
 
 def _lines(
-    programme: Compiled, rules: Sequence[BenefitRule], facts: Present, members: Members, member_id: str | None
+    programme: Compiled, rules: Sequence[Numbered], facts: Present, members: Members, member_id: str | None
 ) -> tuple[list[DueComponent], list[NotDueComponent]]:
-    counted = _counted(programme, rules, members)
+    own = [_member_units(programme, member) for _, member in members]
+    counted = _counted(programme, rules, own)
     components: list[DueComponent] = []
     not_due: list[NotDueComponent] = []
-    for rule in rules:
-        subjects = [facts] if rule.spec.per == "household" else [member for _, member in members]
+    for number, rule in rules:
         units: dict[int, int] = {}
         reasons: dict[str, int] = {}
-        for place, subject in enumerate(subjects):
-            unit = _unit(rule, subject)
+        dues = [_unit(rule, facts)] if rule.spec.per == "household" else [given[number] for given in own]
+        for place, unit in enumerate(dues):
             if isinstance(unit, str):
                 reasons[unit] = reasons.get(unit, 0) + 1
             elif rule.spec.per == "member" and counted is not None and place not in counted:
@@ -96,13 +98,27 @@ def _unit(rule: BenefitRule, subject: Present) -> int | str:
     return rule.spec.not_met.en if due is False else rule.spec.not_reported.en
 
 
-def _counted(programme: Compiled, rules: Sequence[BenefitRule], members: Members) -> frozenset[int] | None:
+def _member_units(programme: Compiled, member: Present) -> tuple[int | str, ...]:
+    """What each component gives a member, in the order of the rules; those per household have no say here."""
+    key = tuple(map(member.get, programme.unit_reads))
+    known = programme.units.get(key)
+    if known is None:
+        if len(programme.units) >= MEMO_MAX:
+            programme.units.clear()
+        known = tuple(_unit(rule, member) if rule.spec.per == "member" else "" for rule in programme.benefit)
+        programme.units[key] = known
+    return known
+
+
+def _counted(
+    programme: Compiled, rules: Sequence[Numbered], own: Sequence[tuple[int | str, ...]]
+) -> frozenset[int] | None:
     """Places of the members that count: those to whom most is due; of equals the first. None = all."""
     most = programme.document.most_members
-    if most is None or len(members) <= most:
+    if most is None or len(own) <= most:
         return None
-    own = [rule for rule in rules if rule.spec.per == "member"]
-    sums = [sum(unit for rule in own if isinstance(unit := _unit(rule, member), int)) for _, member in members]
+    numbers = [number for number, rule in rules if rule.spec.per == "member"]
+    sums = [sum(unit for number in numbers if isinstance(unit := given[number], int)) for given in own]
     order = sorted(range(len(sums)), key=lambda place: (-sums[place], place))
     return frozenset(order[:most])
 

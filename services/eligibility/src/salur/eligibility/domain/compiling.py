@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from salur.eligibility.domain.checking import Checker, ProgrammeInvalid, parse
 from salur.eligibility.domain.document import Path
@@ -49,6 +50,10 @@ class Compiled:
     rank_vulnerability: Rule | None
     reference: Rule | None
     model: CompiledModel | None = None
+    unit_reads: tuple[str, ...] = ()
+    """What the components per member read."""
+    units: dict[tuple[Any, ...], tuple[int | str, ...]] = field(default_factory=dict, repr=False, compare=False)
+    """What each component gives a member, by what they read: most members are like others."""
 
 
 def model_named(text: str) -> ModelName | None:
@@ -86,7 +91,13 @@ def compile_programme(text: str, model: CompiledModel | None = None) -> Compiled
     if fairness := document.fairness:
         reference = checker.rule(("fairness", "reference"), "fairness", fairness.reference, household)
     version = hashlib.sha256(text.encode()).hexdigest()
-    return Compiled(document, version, counts, criteria, benefit, score, vulnerability, reference, model)
+    reads: set[str] = set()
+    for item in benefit:
+        if item.spec.per == "member":
+            reads.update(item.when.reads, () if isinstance(item.unit, int) else item.unit.reads)
+    return Compiled(
+        document, version, counts, criteria, benefit, score, vulnerability, reference, model, tuple(sorted(reads))
+    )
 
 
 def _check_codes(document: Programme, checker: Checker) -> None:
