@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -59,7 +60,8 @@ async def member(told: dict[str, str], keys: Secrets, stop: asyncio.Event) -> No
     await broker.start()
     while not stop.is_set():
         await watch.tend()
-        await asyncio.sleep(0.1)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), 0.1)
     await broker.stop()
     await db.close()
 
