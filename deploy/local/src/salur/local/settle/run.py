@@ -212,7 +212,12 @@ class Settlement:
         return len(breaks)
 
     def _statements(self) -> None:
-        """Each bank writes its camt.053; waits until payments has taken all of them."""
+        """Each bank writes its camt.053; waits until payments has taken all of them.
+
+        A statement ends with a whole second: what changed within its last one would be left to the next statement.
+        """
+        past = "SELECT coalesce(max(changed_at) < date_trunc('second', clock_timestamp()), true) FROM payment"
+        self.pipeline.until("the end of the statements' second", lambda: self.rows(past)[0][0], bool)
         for bank in BANKS:
             folder = self.platform.bank_files_dir / bank
             command = [sys.executable, "-m", "partner_bank.statement", "--bank", bank, "--files", str(folder)]
