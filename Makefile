@@ -25,6 +25,8 @@ ENTRIES ?= 1000000
 FAMILIES ?= 200000
 PAYMENTS ?= 100000
 SEED ?= 1
+CRASH_SEEDS ?= 3
+CRASH_APPENDS ?= 50000
 SEEDS ?= 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20
 UV_VERSION := 0.13.9
 
@@ -33,7 +35,7 @@ UV_VERSION := 0.13.9
 help: ## Show this list
 	@printf 'Salur: disburse social assistance and prove it.\n\n'
 	grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
-	printf '\nOptions: DATA=file.csv KEEP=1 (demo), N=families (bench), PAYMENTS=100000 SEED=1 (settle),\n         SEEDS="1 2 3" (crash), ENTRIES=1000000 SEED=1 (trail), FAMILIES=200000 SEED=1 (national), PYTHON=python3.11 (set-up)\n'
+	printf '\nOptions: DATA=file.csv KEEP=1 (demo), N=families (bench), PAYMENTS=100000 SEED=1 (settle),\n         SEEDS="1 2 3" (crash), ENTRIES=1000000 SEED=1 CRASH_SEEDS=20 CRASH_APPENDS=50000 (trail),\n         FAMILIES=200000 SEED=1 (national), PYTHON=python3.11 (set-up)\n'
 
 setup: $(STAMP) ## Make .venv with the locked packages and this project
 
@@ -73,7 +75,7 @@ crash: setup ## Kill and pause every process at random moments; check every prom
 	@$(BIN)/python -m salur.local.crash --seeds "$(SEEDS)"
 
 trail: setup ## Put the audit log to the test: speed, proofs, witnesses, tampering, kills, tools of others
-	@$(BIN)/python -m salur.local.trail --entries $(ENTRIES) --seed $(SEED)
+	@$(BIN)/python -m salur.local.trail --entries $(ENTRIES) --seed $(SEED) --crash-seeds $(CRASH_SEEDS) --crash-appends $(CRASH_APPENDS)
 
 national: setup ## Ten programmes on FAMILIES generated families in one cycle (SEED makes them)
 	@$(BIN)/python -m salur.local.national --families $(FAMILIES) --seed $(SEED)

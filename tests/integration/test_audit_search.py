@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from python_calamine import CalamineWorkbook
 
 from salur.audit import main as audit_main
 from salur.audit import store
@@ -232,12 +233,21 @@ async def test_an_export_is_exactly_the_view_and_its_hash_stands_in_the_trail(
     await one_household(trail)
     await trail.add(("registry.activity", "salur.action.refused.v1", "=cmd", {"reason": "=1+1"}))
     await trail.index()
-    for format_, question in (("csv", {"payment": PAYMENT}), ("jsonl", {"payment": PAYMENT}), ("csv", {})):
+    rows: list[dict[str, Any]] = []
+    for format_, question in (
+        ("csv", {"payment": PAYMENT}), ("jsonl", {"payment": PAYMENT}), ("xlsx", {"payment": PAYMENT}), ("xlsx", {}),
+        ("csv", {}),
+    ):  # fmt: skip
         answer = await api.get("/trail/export", params={"format": format_, **question}, headers=_as(tmp_path))
         event = next(e for e in await activity(trail.db) if e["data"]["query_id"] == answer.headers["salur-query"])
         assert event["data"]["file_sha256"] == hashlib.sha256(answer.content).hexdigest()
         if format_ == "jsonl":
             rows = [orjson.loads(line) for line in answer.content.splitlines()]
+        elif format_ == "xlsx":
+            names, *cells = CalamineWorkbook.from_filelike(io.BytesIO(answer.content)).get_sheet_by_index(0).to_python()
+            rows = [dict(zip(map(str, names), row, strict=True)) for row in cells]
+            assert {type(cell) for row in cells for cell in row} == {str}, "texts alone: no cell is a formula"
+            assert question or rows[-1]["subject"] == "=cmd"
         else:
             rows = list(csv.DictReader(io.StringIO(answer.text)))
         assert [int(row["leaf_index"]) for row in rows] == ([0, 1, 3] if question else list(range(8)))

@@ -7,15 +7,15 @@ from pathlib import Path
 from salur.common.contracts.topics import topics_written_by
 from salur.common.database import migrate
 from salur.common.service import Process
-from salur.local.offline import offline_process
+from salur.local.offline import NOWHERE, offline_process
 
 BANKS = ("bank-a", "bank-b", "bank-c")
 
 
 @asynccontextmanager
-async def open_office(service: str, database_url: str, folder: Path) -> AsyncIterator[Process]:
+async def open_office(service: str, database_url: str, folder: Path, kafka: str = NOWHERE) -> AsyncIterator[Process]:
     """The service with its tables and streams; `process.app()` is its HTTP API."""
-    process = offline_process(service, folder, BANKS, database_url)
+    process = offline_process(service, folder, BANKS, database_url, kafka)
     migrate(database_url, [process.service.migrations])
     runtime = process.runtime
     await runtime.db.open()

@@ -60,7 +60,8 @@ def test_a_service_gets_its_own_database_and_only_settings_it_knows(service: str
         fields = {f"SALUR_{field.upper()}" for field in settings_of(service).model_fields}
         assert environment.keys() <= fields, environment.keys() - fields
         url = environment["SALUR_DATABASE_URL"]
-        assert url.startswith(f"postgresql://{service}:")
+        role = f"{service}_owner" if name.endswith("-migrate") else service
+        assert url.startswith(f"postgresql://{role}:")
         assert url.endswith(f"@postgres:5432/{service}")
         assert environment["SALUR_BANKS"] == ",".join(DEFAULT_BANKS)
     platform = Platform(tmp_path / "state", tmp_path / "cache")
@@ -99,7 +100,12 @@ def test_the_database_script_makes_one_database_per_service() -> None:
     script = (ROOT / "deploy" / "docker" / "databases.sh").read_text(encoding="utf-8")
     assert f"for service in {' '.join(SERVICES)}; do" in script
     given = RUNNING["postgres"]["environment"].keys()
-    assert {f"SALUR_{service.upper()}_PASSWORD" for service in SERVICES} <= given
+    assert {
+        f"SALUR_{service.upper()}{kind}" for service in SERVICES for kind in ("_PASSWORD", "_OWNER_PASSWORD")
+    } <= given
+    for service in SERVICES:
+        migration = RUNNING[f"{service}-migrate"]["environment"]
+        assert (migration["SALUR_RUNTIME_ROLE"], migration["SALUR_AUDITOR_ROLE"]) == (service, "auditor")
 
 
 def test_the_image_installs_every_distribution() -> None:

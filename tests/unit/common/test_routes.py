@@ -66,6 +66,7 @@ CENTRAL = {
         "/cycles/{cycle_id}/end-failed",
     },
     "audit": {
+        "/bundles/{about}",
         "/trail/reads",
         "/trail/ledger",
         "/trail/ledger/compare",
@@ -76,7 +77,9 @@ CENTRAL = {
     },
 }
 """Commands that act on every region: whoever acts for some of them is refused."""
-VALUES = {"day": "2026-01-01", "letter_id": "00000000-0000-0000-0000-000000000001", "path": "tile/0/000"}
+VALUES = {
+    "day": "2026-01-01", "letter_id": "00000000-0000-0000-0000-000000000001", "path": "tile/0/000", "about": "payment",
+}  # fmt: skip
 ID = "0" * 32
 CENTRAL["eligibility"] |= {"/score-models", "/score-models/{model_id}/approve", "/cycles/{cycle_id}/release"}
 CENTRAL["eligibility"] |= {"/simulations", "/simulations/{simulation_id}"}

@@ -44,15 +44,18 @@ class Client:
         self._http.close()
 
     def call(self, service: str, method: str, path: str, **request: Any) -> Any:
-        """The answer's JSON (or text). Raises CallFailed."""
+        """The answer's JSON, text, or bytes of a file. Raises CallFailed."""
         try:
             answer = self._http.request(method, self._urls[service] + path, **request)
         except httpx.TransportError as error:
             message = f"{service} does not answer ({type(error).__name__}): is the platform still running?"
             raise CallFailed(message, "unreachable", 0) from None
-        is_json = "json" in answer.headers.get("content-type", "")
+        kind = answer.headers.get("content-type", "")
+        is_json = kind.startswith(("application/json", "application/problem+json"))
+        if answer.is_success and not is_json:
+            return answer.text if kind.startswith("text/") else answer.content
         if answer.is_success:
-            return answer.json() if is_json else answer.text
+            return answer.json()
         problem = (
             answer.json() if is_json else {"detail": answer.text[:300], "code": "unknown", "who_must_act": "operations"}
         )

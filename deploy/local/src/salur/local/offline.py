@@ -25,15 +25,18 @@ SETTINGS: dict[str, Callable[..., Settings]] = {
 
 
 def offline_process(
-    service: str, folder: Path, banks: tuple[str, ...] = ("bank-a",), database_url: str | None = None
+    service: str,
+    folder: Path,
+    banks: tuple[str, ...] = ("bank-a",),
+    database_url: str | None = None,
+    kafka: str = NOWHERE,
 ) -> Process:
-    """The HTTP part of a service whose Kafka is nowhere, and its database too unless one is given; `folder` takes its
-    keys and its issuer."""
+    """The HTTP part of a service whose engines are nowhere unless given; `folder` takes its keys and issuer."""
     master_key = folder / f"{service}.key"
     secret_file(master_key, 32)
     extra = {"audit_log_dir": folder / "audit-log"} if service == "audit" else {}
     settings = SETTINGS[service](
-        database_url=database_url or f"postgresql://nobody@{NOWHERE}/{service}", kafka_bootstrap=NOWHERE,
+        database_url=database_url or f"postgresql://nobody@{NOWHERE}/{service}", kafka_bootstrap=kafka,
         master_key_file=master_key, jwks_file=local_issuer(folder / "issuer"), state_dir=folder / service, banks=banks,
         **extra,
     )  # fmt: skip

@@ -23,7 +23,7 @@ from salur.common.contracts.topics import ALL_TOPICS, CHECKPOINTS_TOPIC, SERVICE
 from salur.local.kafka import Kafka, create_topics, run_blocking
 from salur.local.keys import secret_file
 from salur.local.ports import free_ports, is_free
-from salur.local.postgres import Postgres
+from salur.local.postgres import AUDITOR, Postgres
 from salur.local.supervisor import Child, ProcessDied, Supervisor
 
 DEFAULT_BANKS = ("bank-a", "bank-b", "bank-c")
@@ -103,6 +103,7 @@ class Platform:
         self.supervisor.add(self.postgres.child)
         self.supervisor.add(self.kafka.child)
         self._database_urls: dict[str, str] = {}
+        self._owner_urls: dict[str, str] = {}
         self._migrations: list[Child] = []
         self._lock: IO[str] | None = None
 
@@ -287,9 +288,12 @@ class Platform:
         }
 
     def _prepare_databases(self) -> None:
+        self.postgres.create_auditor(self._secret("auditor.password", 16))
         for service in self.options.services:
-            password = self._secret(f"{service}.password", 16)
-            self._database_urls[service] = self.postgres.create_database(service, password)
+            password, owner = self._secret(f"{service}.password", 16), self._secret(f"{service}-owner.password", 16)
+            self._database_urls[service], self._owner_urls[service] = self.postgres.create_service_database(
+                service, owner, password
+            )
             self._secret(f"{service}.key", 32)
 
     def _secret(self, name: str, size: int) -> str:
@@ -321,7 +325,9 @@ class Platform:
     def _start_migration(self, service: str) -> Child:
         command = [sys.executable, "-m", f"salur.{service}", "migrate"]
         log = self.state_dir / "logs" / f"{service}-migrate.log"
-        child = Child(f"{service}-migrate", command, self.service_env(service), log, echo=self.options.echo)
+        roles = {"SALUR_RUNTIME_ROLE": service, "SALUR_AUDITOR_ROLE": AUDITOR}
+        env = self.service_env(service) | roles | {"SALUR_DATABASE_URL": self._owner_urls[service]}
+        child = Child(f"{service}-migrate", command, env, log, echo=self.options.echo)
         child.start()
         return child
 

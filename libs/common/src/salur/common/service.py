@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import orjson
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request, Response
 from faststream.kafka import KafkaBroker
@@ -36,7 +37,9 @@ from salur.common.events.security import kafka_address
 from salur.common.http import include, make_app, problem
 from salur.common.logs import configure_logs, get_logger
 from salur.common.memory import end_if_out_of_memory
+from salur.common.retention import Retention, end_due, tell_due
 from salur.common.rights import Rights, principals_consumer
+from salur.common.roles import Access, grant
 from salur.common.routes import RegionOf, common_routes, document_routes, opening_routes
 from salur.common.secrets import Secrets
 from salur.common.settings import Settings
@@ -109,11 +112,16 @@ async def nowhere(_conn: Connection, _key: str) -> None:
 
 @dataclass(frozen=True)
 class Service:
-    """A service, declared. `region_of`: where what an event's key stands for is, for openings by region scope."""
+    """A service, declared. `region_of`: where what an event's key stands for is, for openings by region scope.
+
+    `access`: which of its tables are append-only, and which auditors read. `retention`: how long it keeps what.
+    """
 
     description: str
     migrations: Path
     region_of: RegionOf = nowhere
+    access: Access = field(default_factory=Access)
+    retention: Retention | None = None
     consumers: Sequence[AnyConsumer] = ()
     workers: Sequence[Worker] = ()
     routers: Sequence[APIRouter] = ()
@@ -367,7 +375,10 @@ def run(
     own = commands or {}
     parser = argparse.ArgumentParser(prog=f"python -m salur.{name}")
     parser.add_argument(
-        "command", nargs="?", default="serve", choices=("serve", "migrate", "recover", "republish", *own)
+        "command",
+        nargs="?",
+        default="serve",
+        choices=("serve", "migrate", "recover", "republish", "retention", "retention-end", *own),
     )
     parser.add_argument("--parts", default=",".join(PARTS), help="comma list of " + ", ".join(PARTS))
     parser.add_argument("--stream", help="republish: the stream, for example registry.households/3")
@@ -383,6 +394,7 @@ def run(
     match options.command:
         case "migrate":
             count = migrate(settings.database_url, [service.migrations])
+            grant(settings.database_url, settings.runtime_role, settings.auditor_role, service.access)
             log.info("migrated", applied=count)
         case "recover":
             sys.exit(_run_loop(_recover(runtime)))
@@ -390,6 +402,10 @@ def run(
             if not options.stream:
                 parser.error("republish needs --stream")
             _run_loop(_republish(runtime, options.stream, options.sequence))
+        case "retention" | "retention-end" if service.retention is not None:
+            _run_loop(_run_own(runtime, partial(_retain, service.retention, options.command == "retention-end")))
+        case "retention" | "retention-end":
+            log.info("retention", classes=0)
         case command if command in own:
             _run_loop(_run_own(runtime, own[command]))
         case _:
@@ -411,6 +427,16 @@ async def _run_own(runtime: Runtime, command: Callable[[Runtime], Awaitable[None
         await command(runtime)
     finally:
         await runtime.db.close()
+
+
+async def _retain(retention: Retention, end: bool, runtime: Runtime) -> None:
+    """Tell what is due, or end it."""
+    if end:
+        log.info("retention-ended", **await end_due(runtime, retention))
+        return
+    async with runtime.db.connection() as conn:
+        due = await tell_due(conn, retention)
+    sys.stdout.write(orjson.dumps(due, option=orjson.OPT_INDENT_2).decode() + "\n")
 
 
 async def _republish(runtime: Runtime, stream: str, sequence: int) -> None:

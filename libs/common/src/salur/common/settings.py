@@ -42,6 +42,10 @@ class Settings(BaseSettings):
     log_format: str = "auto"
     log_level: str = "INFO"
     banks: CommaList = ()
+    runtime_role: str = ""
+    """For `migrate`, which runs as the owner: the database role the service runs as. Empty: the owner itself."""
+    auditor_role: str = ""
+    """For `migrate`: the database role of auditors, who read and change nothing."""
 
     database_pool_size: int = Field(default=12, ge=2, le=100)
     statement_timeout_s: float = 60.0

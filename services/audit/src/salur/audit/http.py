@@ -15,6 +15,7 @@ from salur.audit.log.proof import Receipt
 from salur.audit.log.tiles import TileReader
 from salur.audit.log.tree import consistency_proof, inclusion_proof
 from salur.audit.publisher import Publisher
+from salur.audit.usecases.search import asked
 from salur.common.errors import Conflict, Invalid, NotFound
 from salur.common.http import Caller, permit, public
 from salur.common.service import Runtime
@@ -65,14 +66,15 @@ def _proof_routes(router: APIRouter, runtime: Runtime, publisher: Publisher, rul
         return asdict(await compare_rows(runtime.db, publisher.folder, publisher.keys.verifiers))
 
     @router.get("/entries/{event_id}", tags=["log"])
-    async def entry(event_id: EventId, _caller: Annotated[Caller, permit("log:read")]) -> dict[str, Any]:
+    async def entry(event_id: EventId, caller: Annotated[Caller, permit("log:read")]) -> dict[str, Any]:
         """Where an event stands in the log."""
-        return {name: value for name, value in (await _entry(runtime, event_id)).items() if name != "leaf"}
+        row = await _entry(runtime, event_id, caller, "entry")
+        return {name: value for name, value in row.items() if name != "leaf"}
 
     @router.get("/receipts/{event_id}", tags=["proofs"])
-    async def receipt(event_id: EventId, _caller: Annotated[Caller, permit("log:read")]) -> Response:
+    async def receipt(event_id: EventId, caller: Annotated[Caller, permit("log:read")]) -> Response:
         """A `.tlog-proof` of one event: checked offline with the file and the log's key."""
-        row = await _entry(runtime, event_id)
+        row = await _entry(runtime, event_id, caller, "receipt")
         head = _head(publisher)
         if row["leaf_index"] >= head.size:
             raise Conflict("the entry is not published yet: try again", code="not-published", retry_after_s=10)
@@ -115,6 +117,8 @@ def _proof_routes(router: APIRouter, runtime: Runtime, publisher: Publisher, rul
                 "expected_next": row["taken"] + 1,
                 "sealed": row["sealed"],
                 "missing": max(0, row["sealed"] - row["taken"]),
+                "missing_since": row["missing_since"],
+                "missing_age_s": None if row["missing_age_s"] is None else round(row["missing_age_s"], 1),
                 "seals_different": row["different"],
                 "last_seal": row["claimed_at"],
                 "unsealed_since": unsealed.get(row["stream"]),
@@ -126,9 +130,11 @@ def _proof_routes(router: APIRouter, runtime: Runtime, publisher: Publisher, rul
         return {"streams": streams, "gaps": gaps, "equivocations": [dict(row) for row in stories]}
 
 
-async def _entry(runtime: Runtime, event_id: str) -> dict[str, Any]:
-    async with runtime.db.connection() as conn:
-        row = await store.queries.entry_by_event(conn, event_id=event_id)
+async def _entry(runtime: Runtime, event_id: str, caller: Caller, kind: str) -> dict[str, Any]:
+    """The entry; that it was asked for is an event, found or not. Raises NotFound."""
+    async with runtime.unit_of_work() as unit:
+        row = await store.queries.entry_by_event(unit.conn, event_id=event_id)
+        unit.emit(asked(caller, kind, {"event": event_id}, int(row is not None))[1])
     if row is None:
         raise NotFound("no entry of that event id in the log", code="entry-unknown", who="caller")
     return dict(row)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from salur.audit import store
 from salur.audit.usecases.flags import Outcome, close_flag, take_flag
+from salur.audit.usecases.search import asked
 from salur.common.contracts.base import Code, Id
 from salur.common.http import Caller, permit
 from salur.common.service import Runtime
@@ -28,15 +29,17 @@ def flag_routes(runtime: Runtime) -> APIRouter:
 
     @router.get("")
     async def flags(
-        _caller: Annotated[Caller, permit("flag:read", central=True)],
+        caller: Annotated[Caller, permit("flag:read", central=True)],
         state: Literal["open", "taken", "closed"] | None = None,
         rule: Code | None = None,
         after: Annotated[str, Query(max_length=64)] = "",
         limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
     ) -> dict[str, Any]:
         """Flags by id; their evidence are entries of the log."""
-        async with runtime.db.connection() as conn:
-            rows = await store.queries.flags_page(conn, state=state, rule=rule, after=after, most=limit)
+        question = {name: text for name, text in (("state", state), ("rule", rule)) if text}
+        async with runtime.unit_of_work() as unit:
+            rows = await store.queries.flags_page(unit.conn, state=state, rule=rule, after=after, most=limit)
+            unit.emit(asked(caller, "flags", question, len(rows))[1])
         return {"flags": [dict(row) for row in rows]}
 
     @router.post("/{flag_id}/take")

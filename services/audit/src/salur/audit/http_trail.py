@@ -1,5 +1,7 @@
 """The audit's HTTP API for those who search the trail."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Response
@@ -11,6 +13,8 @@ from salur.audit.search.question import Question, Value
 from salur.audit.usecases import search
 from salur.audit.usecases.money import follow_money, personal_reads
 from salur.common.contracts.base import Id
+from salur.common.database import Connection
+from salur.common.errors import NotFound
 from salur.common.http import Caller, permit
 from salur.common.service import Runtime
 
@@ -82,19 +86,36 @@ def _search_routes(router: APIRouter, runtime: Runtime) -> None:
     @router.get("/households/{household_id}")
     async def household(household_id: Id, caller: Auditor) -> dict[str, Any]:
         """Everything about one household, from registration to receipt, with the causes that link it."""
-        async with runtime.unit_of_work() as unit:
-            view = await search.timeline(unit.conn, caller, household_id)
-            unit.emit(search.asked(caller, "timeline", {"household": household_id}, len(view["entries"]))[1])
-        return view
+        ask = partial(search.timeline, caller=caller, household=household_id)
+        return await _asked(runtime, caller, "timeline", {"household": household_id}, ask)
 
     @router.get("/causes/{event:path}")
     async def causes(event: EventId, caller: Auditor) -> dict[str, Any]:
         """What led to an event, and what it led to."""
         question = Question(event=event)
-        async with runtime.unit_of_work() as unit:
-            view = await search.chain(unit.conn, caller, event)
-            unit.emit(search.asked(caller, "causes", question.asked(), len(view["entries"]))[1])
-        return view
+        ask = partial(search.chain, caller=caller, event=event)
+        return await _asked(runtime, caller, "causes", question.asked(), ask)
+
+
+async def _asked(
+    runtime: Runtime,
+    caller: Caller,
+    kind: str,
+    question: dict[str, str],
+    ask: Callable[[Connection], Awaitable[dict[str, Any]]],
+) -> dict[str, Any]:
+    """The answer; that it was asked for is an event, found or not. Raises NotFound."""
+    async with runtime.unit_of_work() as unit:
+        view: dict[str, Any] | NotFound
+        try:
+            view = await ask(unit.conn)
+        except NotFound as nothing:
+            view = nothing
+        found = 0 if isinstance(view, NotFound) else len(view["entries"])
+        unit.emit(search.asked(caller, kind, question, found)[1])
+    if isinstance(view, NotFound):
+        raise view
+    return view
 
 
 def _saved_routes(router: APIRouter, runtime: Runtime) -> None:

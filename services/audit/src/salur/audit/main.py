@@ -10,6 +10,7 @@ from salur.audit.announcer import Announcer
 from salur.audit.flags.rules import load_rules
 from salur.audit.flags.watch import Watch
 from salur.audit.http import SEAL_OVERDUE_S, routes
+from salur.audit.http_evidence import evidence_routes
 from salur.audit.http_flags import flag_routes
 from salur.audit.http_ledger import ledger_routes
 from salur.audit.http_trail import trail_routes
@@ -24,6 +25,7 @@ from salur.audit.witnesses import Witnesses
 from salur.common.contracts.topics import ALL_TOPICS, instructions_topic, results_topic
 from salur.common.events import OutsideConsumer, RawConsumer
 from salur.common.logs import get_logger
+from salur.common.roles import Access
 from salur.common.service import Runtime, Service, Worker, run
 
 log = get_logger("audit")
@@ -34,6 +36,9 @@ CLAIMS_PER_STEP = 200
 SEAL_CHECK_S = 10.0
 ANNOUNCE_INTERVAL_S = 1.0
 FLAGS_INTERVAL_S = 1.0
+APPEND_ONLY: dict[str, tuple[str, ...]] = {
+    "entry": (), "outside_record": (), "equivocation": (), "cosignature": (), "checkpoint": ("announced_at",)
+}  # fmt: skip
 
 
 def build(runtime: Runtime) -> Service:
@@ -97,6 +102,7 @@ def build(runtime: Runtime) -> Service:
     return Service(
         description="The trail: an append-only Merkle log of every event, with proofs.",
         migrations=Path(__file__).parent / "migrations",
+        access=Access(APPEND_ONLY, audited=None),
         consumers=consumers,
         workers=[
             Worker("integrate", publisher.step, settings.integrate_interval_s),
@@ -108,6 +114,7 @@ def build(runtime: Runtime) -> Service:
         ],
         routers=[
             routes(runtime, publisher, policy),
+            evidence_routes(runtime, publisher, policy),
             trail_routes(runtime),
             flag_routes(runtime),
             ledger_routes(runtime),

@@ -8,6 +8,7 @@ from pathlib import Path
 from salur.common.database import TRANSIENT, Connection
 from salur.common.events import Consumer, Draft, Received
 from salur.common.logs import get_logger
+from salur.common.retention import counted, load_retention
 from salur.common.service import Runtime, Service, Worker, run
 from salur.common.traces import describe
 from salur.eligibility.http import routes
@@ -16,7 +17,7 @@ from salur.eligibility.http_rights import appeal_routes, emergency_routes
 from salur.eligibility.http_simulations import simulation_routes
 from salur.eligibility.settings import EligibilitySettings
 from salur.eligibility.simulating import simulate
-from salur.eligibility.store import HOUSEHOLDS_CONSUMER, region_of
+from salur.eligibility.store import HOUSEHOLDS_CONSUMER, queries, region_of
 from salur.eligibility.usecases.cycles import CycleWork
 from salur.eligibility.usecases.decide import Backfill
 from salur.eligibility.usecases.households import take_households
@@ -65,7 +66,9 @@ def build(runtime: Runtime) -> Service:
             unit.emit(*await answer(unit.conn, question, result))
         return True
 
+    endings = {"appeal-statements": counted(queries, "appeal-statements")}
     return Service(
+        retention=load_retention(Path(__file__).parent / "retention.yaml", endings),
         description="Who is owed what, and why: programmes, decisions, cycles, entitlements.",
         migrations=Path(__file__).parent / "migrations",
         region_of=region_of,

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from salur.common.retention import Due, End, load_retention
+from salur.common.roles import Access
 from salur.common.service import Runtime, Service, Worker, run
 from salur.common.telemetry import BACKLOG, BACKLOG_AGE_S
 from salur.payments.consumers import consumers
@@ -12,6 +14,7 @@ from salur.payments.settings import PaymentsSettings
 from salur.payments.store import region_of
 from salur.payments.usecases.account_checks import Waits, ask_batch, await_earlier
 from salur.payments.usecases.checks import expire_list
+from salur.payments.usecases.erasures import accounts_due, end_accounts
 from salur.payments.usecases.instruct import Patience, inquire_batch, instruct_batch
 from salur.payments.usecases.recalls import ask_again
 from salur.payments.usecases.views import backlog
@@ -19,6 +22,8 @@ from salur.payments.usecases.views import backlog
 EXPIRE_INTERVAL_S = 5.0
 MEASURE_INTERVAL_S = 15.0
 RECALL_INTERVAL_S = 60.0
+LEDGER = ("account", "transfer", "entry")
+APPEND_ONLY: dict[str, tuple[str, ...]] = {"transfer": (), "entry": ()}
 
 
 def build(runtime: Runtime) -> Service:
@@ -83,9 +88,12 @@ def build(runtime: Runtime) -> Service:
             BACKLOG_AGE_S.labels(row["what"], row["bank"]).set(row["age_s"])
         return False
 
+    endings: dict[str, tuple[Due, End]] = {"payment-accounts": (accounts_due, end_accounts)}
     return Service(
+        retention=load_retention(Path(__file__).parent / "retention.yaml", endings),
         description="Money to people: funds, ledger, payment lists, instructions to banks and their answers.",
         migrations=Path(__file__).parent / "migrations",
+        access=Access(APPEND_ONLY, audited=("event", "stream", *LEDGER)),
         region_of=region_of,
         consumers=consumers(runtime),
         workers=[

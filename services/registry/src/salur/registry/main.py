@@ -5,6 +5,7 @@ from pathlib import Path
 
 from salur.common.events import Consumer
 from salur.common.logs import get_logger
+from salur.common.retention import counted, load_retention
 from salur.common.service import Runtime, Service, Worker, run
 from salur.registry.http import household_routes
 from salur.registry.http_accounts import account_routes
@@ -21,10 +22,10 @@ from salur.registry.http_notices import notice_routes
 from salur.registry.http_principals import principal_routes
 from salur.registry.outbox import LocalOutbox
 from salur.registry.settings import RegistrySettings
-from salur.registry.store import region_of
+from salur.registry.store import queries, region_of
 from salur.registry.usecases.cases import mark_overdue
 from salur.registry.usecases.consents import CHECKS_CONSUMER, take_checks
-from salur.registry.usecases.erasures import erase_again
+from salur.registry.usecases.erasures import erase_again, records_due, request_due
 from salur.registry.usecases.guardians import end_what_has_run_out
 from salur.registry.usecases.indicators import count_step
 from salur.registry.usecases.notices import TOPICS as NOTICE_TOPICS
@@ -83,7 +84,10 @@ def build(runtime: Runtime) -> Service:
         return more
 
     told = [Consumer("registry.notices", NOTICE_TOPICS, notices.take, NOTICE_RECORDS)] if settings.notices else []
+    kinds = ("case-texts", "feed-matches", "notices", "refused-nominations")
+    endings = {kind: counted(queries, kind) for kind in kinds} | {"household-records": (records_due, request_due)}
     return Service(
+        retention=load_retention(Path(__file__).parent / "retention.yaml", endings),
         description="Who people are: households, identifiers, payee accounts, imports.",
         migrations=Path(__file__).parent / "migrations",
         region_of=region_of,

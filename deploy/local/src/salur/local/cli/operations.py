@@ -179,6 +179,16 @@ def republish(
     _run(state_dir, service, "republish", "--stream", stream, "--from", str(sequence))
 
 
+@service_app.command("retention")
+def retention(
+    service: ServiceName,
+    end: Annotated[bool, typer.Option("--end", help="End what is due; without it nothing is changed.")] = False,
+    state_dir: StateDir = STATE,
+) -> None:
+    """How long the service keeps each kind of record, by which law, and how many are due."""
+    _run(state_dir, service, "retention-end" if end else "retention")
+
+
 def _run(state_dir: Path, service: str, *arguments: str) -> None:
     file = environment_file(state_dir, service)
     if not file.exists():

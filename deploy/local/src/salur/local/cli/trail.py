@@ -63,7 +63,7 @@ def causes(
 
 @app.command("export")
 def export(
-    out: Annotated[Path, typer.Argument(help="File to write, .csv or .jsonl.")],
+    out: Annotated[Path, typer.Argument(help="File to write: .csv, .jsonl or .xlsx.")],
     asked: Asked = None,
     who: Who = AUDITOR,
     state_dir: StateDir = STATE,

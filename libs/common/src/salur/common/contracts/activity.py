@@ -67,6 +67,17 @@ class PersonalRead(Fact):
     field: Name | None = None
 
 
+@contract("salur.retention.applied.v1", *ACTIVITY_TOPICS)
+class RetentionApplied(Fact):
+    """Records of a class had been kept as long as they may be: erased, or proposed for erasure. Key: the class."""
+
+    retention_class: Code
+    ended: int = Field(ge=1)
+    keep_days: int = Field(ge=1)
+    act: Name
+    basis: Name
+
+
 @contract("salur.action.refused.v1", *ACTIVITY_TOPICS)
 class ActionRefused(Fact):
     """Somebody asked for what their role or the rules do not allow. Key: the action's name."""

@@ -1,19 +1,26 @@
-"""A filtered view as a file: CSV or JSON lines, of exactly the entries the question finds."""
+"""A filtered view as a file: CSV, JSON lines or a spreadsheet, of exactly the entries the question finds."""
 
 import csv
 import hashlib
 import io
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import orjson
+import xlsxwriter
 
-Format = Literal["csv", "jsonl"]
-MEDIA: dict[Format, str] = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
+Format = Literal["csv", "jsonl", "xlsx"]
+MEDIA: dict[Format, str] = {
+    "csv": "text/csv; charset=utf-8",
+    "jsonl": "application/x-ndjson",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
 COLUMNS = (
     "leaf_index", "leaf_hash", "time", "type", "event_id", "subject", "actor", "cause", "stream", "sequence", "topic",
     "partition", "kafka_offset", "data",
 )  # fmt: skip
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -27,13 +34,32 @@ def file_of(format_: Format, entries: Sequence[dict[str, Any]]) -> bytes:
     """The entries as one file."""
     if format_ == "jsonl":
         return b"".join(orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE) for entry in entries)
+    if format_ == "xlsx":
+        return _sheet(entries)
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
     for entry in entries:
-        cells = {**entry, "data": orjson.dumps(entry["data"]).decode()}
-        writer.writerow([guarded(cells[name]) for name in COLUMNS])
+        writer.writerow([guarded(cell) for cell in _cells(entry)])
     return out.getvalue().encode()
+
+
+def _cells(entry: dict[str, Any]) -> list[Any]:
+    cells = {**entry, "data": orjson.dumps(entry["data"]).decode()}
+    return [cells[name] for name in COLUMNS]
+
+
+def _sheet(entries: Sequence[dict[str, Any]]) -> bytes:
+    """A workbook of texts: no cell is a formula, whatever it begins with. The same view gives the same bytes."""
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out, {"constant_memory": True}) as book:
+        book.set_properties({"created": _EPOCH})
+        sheet = book.add_worksheet("trail")
+        for number, row in enumerate([COLUMNS, *map(_cells, entries)]):
+            for column, cell in enumerate(row):
+                if sheet.write_string(number, column, "" if cell is None else str(cell)):
+                    raise ValueError(f"row {number} of the view does not fit a spreadsheet")
+    return out.getvalue()
 
 
 def digest_of(content: bytes) -> str:

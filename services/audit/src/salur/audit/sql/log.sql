@@ -38,10 +38,12 @@ RETURNING c.stream, c.head, c.outcome,
 
 -- name: completeness
 SELECT m.stream, m.sequence AS taken, coalesce(c.head, 0) AS sealed, c.claimed_at,
-       coalesce(c.different, 0) AS different
+       coalesce(c.different, 0) AS different, c.missing_since,
+       extract(epoch FROM now() - c.missing_since)::float8 AS missing_age_s
 FROM mark m
 LEFT JOIN LATERAL (
-    SELECT max(head) AS head, max(claimed_at) AS claimed_at, count(*) FILTER (WHERE outcome = 'different') AS different
+    SELECT max(head) AS head, max(claimed_at) AS claimed_at, count(*) FILTER (WHERE outcome = 'different') AS different,
+           min(claimed_at) FILTER (WHERE head > m.sequence) AS missing_since
     FROM seal_claim WHERE seal_claim.stream = m.stream
 ) c ON true
 WHERE m.consumer = :consumer ORDER BY m.stream;

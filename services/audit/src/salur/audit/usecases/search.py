@@ -1,5 +1,6 @@
 """Ask the trail. Every question is a fact of its own on `audit.activity`: who asked what, and how much was found."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -99,7 +100,7 @@ async def export(conn: Connection, caller: Caller, question: Question, format_: 
     entries, more = await collected(_pages(conn, caller, question), EXPORT_MAX)
     if more:
         raise TooLarge(f"over {EXPORT_MAX} entries: ask for a shorter time", code="export-too-large", who="caller")
-    return file_of(format_, entries), len(entries)
+    return await asyncio.to_thread(file_of, format_, entries), len(entries)
 
 
 async def _pages(conn: Connection, caller: Caller, question: Question) -> AsyncIterator[Sequence[dict[str, Any]]]:

@@ -34,3 +34,9 @@ UPDATE payee SET sealed = '' WHERE beneficiary_id = ANY(:beneficiary_ids::text[]
 
 -- name: erasures_done!
 UPDATE erasure_due SET erased_at = now() WHERE beneficiary_id = ANY(:beneficiary_ids::text[]);
+
+-- name: due_payment_accounts$
+SELECT count(*) FROM erasure_due d
+WHERE d.erased_at IS NULL AND NOT EXISTS (
+    SELECT 1 FROM payment p WHERE p.beneficiary_id = d.beneficiary_id
+      AND (p.state IN ('instructed', 'unknown') OR p.changed_at >= :before));

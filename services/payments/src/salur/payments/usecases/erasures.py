@@ -5,7 +5,7 @@ from datetime import datetime
 
 from salur.common.contracts.erasures import SubjectErased
 from salur.common.database import Connection
-from salur.common.events import erase_subjects
+from salur.common.events import Draft, erase_subjects
 from salur.payments.store import queries
 from salur.payments.usecases.late import payees_changed
 
@@ -16,6 +16,16 @@ async def take_erasures(conn: Connection, erased: Sequence[SubjectErased]) -> No
     await queries.close_erased(conn, beneficiary_ids=beneficiaries, erasure_ids=[fact.erasure_id for fact in erased])
     await queries.ask_no_more(conn, beneficiary_ids=beneficiaries)
     await payees_changed(conn, beneficiaries)
+
+
+async def accounts_due(conn: Connection, before: datetime) -> int:
+    """How many erased beneficiaries have no payment under way and none since `before`."""
+    return int(await queries.due_payment_accounts(conn, before=before))
+
+
+async def end_accounts(conn: Connection, before: datetime, most: int) -> tuple[int, list[Draft]]:
+    """`erase_due` as a class of retention."""
+    return await erase_due(conn, before, most), []
 
 
 async def erase_due(conn: Connection, before: datetime, most: int) -> int:

@@ -6,6 +6,7 @@ tells eligibility and payments to destroy what they keep.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from salur.common.contracts.erasures import ErasureDecided, ErasureRequested, SubjectErased
@@ -21,6 +22,7 @@ Basis = Literal["subject-request", "consent-withdrawn", "retention-ended", "unla
 """Indonesia's law 27/2022 on personal data, articles 8, 43 and 44; the reference names the letter or the order."""
 VIEW = ("erasure_id", "household_id", "basis", "reference", "state", "requested_by", "decided_by", "reason")
 REAPPLIED = 100
+MOST_DUE = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,22 @@ async def _destroy(conn: Connection, household_id: str, erasure_id: str, basis: 
         *(Draft(fact, fact.household_id, by.actor, by.cause, topic=topic) for fact in facts for topic in fact.topics),
         *(Draft(fact, fact.household_id, by.actor, by.cause, topic="registry.payees") for fact in lent),
     ]
+
+
+async def records_due(conn: Connection, before: datetime) -> int:
+    """How many families nobody has changed since `before`, without a request that somebody decided on since."""
+    return len(await queries.due_household_records(conn, before=before, most=MOST_DUE))
+
+
+async def request_due(conn: Connection, before: datetime, most: int) -> tuple[int, list[Draft]]:
+    """Ask for the erasure of families whose retention has ended; people decide. Returns (how many, events)."""
+    rows = await queries.due_household_records(conn, before=before, most=most)
+    by = By("service:registry", f"retention/{before:%Y-%m-%d}")
+    told: list[Draft] = []
+    for row in rows:
+        wanted = Erasure(row["household_id"], "retention-ended", f"retention/{before:%Y-%m-%d}")
+        told += (await request_erasure(conn, wanted, by))[2]
+    return len(rows), told
 
 
 async def erase_again(conn: Connection) -> bool:

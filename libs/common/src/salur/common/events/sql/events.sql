@@ -179,3 +179,14 @@ SELECT e.body, p.sealed, p.subject, k.sealed AS subject_key FROM event e
 LEFT JOIN event_personal p ON p.stream = e.stream AND p.sequence = e.sequence
 LEFT JOIN subject_key k ON k.subject = p.subject
 WHERE e.stream = :stream AND e.sequence = :sequence;
+
+-- name: due_letters$
+SELECT count(*) FROM dead_letter WHERE state = 'replayed' AND sealed <> '' AND resolved_at < :before;
+
+-- name: end_letters$
+WITH ended AS (
+    UPDATE dead_letter SET sealed = '' WHERE id IN (
+        SELECT id FROM dead_letter WHERE state = 'replayed' AND sealed <> '' AND resolved_at < :before LIMIT :most)
+    RETURNING 1
+)
+SELECT count(*) FROM ended;

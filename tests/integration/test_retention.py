@@ -1,0 +1,94 @@
+"""What had been kept as long as it may be is told in a dry run, and ended with its legal basis as an event."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from salur.common.retention import end_due, load_retention, tell_due
+from salur.common.service import Process
+from support.households import household
+from support.offices import open_office
+from support.staff import staff_of
+
+pytestmark = pytest.mark.integration
+OLD = "now() - interval '30 years'"
+NOTICE = "INSERT INTO notice VALUES ($1, 'h', 'paid', 'contact', 'id', 'c', '\\x01', 'sent', now(), {})"
+LETTER = (
+    "INSERT INTO dead_letter VALUES (gen_random_uuid(), 'c', 't', 0, 0, 's', 1, 'k', 'replayed', 'r', '\\x01', now(),"
+    " {})"
+)
+
+
+async def execute(process: Process, *statements: str) -> None:
+    async with process.runtime.db.transaction() as conn:
+        for statement in statements:
+            await conn.execute(statement)
+
+
+async def due(process: Process) -> dict[str, int]:
+    assert process.service.retention is not None
+    async with process.runtime.db.connection() as conn:
+        return {row["name"]: row["due"] for row in await tell_due(conn, process.service.retention) if row["due"]}
+
+
+async def ended(process: Process) -> dict[str, int]:
+    assert process.service.retention is not None
+    return {name: count for name, count in (await end_due(process.runtime, process.service.retention)).items() if count}
+
+
+async def told(process: Process) -> list[dict[str, Any]]:
+    async with process.runtime.db.connection() as conn:
+        rows = await conn.fetch("SELECT body FROM event WHERE type = 'salur.retention.applied.v1' ORDER BY key")
+    return [orjson.loads(row["body"])["data"] for row in rows]
+
+
+async def test_the_registry_ends_what_is_due_and_people_decide_on_families(database_url: str, tmp_path: Path) -> None:
+    async with (
+        open_office("registry", database_url, tmp_path) as process,
+        staff_of(process.app(), process.runtime) as staff,
+    ):
+        for number in (1, 2):
+            await staff.ask("ani", ["registrar"], "POST", "/households", household(number))
+        await execute(
+            process,
+            "ALTER TABLE household DISABLE TRIGGER ALL",
+            f"UPDATE household SET changed_at = {OLD} WHERE household_id = (SELECT min(household_id) FROM household)",
+            NOTICE.replace("$1", "'old'").format(OLD), NOTICE.replace("$1", "'new'").format("now()"),
+            LETTER.format(OLD), LETTER.format("now()").replace("'s', 1", "'s', 2"),
+        )  # fmt: skip
+        wanted = {"dead-letters": 1, "household-records": 1, "notices": 1}
+        assert await due(process) == wanted
+        assert await due(process) == wanted, "a dry run changes nothing"
+        assert await ended(process) == wanted
+        assert await ended(process) == {}
+        assert [(fact["retention_class"], fact["ended"]) for fact in await told(process)] == sorted(wanted.items())
+        assert all("Law" in fact["basis"] for fact in await told(process))
+        (asked,) = (await staff.ask("sari", ["data-protection-officer"], "GET", "/erasures")).json()["erasures"]
+        assert (asked["basis"], asked["requested_by"], asked["state"]) == (
+            "retention-ended", "service:registry", "requested",
+        )  # fmt: skip
+        path, body = f"/erasures/{asked['erasure_id']}/accept", {"reason": "valid"}
+        assert (await staff.ask("sari", ["data-protection-officer"], "POST", path, body)).status_code == 200
+        async with process.runtime.db.connection() as conn:
+            assert await conn.fetchval("SELECT count(*) FROM household WHERE status = 'erased'") == 1
+            assert await conn.fetchval("SELECT count(*) FROM notice") == 1
+
+
+@pytest.mark.parametrize("service", ["registry", "eligibility", "payments"])
+async def test_every_class_can_be_asked_and_ended_where_nothing_is_due(
+    service: str, database_url: str, tmp_path: Path
+) -> None:
+    async with open_office(service, database_url, tmp_path) as process:
+        assert process.service.retention is not None
+        assert len(process.service.retention.classes) >= 2
+        assert (await due(process), await ended(process), await told(process)) == ({}, {}, [])
+
+
+def test_a_class_that_nothing_ends_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "retention.yaml").write_text(
+        '[{name: letters-of-love, holds: letters, keep_days: 1, counted_from: sending, act: none, basis: "Law 1"}]'
+    )
+    with pytest.raises(ValueError, match="dead-letters"):
+        load_retention(tmp_path / "retention.yaml", {})
