@@ -37,6 +37,7 @@ from salur.common.events.security import kafka_address
 from salur.common.http import include, make_app, problem
 from salur.common.logs import configure_logs, get_logger
 from salur.common.memory import end_if_out_of_memory
+from salur.common.reseal import Place, reseal
 from salur.common.retention import Retention, end_due, tell_due
 from salur.common.rights import Rights, principals_consumer
 from salur.common.roles import Access, grant
@@ -115,12 +116,14 @@ class Service:
     """A service, declared. `region_of`: where what an event's key stands for is, for openings by region scope.
 
     `access`: which of its tables are append-only, and which auditors read. `retention`: how long it keeps what.
+    `sealed`: where sealed values rest, so that the key can be rotated.
     """
 
     description: str
     migrations: Path
     region_of: RegionOf = nowhere
     access: Access = field(default_factory=Access)
+    sealed: Sequence[Place] = ()
     retention: Retention | None = None
     consumers: Sequence[AnyConsumer] = ()
     workers: Sequence[Worker] = ()
@@ -378,7 +381,7 @@ def run(
         "command",
         nargs="?",
         default="serve",
-        choices=("serve", "migrate", "recover", "republish", "retention", "retention-end", *own),
+        choices=("serve", "migrate", "recover", "republish", "reseal", "retention", "retention-end", *own),
     )
     parser.add_argument("--parts", default=",".join(PARTS), help="comma list of " + ", ".join(PARTS))
     parser.add_argument("--stream", help="republish: the stream, for example registry.households/3")
@@ -402,6 +405,8 @@ def run(
             if not options.stream:
                 parser.error("republish needs --stream")
             _run_loop(_republish(runtime, options.stream, options.sequence))
+        case "reseal":
+            _run_loop(_run_own(runtime, partial(_reseal, service.sealed)))
         case "retention" | "retention-end" if service.retention is not None:
             _run_loop(_run_own(runtime, partial(_retain, service.retention, options.command == "retention-end")))
         case "retention" | "retention-end":
@@ -427,6 +432,11 @@ async def _run_own(runtime: Runtime, command: Callable[[Runtime], Awaitable[None
         await command(runtime)
     finally:
         await runtime.db.close()
+
+
+async def _reseal(places: Sequence[Place], runtime: Runtime) -> None:
+    """Every sealed value under the newest key of the key file."""
+    log.info("resealed", **await reseal(runtime.db, runtime.secrets, places))
 
 
 async def _retain(retention: Retention, end: bool, runtime: Runtime) -> None:

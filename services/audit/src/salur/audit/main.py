@@ -20,11 +20,12 @@ from salur.audit.log.policy import Policy
 from salur.audit.publisher import Publisher
 from salur.audit.search.indexer import Indexer
 from salur.audit.settings import AuditSettings
-from salur.audit.usecases.record import compare_repeats, record_events, record_outside
+from salur.audit.usecases.record import SEAL_CONTEXT, compare_repeats, record_events, record_outside
 from salur.audit.witnesses import Witnesses
 from salur.common.contracts.topics import ALL_TOPICS, instructions_topic, results_topic
 from salur.common.events import OutsideConsumer, RawConsumer
 from salur.common.logs import get_logger
+from salur.common.reseal import Place
 from salur.common.roles import Access
 from salur.common.service import Runtime, Service, Worker, run
 
@@ -37,7 +38,7 @@ SEAL_CHECK_S = 10.0
 ANNOUNCE_INTERVAL_S = 1.0
 FLAGS_INTERVAL_S = 1.0
 APPEND_ONLY: dict[str, tuple[str, ...]] = {
-    "entry": (), "outside_record": (), "equivocation": (), "cosignature": (), "checkpoint": ("announced_at",)
+    "entry": (), "outside_record": ("sealed",), "equivocation": (), "cosignature": (), "checkpoint": ("announced_at",)
 }  # fmt: skip
 
 
@@ -103,6 +104,7 @@ def build(runtime: Runtime) -> Service:
         description="The trail: an append-only Merkle log of every event, with proofs.",
         migrations=Path(__file__).parent / "migrations",
         access=Access(APPEND_ONLY, audited=None),
+        sealed=(Place("outside_record", "", fixed=SEAL_CONTEXT.decode()),),
         consumers=consumers,
         workers=[
             Worker("integrate", publisher.step, settings.integrate_interval_s),

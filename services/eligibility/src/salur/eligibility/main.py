@@ -8,6 +8,7 @@ from pathlib import Path
 from salur.common.database import TRANSIENT, Connection
 from salur.common.events import Consumer, Draft, Received
 from salur.common.logs import get_logger
+from salur.common.reseal import Place
 from salur.common.retention import counted, load_retention
 from salur.common.service import Runtime, Service, Worker, run
 from salur.common.traces import describe
@@ -72,6 +73,7 @@ def build(runtime: Runtime) -> Service:
         description="Who is owed what, and why: programmes, decisions, cycles, entitlements.",
         migrations=Path(__file__).parent / "migrations",
         region_of=region_of,
+        sealed=(Place("appeal", "appeal_id", "statement"),),
         consumers=[Consumer(HOUSEHOLDS_CONSUMER, ["registry.households"], take, settings.household_records)],
         workers=[
             Worker("decide", partial(step, Backfill(rules, settings.decide_batch)), settings.worker_interval_s),

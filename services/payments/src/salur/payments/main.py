@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from salur.common.reseal import Place
 from salur.common.retention import Due, End, load_retention
 from salur.common.roles import Access
 from salur.common.service import Runtime, Service, Worker, run
@@ -23,6 +24,13 @@ EXPIRE_INTERVAL_S = 5.0
 MEASURE_INTERVAL_S = 15.0
 RECALL_INTERVAL_S = 60.0
 LEDGER = ("account", "transfer", "entry")
+_POSITION = "topic || '/' || partition || '/' || kafka_offset"
+SEALED = (
+    Place("payee", "'payee/' || beneficiary_id"),
+    Place("account_check", "check_id", "seed"),
+    Place("parked_return", _POSITION),
+    Place("suspense", _POSITION),
+)
 APPEND_ONLY: dict[str, tuple[str, ...]] = {"transfer": (), "entry": ()}
 
 
@@ -95,6 +103,7 @@ def build(runtime: Runtime) -> Service:
         migrations=Path(__file__).parent / "migrations",
         access=Access(APPEND_ONLY, audited=("event", "stream", *LEDGER)),
         region_of=region_of,
+        sealed=SEALED,
         consumers=consumers(runtime),
         workers=[
             Worker("instruct", instruct, settings.worker_interval_s),

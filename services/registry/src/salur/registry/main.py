@@ -5,6 +5,7 @@ from pathlib import Path
 
 from salur.common.events import Consumer
 from salur.common.logs import get_logger
+from salur.common.reseal import Place
 from salur.common.retention import counted, load_retention
 from salur.common.service import Runtime, Service, Worker, run
 from salur.registry.http import household_routes
@@ -30,7 +31,6 @@ from salur.registry.usecases.guardians import end_what_has_run_out
 from salur.registry.usecases.indicators import count_step
 from salur.registry.usecases.notices import TOPICS as NOTICE_TOPICS
 from salur.registry.usecases.notices import Notices, load_templates
-from salur.registry.usecases.reseal import reseal
 from salur.registry.usecases.send_notices import send_notices
 from salur.registry.worker import ImportWorker, matching_step
 
@@ -44,6 +44,21 @@ NOTICE_POLL_S = 1.0
 COUNT_POLL_S = 1.0
 NOTICE_RECORDS = 1_000
 MATCHING_POLL_S = 1.0
+SEALED = (
+    Place("identifier", "token"),
+    Place("deceased_identifier", "token"),
+    Place("household", "household_id", "identity"),
+    Place("household_version", "household_id", "identity"),
+    Place("payee", "household_id"),
+    Place("payee_version", "household_id"),
+    Place("group_version", "group_id"),
+    Place("change_request", "change_id"),
+    Place("feed_match", "match_id"),
+    Place("case_text", "text_id"),
+    Place("notice", "notice_id"),
+    Place("nomination", "nomination_id"),
+    Place("meeting", "meeting_id"),
+)
 COLLECT_AFTER = (20_000, 20, 50)
 """A batch makes tens of thousands of objects without cycles: collecting more often costs a fifth of the import."""
 
@@ -91,6 +106,7 @@ def build(runtime: Runtime) -> Service:
         description="Who people are: households, identifiers, payee accounts, imports.",
         migrations=Path(__file__).parent / "migrations",
         region_of=region_of,
+        sealed=SEALED,
         consumers=[Consumer(CHECKS_CONSUMER, ["payments.account-checks"], take_checks, NOTICE_RECORDS), *told],
         workers=[
             Worker("imports", ImportWorker(runtime).step, IMPORT_POLL_S),
@@ -119,12 +135,7 @@ def build(runtime: Runtime) -> Service:
     )
 
 
-async def _reseal(runtime: Runtime) -> None:
-    """Every sealed value under the newest key of the key file."""
-    log.info("resealed", **await reseal(runtime.db, runtime.secrets))
-
-
 def main() -> None:
     """`python -m salur.registry`"""
     gc.set_threshold(*COLLECT_AFTER)
-    run(build, name="registry", settings_class=RegistrySettings, commands={"reseal": _reseal})
+    run(build, name="registry", settings_class=RegistrySettings)

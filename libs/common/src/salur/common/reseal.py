@@ -1,8 +1,10 @@
 """Rotate the sealing key: every sealed value is opened under the key it names and sealed under the newest.
 
-The same two statements serve every table, so they stand here and not in sql/. A test holds `PLACES` to the tables.
+The same two statements serve every table, so they stand here and not in .sql files. A test holds the places to
+the tables.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +16,7 @@ BATCH = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where sealed values rest: `context` is the column each value is bound to; without one, `fixed` is."""
+    """Where sealed values rest: `context` is the column, or SQL over columns, each is bound to; without, `fixed` is."""
 
     table: str
     context: str
@@ -39,32 +41,17 @@ class Place:
         )
 
 
-PLACES = (
-    Place("subject_key", "subject"),
-    Place("dead_letter", "", fixed="dead-letter"),
-    Place("identifier", "token"),
-    Place("deceased_identifier", "token"),
-    Place("household", "household_id", "identity"),
-    Place("household_version", "household_id", "identity"),
-    Place("payee", "household_id"),
-    Place("payee_version", "household_id"),
-    Place("group_version", "group_id"),
-    Place("change_request", "change_id"),
-    Place("feed_match", "match_id"),
-    Place("case_text", "text_id"),
-    Place("notice", "notice_id"),
-    Place("nomination", "nomination_id"),
-    Place("meeting", "meeting_id"),
-)
+EVENT_PLACES = (Place("subject_key", "subject"), Place("dead_letter", "", fixed="dead-letter"))
 
 
-async def reseal(db: Database, secrets: Secrets) -> dict[str, int]:
-    """Seal everything under the newest key, a batch a transaction; returns how many values of each table.
+async def reseal(db: Database, secrets: Secrets, places: Sequence[Place]) -> dict[str, int]:
+    """Seal everything under the newest key, a batch a transaction; returns how many values of each table. `places`:
+    the service's own; those of the event mechanism are always among them.
 
     It may be stopped and run again. Until it has ended no key may be taken out of the key file.
     """
     done: dict[str, int] = {}
-    for place in PLACES:
+    for place in (*EVENT_PLACES, *places):
         done[place.table] = 0
         while count := await _batch(db, place, secrets):
             done[place.table] += count
