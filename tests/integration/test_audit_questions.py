@@ -108,7 +108,7 @@ async def test_every_route_that_answers_about_entries_writes_that_it_was_asked(
 async def test_what_is_not_found_was_asked_all_the_same(audit: tuple[Process, httpx.AsyncClient]) -> None:
     process, client = audit
     before = await written(process)
-    unknown = "0" * 32
+    unknown = "a" * 32
     urls = (f"/entries/{unknown}", f"/receipts/{unknown}", "/bundles/cycle?value=unknown",
             f"/trail/households/{unknown}", f"/trail/causes/{unknown}")  # fmt: skip
     for url in urls:
