@@ -36,7 +36,7 @@ async def _measure(platform: Platform, bodies: Sequence[bytes]) -> dict[str, flo
 
 
 async def _copy(platform: Platform, bodies: Sequence[bytes]) -> float:
-    conn = await asyncpg.connect(platform.service_env("registry")["SALUR_DATABASE_URL"])
+    conn = await asyncpg.connect(platform.postgres.url("registry"))
     try:
         await conn.execute(f"DROP TABLE IF EXISTS {SCRATCH}")
         await conn.execute(

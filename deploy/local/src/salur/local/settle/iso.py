@@ -151,7 +151,8 @@ class Twins:
             assert settings.bank_files_dir is not None
             async with runtime.db.transaction() as conn:
                 # The copy has no folder yet: what was put into the other one goes out again.
-                await conn.execute("TRUNCATE bank_file_mark, outgoing_file")
+                await conn.execute("DELETE FROM bank_file_mark")
+                await conn.execute("DELETE FROM outgoing_file")
             channel = FileChannel(runtime, settings)
             while await channel.write_next():
                 pass
