@@ -243,19 +243,25 @@ class Pipeline:
     def close_log(self) -> int:
         """Seal every stream, wait until the log holds every event, publish its head; returns its size."""
         with self.stage("audit") as stage:
-            for service in self.platform.options.services:
-                self._patient.command(self.operations, service, "/streams/seal")
+            self._seal()
             stage.count = self._published("the whole trail in the log", "audit", "size")
         return stage.count
 
     def rest(self) -> int:
         """Wait until search and red flags have read the log too, publish its last head; returns its size.
 
-        They follow the log at a distance, and a flag is an event of its own.
+        They follow the log at a distance. A flag is an event of its own and is sealed like any: as long as something is
+        left to seal, a service would still write.
         """
         with self.stage("search") as stage:
-            stage.count = self._published("search and red flags", "search", "size", "indexed", "checked")
+            while stage.count != self.events():
+                stage.count = self._published("search and red flags", "search", "size", "indexed", "checked")
+                self._seal()
         return stage.count
+
+    def _seal(self) -> None:
+        for service in self.platform.options.services:
+            self._patient.command(self.operations, service, "/streams/seal")
 
     def _published(self, what: str, stage: str, *places: str) -> int:
         """Wait until `places` of the log stand at the number of all events, twice the same; publish the head."""
