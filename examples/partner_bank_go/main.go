@@ -64,6 +64,10 @@ func serve(ctx context.Context, bank, bootstrap, stateDir string, sign func([]by
 	defer client.Close()
 	log.Printf("%s is open", bank)
 	for ctx.Err() == nil {
+		// First what waits: a bank that died between its book and its answers may read nothing more for hours.
+		if err := answer(ctx, book, client, bank, sign); err != nil {
+			return err
+		}
 		fetches := client.PollRecords(ctx, batch)
 		for _, failure := range fetches.Errors() {
 			if ctx.Err() == nil {
@@ -77,7 +81,6 @@ func serve(ctx context.Context, bank, bootstrap, stateDir string, sign func([]by
 		if len(records) > 0 {
 			log.Printf("took %d records", len(records))
 		}
-		answer(ctx, book, client, bank, sign)
 	}
 	return nil
 }
@@ -124,11 +127,11 @@ func take(book *Book, bank string, records []*kgo.Record) error {
 }
 
 // answer sends what waits, in order. After a failure what was not acknowledged waits on and goes first next time.
-func answer(ctx context.Context, book *Book, client *kgo.Client, bank string, sign func([]byte) []kgo.RecordHeader) {
+func answer(ctx context.Context, book *Book, client *kgo.Client, bank string, sign func([]byte) []kgo.RecordHeader) error {
 	for ctx.Err() == nil {
 		waiting, err := book.Waiting(batch)
 		if err != nil || len(waiting) == 0 {
-			return
+			return err
 		}
 		records := make([]*kgo.Record, len(waiting))
 		for i, one := range waiting {
@@ -146,13 +149,14 @@ func answer(ctx context.Context, book *Book, client *kgo.Client, bank string, si
 			sent++
 		}
 		if failed := book.Sent(waiting[:sent]); failed != nil {
-			log.Fatal(failed)
+			return failed
 		}
 		if err != nil {
 			log.Printf("sending failed, trying again: %v", err)
 			time.Sleep(retry)
 		}
 	}
+	return nil
 }
 
 // signer gives the headers of a message: its type and, with a key, Ed25519 over its exact bytes.
