@@ -1,5 +1,6 @@
 """Banks' files on a real database and real folders: whole or not at all, once, as over Kafka."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,18 +10,18 @@ import orjson
 import pytest
 
 from partner_bank import iso
-from partner_bank.book import Book, book_path
+from partner_bank.book import Book, book_path, transfers
 from partner_bank.files import FileBank
 from partner_bank.iso import Line
-from partner_bank.profile import PROFILES
+from partner_bank.profile import PROFILES, Profile
 from salur.common.database import Database
 from salur.common.secrets import Secrets
 from salur.common.service import Runtime
-from salur.common.values import derived_id
+from salur.common.values import derived_id, payment_id
 from salur.payments.files import FileChannel
 from salur.payments.settings import PaymentsSettings
-from salur.payments.usecases import bank_files, lists, views
-from support.payments import AMOUNT_MINOR, BANKS, CURRENCY, IMPATIENT, House, answer, bank_of, instruction
+from salur.payments.usecases import bank_files, lists, recalls, views
+from support.payments import AMOUNT_MINOR, BANKS, CURRENCY, IMPATIENT, House, answer, bank_of, entitlement, instruction
 
 pytestmark = pytest.mark.integration
 MOMENT = "2026-03-01T08:00:00Z"
@@ -155,13 +156,66 @@ async def test_an_inquiry_never_lies_in_the_outbox_before_the_instruction_it_ask
         await conn.execute("UPDATE payment SET answer_due_at = now()")
     await desk.house.inquire(IMPATIENT)
     await desk.send()
-    for bank in BANKS:
-        folder = desk.root / bank
-        book = Book(book_path(folder), bank, PROFILES["all-credited"], 7, keep_accounts=True)
-        FileBank(book, folder, "0012345").turn()
-        book.close()
+    turn(desk)
     await desk.take()
     assert set((await desk.house.states()).values()) == {"settled"}
+
+
+def turn(desk: Desk, profile: Profile = PROFILES["all-credited"]) -> None:
+    """Every bank takes its files and answers by files."""
+    for bank in BANKS:
+        folder = desk.root / bank
+        book = Book(book_path(folder), bank, profile, 7, keep_accounts=True)
+        FileBank(book, folder, "0012345").turn()
+        book.close()
+
+
+async def test_by_files_alone_money_is_called_back_and_what_is_spent_stays(desk: Desk) -> None:
+    """By the banks' own books; and every document told once more, under another name, changes nothing."""
+    half = Profile(untouched=5_000)
+    await desk.send()
+    turn(desk, half)
+    await desk.take()
+    for number in range(6):
+        await desk.house.act(recalls.RECALL_PAYMENT, payment_id(entitlement(number), 1))
+    await desk.send()
+    asked = [one for path in desk.root.rglob("camt056-*.xml") for one in iso.read_camt056(path)]
+    assert {(one.instruction_id, one.amount_minor) for one in asked} == {
+        (instruction(number), AMOUNT_MINOR) for number in range(6)
+    }
+    assert list(desk.root.rglob("requests-*.jsonl")) == []
+    turn(desk, half)
+    await desk.take()
+    states = await desk.house.states()
+    kept = {row[2]: row[5] for bank in BANKS for row in transfers(book_path(desk.root / bank))}
+    assert states == {key: "treasury" if kind == "return" else "settled" for key, kind in kept.items()}
+    assert set(states.values()) == {"treasury", "settled"}
+    refused = await desk.house.events("salur.payment.recall-refused.v1")
+    assert {(fact["instruction_id"], fact["reason"]) for fact in refused} == {
+        (key, "AM04") for key, kind in kept.items() if kind == "credit"
+    }
+    before = await desk.ledger_hash()
+    for path in desk.root.rglob("archive/*.xml"):
+        again = re.sub(rb"(<MsgId>|<Assgnmt><Id>)[^<]{5}", rb"\g<1>again", path.read_bytes())
+        desk.put(path.parents[1].name, path.name, again)
+    await desk.take()
+    assert (await desk.ledger_hash(), await desk.house.states()) == (before, states)
+    assert len(await desk.house.events("salur.payment.recall-refused.v1")) == len(refused)
+    assert await desk.house.suspended() == []
+    assert {fact["kind"] for fact in await desk.house.events("salur.bank-file.sent.v1")} == {
+        "pain.001.001.09", "camt.056.001.12",
+    }  # fmt: skip
+    await desk.house.check_books()
+
+
+async def test_keeping_what_was_never_credited_or_never_asked_back_is_put_aside(desk: Desk) -> None:
+    await desk.house.answers([answer(0)])
+    kept = [line(0, reason="AM04"), line(2, reason="AM04")]
+    desk.put("bank-a", "kept.xml", iso.camt029("k-1", MOMENT, "bank-a", kept))
+    await desk.take()
+    assert await desk.house.suspended() == ["recall-unasked", "malformed"]
+    states = await desk.house.states()
+    assert (states[instruction(0)], states[instruction(2)]) == ("settled", "instructed")
 
 
 async def test_files_alone_lead_to_the_ledger_that_kafka_leads_to(

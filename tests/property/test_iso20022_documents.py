@@ -14,9 +14,12 @@ from salur.payments.banks.iso20022 import (
     CreditTransfer,
     DocumentRefused,
     Initiation,
+    Recall,
+    check_camt056,
     check_pain001,
     inspect,
     told,
+    write_camt056,
     write_pain001,
 )
 
@@ -35,6 +38,9 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), m
 TRANSFERS = st.lists(
     st.builds(CreditTransfer, INSTRUCTIONS, AMOUNTS, CURRENCIES, ACCOUNTS, NAMES, st.just("pkh"), st.just(NOW)),
     min_size=1, max_size=12, unique_by=lambda transfer: transfer.instruction_id,
+)  # fmt: skip
+RECALLS = st.lists(
+    st.builds(Recall, REFERENCES, INSTRUCTIONS, AMOUNTS, CURRENCIES), min_size=1, max_size=12
 )  # fmt: skip
 HEAD = Initiation("a1" * 16, "bank-a", "Kementerian Sosial", "0012345", NOW)
 
@@ -64,6 +70,20 @@ def test_a_pain001_holds_its_schema_and_a_bank_reads_what_was_meant(transfers: l
     again = BytesIO()
     write_pain001(again, HEAD, transfers)
     assert again.getvalue() == file.getvalue()
+
+
+@given(RECALLS)
+def test_a_camt056_holds_its_schema_and_a_bank_reads_what_was_meant(recalls: list[Recall]) -> None:
+    file = BytesIO()
+    write_camt056(file, HEAD, recalls)
+    check_camt056(file, len(recalls), sum(recall.amount_minor for recall in recalls))
+    with tempfile.NamedTemporaryFile() as written:
+        written.write(file.getvalue())
+        written.flush()
+        read = iso.read_camt056(Path(written.name))
+    assert [(r.recall_id, r.instruction_id, r.amount_minor, r.currency) for r in read] == [
+        (r.recall_id, r.instruction_id, r.amount_minor, r.currency) for r in recalls
+    ]
 
 
 @given(lines("ACCC", "RJCT", "ACSP", "PDNG"))

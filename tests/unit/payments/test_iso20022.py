@@ -17,6 +17,7 @@ SAID = [
 ]
 STATEMENT = iso.camt053("m-1", MOMENT, "0012345", 10**12, SAID)
 RETURNS = iso.pacs004("m-1", MOMENT, SAID)
+KEPT = iso.camt029("m-1", MOMENT, "bank-a", SAID)
 Change = Callable[[bytes], bytes]
 
 
@@ -65,6 +66,9 @@ OUTSIDE = b'<!DOCTYPE Document [<!ENTITY x SYSTEM "file:///etc/hostname">]>'
         (RETURNS, _swap(b"<NbOfTxs>3", b"<NbOfTxs>three"), "schema"),
         (RETURNS, _swap(b"<CtrlSum>2250000.00", b"<CtrlSum>1.00"), "control-sum"),
         (RETURNS, _swap(b"<RtrId>", b"<RtrdId>"), "schema"),
+        (KEPT, _before_root(OUTSIDE), "dtd"),
+        (KEPT, _swap(b"<TxCxlSts>RJCR", b"<TxCxlSts>NOPE"), "schema"),
+        (KEPT, lambda d: d[: d.index(b"<CxlDtls>")] + d[d.index(b"</CxlDtls>") + 10 :], "transactions-unnamed"),
     ],
 )  # fmt: skip
 def test_a_broken_document_is_refused_as_a_whole(document: bytes, change: Change, code: str) -> None:
@@ -87,6 +91,18 @@ def test_money_that_has_only_left_our_account_is_not_paid() -> None:
     said = [Line(SAID[0].instruction_id, "ACSC", None, 100, "IDR", "9", "R", "2026-03-01")]
     (item,) = told(BytesIO(iso.pain002("m-1", MOMENT, "original", said)))
     assert item.status == "ACSP"
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "meant"),
+    [("RJCR", "AM04", "ACCC"), ("RJCR", "NOOR", "RJCT"), ("RJCR", "ARDT", "PDNG"), ("ACCR", "AM04", "PDNG"),
+     ("PDCR", "AM04", "PDNG")],
+)  # fmt: skip
+def test_only_a_refused_recall_says_that_the_money_stays(status: str, reason: str, meant: str) -> None:
+    document = KEPT.replace(b"RJCR</TxCxlSts>", f"{status}</TxCxlSts>".encode()).replace(b"NARR", reason.encode())
+    said = list(told(BytesIO(document)))
+    assert {(item.status, item.reason, item.recall) for item in said} == {(meant, reason, True)}
+    assert [item.reference for item in said] == [line.instruction_id for line in SAID]
 
 
 def test_an_entry_not_yet_booked_is_not_paid() -> None:

@@ -23,6 +23,7 @@ DOCUMENTS = (
     iso.camt053("s-1", MOMENT, "0012345", 10**9, LINES),
     iso.pain002("p-1", MOMENT, "m-1", REFUSED),
     iso.pacs004("r-1", MOMENT, [LINES[1]]),
+    iso.camt029("k-1", MOMENT, "bank-a", LINES),
 )
 WEDGES = (
     b"<!DOCTYPE Document [<!ENTITY e 'x'>]>", b"&e;", b"&#0;", b"&#x110000;", b"]]>", b"<![CDATA[", b"<!--", b"-->",
@@ -76,7 +77,7 @@ def test_any_bytes_are_refused(content: bytes) -> None:
     assert isinstance(read(content), str)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=["camt.054", "camt.053", "pain.002", "pacs.004"])
+@pytest.mark.parametrize("document", DOCUMENTS, ids=["camt.054", "camt.053", "pain.002", "pacs.004", "camt.029"])
 @pytest.mark.parametrize("declaration", [
     b"<!DOCTYPE Document [<!ENTITY e SYSTEM 'file://%s'>]>",
     b"<!DOCTYPE Document SYSTEM 'file://%s'>",

@@ -54,7 +54,7 @@ class Book:
         self, path: Path, bank: str, profile: Profile, seed: int, *, keep_accounts: bool = False, lag_s: float = LAG_S
     ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._bank, self._profile, self._seed, self._keep_accounts = bank, profile, seed, keep_accounts
+        self.bank, self._profile, self._seed, self._keep_accounts = bank, profile, seed, keep_accounts
         self._lag_s = lag_s
         self._db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -114,7 +114,7 @@ class Book:
         rows = db.execute("DELETE FROM delayed WHERE due_at <= ? RETURNING position, message", (moment,)).fetchall()
         lagged = [Instruction(**json.loads(message)) for _, message in sorted(rows)]
         known = self._known(db, [message.instruction_id for message in (*lagged, *messages)])
-        outcome = Clerk(self._bank, self._profile, self._seed, known, moment).handle(messages, lagged)
+        outcome = Clerk(self.bank, self._profile, self._seed, known, moment).handle(messages, lagged)
         self._write(db, outcome, moment)
         return outcome
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from partner_bank import iso
 from partner_bank.book import Book, Outgoing
-from partner_bank.wire import Inquiry, Instruction, Message, Unreadable, read
+from partner_bank.wire import Inquiry, Instruction, Message, Recall, Unreadable, read
 
 POLL_S = 0.3
 ANSWERS_MAX = 20_000
@@ -48,7 +48,7 @@ class FileBank:
         taken = self._book.taken_files()
         for path in sorted(self._outbox.iterdir(), key=lambda path: (path.stat().st_mtime_ns, path.name)):
             if path.name not in taken and path.suffix in {".xml", ".jsonl"}:
-                self._book.take_file(path.name, orders(path) if path.suffix == ".xml" else list(requests(path)))
+                self._book.take_file(path.name, asked(path))
         while answers := self._book.due(ANSWERS_MAX):
             self._tell(answers)
             self._book.sent(answers)
@@ -58,22 +58,31 @@ class FileBank:
         accounts = self._book.accounts([data["instruction_id"] for data in said])
         now = datetime.now(UTC)
         moment = now.isoformat(timespec="seconds").replace("+00:00", "Z")
-        lines = [line_of(data, accounts.get(data["instruction_id"], ""), moment[:10]) for data in said]
         name = hashlib.sha256(b"".join(answer.value for answer in answers) + str(time.time_ns()).encode()).hexdigest()
-        kinds = {
-            "c": iso.camt054(f"c{name[:30]}", moment, self._account, chosen(lines, "ACCC")),
-            "r": iso.pacs004(f"r{name[:30]}", moment, chosen(lines, "RTRN")),
-            "s": iso.pain002(f"s{name[:30]}", moment, "none", chosen(lines, "RJCT", "ACSP", "PDNG")),
-        }
-        held = {"c": ("ACCC",), "r": ("RTRN",), "s": ("RJCT", "ACSP", "PDNG")}
-        for kind, document in kinds.items():
-            if chosen(lines, *held[kind]):
-                put(self._inbox, f"{kind}{name[:30]}.xml", document)
+        lines: dict[str, list[iso.Line]] = {kind: [] for kind in "crsk"}
+        for data in said:
+            lines[kind_of(data)].append(line_of(data, accounts.get(data["instruction_id"], ""), moment[:10]))
+        for kind, told in lines.items():
+            if told:
+                put(self._inbox, f"{kind}{name[:30]}.xml", self._document(kind, f"{kind}{name[:30]}", moment, told))
+
+    def _document(self, kind: str, message_id: str, moment: str, lines: Sequence[iso.Line]) -> bytes:
+        match kind:
+            case "c":
+                return iso.camt054(message_id, moment, self._account, lines)
+            case "r":
+                return iso.pacs004(message_id, moment, lines)
+            case "k":
+                return iso.camt029(message_id, moment, self._book.bank, lines)
+            case _:
+                return iso.pain002(message_id, moment, "none", lines)
 
 
-def chosen(lines: Sequence[iso.Line], *statuses: str) -> list[iso.Line]:
-    """The lines of these statuses."""
-    return [line for line in lines if line.status in statuses]
+def kind_of(data: dict[str, object]) -> str:
+    """Which document tells it: credits, returns, other states, or money that is kept when it was asked back."""
+    if data["status"] == "ACCC":
+        return "c" if data.get("recall") is None else "k"
+    return "r" if data["status"] == "RTRN" else "s"
 
 
 def put(inbox: Path, name: str, document: bytes) -> None:
@@ -90,6 +99,24 @@ def line_of(data: dict[str, object], account: str, day: str) -> iso.Line:
         str(data["instruction_id"]), str(data["status"]), None if reason is None else str(reason),
         int(str(data["amount_minor"])), str(data["currency"]), account, str(data["bank_reference"]), day,
     )  # fmt: skip
+
+
+def asked(path: Path) -> list[Message]:
+    """What a file from Salur asks."""
+    if path.suffix != ".xml":
+        return list(requests(path))
+    return recalls(path) if path.name.startswith("camt056-") else orders(path)
+
+
+def recalls(path: Path) -> list[Message]:
+    """The transactions of a camt.056. A file numbers no request: its id tells a new one from a repeat."""
+    return [
+        Recall(
+            one.instruction_id, one.instruction_id.split("-")[0], one.amount_minor, one.currency,
+            int(one.recall_id[:7], 16) + 1,
+        )
+        for one in iso.read_camt056(path)
+    ]  # fmt: skip
 
 
 def orders(path: Path) -> list[Message]:

@@ -1,4 +1,4 @@
-"""ISO 20022 as a bank handles it: read pain.001.001.09; write pain.002, camt.054, camt.053 and pacs.004.
+"""ISO 20022 as a bank handles it: read pain.001 and camt.056; write pain.002, camt.029, camt.054, camt.053, pacs.004.
 
 Only what Salur's page for banks asks for, with nothing but the standard library.
 """
@@ -12,6 +12,8 @@ from xml.sax.saxutils import escape
 
 PREFIX = "urn:iso:std:iso:20022:tech:xsd:"
 PAIN001 = f"{{{PREFIX}pain.001.001.09}}"
+CAMT056 = f"{{{PREFIX}camt.056.001.12}}"
+CAMT029 = "camt.029.001.14"
 PAIN002, CAMT053, CAMT054, PACS004 = "pain.002.001.12", "camt.053.001.08", "camt.054.001.08", "pacs.004.001.09"
 _UNTIL = re.compile(r"EXECUTE UNTIL (\S+)")
 
@@ -26,6 +28,16 @@ class Order:
     account: str
     holder: str
     execute_until: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """One transaction of a camt.056."""
+
+    recall_id: str
+    instruction_id: str
+    amount_minor: int
+    currency: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +82,28 @@ def _order(element: ET.Element) -> Order:
     )  # fmt: skip
 
 
+def read_camt056(path: Path) -> list[Recalled]:
+    """What Salur asks back. Raises ET.ParseError, ValueError when it is none."""
+    found, promised = [], -1
+    for _, element in ET.iterparse(path):  # noqa: S314 - as above
+        if element.tag == f"{CAMT056}CtrlData":
+            promised = int(element.findtext(f"{CAMT056}NbOfTxs") or "0")
+        elif element.tag == f"{CAMT056}TxInf":
+            amount = element.find(f"{CAMT056}OrgnlIntrBkSttlmAmt")
+            if amount is None:
+                raise ValueError("a recall lacks its amount")
+            found.append(
+                Recalled(
+                    element.findtext(f"{CAMT056}CxlId") or "", element.findtext(f"{CAMT056}OrgnlEndToEndId") or "",
+                    _minor(amount.text or ""), amount.attrib["Ccy"],
+                )
+            )  # fmt: skip
+            element.clear()
+    if len(found) != promised:
+        raise ValueError("the document does not hold what its header promises")
+    return found
+
+
 def _of(element: ET.Element, *path: str) -> str:
     return element.findtext("/".join(PAIN001 + name for name in path)) or ""
 
@@ -100,6 +134,22 @@ def _status(line: Line) -> str:
         f"<AcctSvcrRef>{line.reference}</AcctSvcrRef><OrgnlTxRef><Amt>{_amount('InstdAmt', line)}</Amt>"
         f"{account}</OrgnlTxRef></TxInfAndSts>"
     )
+
+
+def camt029(message_id: str, moment: str, bank: str, lines: Sequence[Line]) -> bytes:
+    """Recalls refused: the money is not there any more. What is given back is told by a pacs.004."""
+    party = "<{0}><Agt><FinInstnId><Othr><Id>{1}</Id></Othr></FinInstnId></Agt></{0}>"
+    return _document(CAMT029, "RsltnOfInvstgtn", [
+        f"<Assgnmt><Id>{message_id}</Id>{party.format('Assgnr', bank)}{party.format('Assgne', 'salur')}",
+        f"<CreDtTm>{moment}</CreDtTm></Assgnmt><Sts><Conf>RJCR</Conf></Sts><CxlDtls>",
+        *(
+            f"<TxInfAndSts><OrgnlEndToEndId>{line.instruction_id}</OrgnlEndToEndId><TxCxlSts>RJCR</TxCxlSts>"
+            f"<CxlStsRsnInf><Rsn><Cd>{line.reason or 'NARR'}</Cd></Rsn></CxlStsRsnInf>"
+            f"{_amount('OrgnlIntrBkSttlmAmt', line)}</TxInfAndSts>"
+            for line in lines
+        ),
+        "</CxlDtls>",
+    ])  # fmt: skip
 
 
 def pacs004(message_id: str, moment: str, lines: Sequence[Line]) -> bytes:

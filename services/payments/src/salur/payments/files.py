@@ -1,11 +1,11 @@
 """The file channel: takes what banks put into their folders, puts instructions where file banks take them."""
 
 import asyncio
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 from salur.common.events import PARTITIONS
 from salur.common.logs import get_logger
@@ -16,18 +16,23 @@ from salur.payments.banks.iso20022 import (
     Initiation,
     Overview,
     Told,
+    check_camt056,
     check_pain001,
     inspect,
     told,
+    write_camt056,
     write_pain001,
 )
+from salur.payments.banks.iso20022.camt056 import KIND as CAMT056
+from salur.payments.banks.iso20022.pain001 import KIND as PAIN001
 from salur.payments.settings import PaymentsSettings
 from salur.payments.usecases import bank_files, outgoing_files
 from salur.payments.usecases.bank_files import FileId
-from salur.payments.usecases.outgoing_files import Cut, Outgoing
+from salur.payments.usecases.outgoing_files import Cut, Outgoing, Written, amounts_of
 
 BATCH = 1_000
 POLL_S = 1.0
+REQUESTS = "requests"
 REFUSED_BEFORE = "the same file was refused before"
 
 T = TypeVar("T")
@@ -140,27 +145,32 @@ class FileChannel:
                     if await outgoing_files.plan_file(conn, bank, PARTITIONS, cut):
                         return True
             return False
-        sha256 = await self._in_thread(self._write, outgoing)
+        written = await self._in_thread(self._write, outgoing)
         async with self._runtime.unit_of_work() as unit:
-            unit.emit(*await outgoing_files.finish_file(unit.conn, outgoing, sha256))
-        log.info("bank-file-sent", bank=outgoing.bank, sha256=sha256, transactions=len(outgoing.transfers),
+            unit.emit(*await outgoing_files.finish_file(unit.conn, outgoing, written))
+        log.info("bank-files-sent", bank=outgoing.bank, message_id=outgoing.message_id,
+                 transactions=len(outgoing.transfers), recalls=len(outgoing.recalls),
                  requests=len(outgoing.requests))  # fmt: skip
         return True
 
-    def _write(self, outgoing: Outgoing) -> str:
-        folder = self._folders[outgoing.bank]
-        sha256 = ""
+    def _write(self, outgoing: Outgoing) -> list[Written]:
+        folder, name = self._folders[outgoing.bank], outgoing.message_id
+        head = Initiation(
+            name, outgoing.bank, self._settings.file_debtor_name,
+            self._settings.file_debtor_accounts[outgoing.bank], outgoing.created_at,
+        )  # fmt: skip
+        written: list[Written] = []
+
+        def put(kind: str, file: str, said: Sequence[Any], write: Callable[[IO[bytes]], None]) -> None:
+            if said:
+                amounts = {} if kind == REQUESTS else amounts_of(said)
+                written.append(Written(kind, folder.put(file, write), len(said), amounts))
+
         # An inquiry asks about what was instructed before it: the other way round the bank would close ids unread.
-        if outgoing.transfers:
-            head = Initiation(
-                outgoing.message_id, outgoing.bank, self._settings.file_debtor_name,
-                self._settings.file_debtor_accounts[outgoing.bank], outgoing.created_at,
-            )  # fmt: skip
-            sha256 = folder.put(f"pain001-{outgoing.message_id}.xml", partial(_pain001, head, outgoing))
-        if outgoing.requests:
-            requests = folder.put(f"requests-{outgoing.message_id}.jsonl", partial(_lines, outgoing.requests))
-            sha256 = sha256 or requests
-        return sha256
+        put(PAIN001, f"pain001-{name}.xml", outgoing.transfers, partial(_pain001, head, outgoing))
+        put(CAMT056, f"camt056-{name}.xml", outgoing.recalls, partial(_camt056, head, outgoing))
+        put(REQUESTS, f"requests-{name}.jsonl", outgoing.requests, partial(_lines, outgoing.requests))
+        return written
 
 
 def _said(source: IO[bytes], overview: Overview, standing: bank_files.Standing) -> Generator[Told, None, None]:
@@ -186,7 +196,12 @@ def _look(claimed: Claimed) -> Overview | DocumentRefused:
 
 def _pain001(head: Initiation, outgoing: Outgoing, file: IO[bytes]) -> None:
     write_pain001(file, head, outgoing.transfers)
-    check_pain001(file, len(outgoing.transfers), sum(outgoing.amounts_minor.values()))
+    check_pain001(file, len(outgoing.transfers), outgoing.amount_minor)
+
+
+def _camt056(head: Initiation, outgoing: Outgoing, file: IO[bytes]) -> None:
+    write_camt056(file, head, outgoing.recalls)
+    check_camt056(file, len(outgoing.recalls), sum(recall.amount_minor for recall in outgoing.recalls))
 
 
 def _lines(requests: list[bytes], file: IO[bytes]) -> None:

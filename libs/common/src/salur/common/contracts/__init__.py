@@ -2,6 +2,7 @@
 
 from salur.common.contracts import (
     activity,
+    bank_files,
     banks,
     cases,
     eligibility,
@@ -22,6 +23,7 @@ __all__ = [
     "Personal",
     "Scalar",
     "activity",
+    "bank_files",
     "banks",
     "cases",
     "eligibility",

@@ -21,8 +21,10 @@ ORDER BY received_at DESC, sha256 LIMIT :most;
 
 -- name: named_accounts
 -- The accounts instructions named, sealed, with what their events commit to.
-SELECT p.instruction_id, p.bank, p.amount_minor, p.currency, p.account_commitment, i.payee_id, y.sealed
+SELECT p.instruction_id, p.bank, p.amount_minor, p.currency, p.account_commitment, p.bank_reference, i.payee_id,
+       y.sealed, c.number AS recall
 FROM payment p
+LEFT JOIN recall c USING (instruction_id)
 JOIN list_item i ON i.list_id = p.list_id AND i.payment_id = p.payment_id
 JOIN payee y ON y.beneficiary_id = i.payee_id AND y.version = i.payee_version
 WHERE p.instruction_id = ANY (:instruction_ids::text[]);

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from salur.common.contracts.payments import BankFileReceived, BankFileRefused
+from salur.common.contracts.bank_files import BankFileReceived, BankFileRefused
 from salur.common.database import Connection
 from salur.common.events import Draft, OutsideRecord
 from salur.common.secrets import Secrets
@@ -179,14 +179,19 @@ def _plain(number: str) -> str:
 def _record(file: FileId, item: Told, named: Any, secrets: Secrets) -> OutsideRecord:
     """The answer a bank would have sent over Kafka. What the document does not name is ours to fill in, but never for
 
-    money that has moved: there amount, account and reference must come from the bank.
+    money that has moved: there amount, account and reference must come from the bank. Keeping money moves none.
     """
-    if item.amount_minor is None and named is not None and item.status not in NEEDS_AMOUNT:
+    account = _account(item, named, secrets)
+    recall = (named["recall"] or 1) if item.recall and named is not None else None
+    if named is not None and item.recall and item.status == "ACCC":
+        item = replace(item, bank_reference=named["bank_reference"])
+        account = account or named["account_commitment"]
+    if item.amount_minor is None and named is not None and (item.recall or item.status not in NEEDS_AMOUNT):
         item = replace(item, amount_minor=named["amount_minor"], currency=named["currency"])
     data = {
         "instruction_id": item.reference, "status": item.status, "reason": item.reason,
         "amount_minor": item.amount_minor, "currency": item.currency, "bank_reference": item.bank_reference,
-        "account_commitment": _account(item, named, secrets), "inquiry": None,
+        "account_commitment": account, "inquiry": None, "recall": recall,
     }  # fmt: skip
     document = {
         "specversion": "1.0", "id": f"{file.sha256[:32]}/{item.ordinal}", "source": f"/bank/{file.bank}",

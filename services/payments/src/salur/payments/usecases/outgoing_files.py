@@ -1,22 +1,24 @@
-"""Put the instructions of a bank that works with files into pain.001 documents.
+"""Put the instructions of a bank that works with files into pain.001 documents, recalls into camt.056.
 
 The instruction streams are the queue: a file is planned as ranges of them, then written from exactly those events.
 Dying in between writes the same bytes under the same name again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 
-from salur.common.contracts.payments import BankFileSent, PaymentInstructed
+from salur.common.contracts.bank_files import BankFileSent
+from salur.common.contracts.payments import PaymentInstructed, PaymentRecallRequested
 from salur.common.contracts.topics import instructions_topic
 from salur.common.database import Connection
 from salur.common.events import Draft, personal, stream_name
 from salur.common.secrets import Secrets, open_with
 from salur.common.values import derived_id
-from salur.payments.banks.iso20022 import CreditTransfer
+from salur.payments.banks.iso20022 import CreditTransfer, Recall
 from salur.payments.store import queries
 from salur.payments.usecases.instruct import ACTOR
 
@@ -31,20 +33,37 @@ class Cut:
 
 @dataclass(slots=True)
 class Outgoing:
-    """A planned file with what goes into it. `requests`: whatever is no instruction (inquiries, …), as on Kafka."""
+    """A planned file with what goes into it. `requests`: what has no document (inquiries, …), as on Kafka."""
 
     message_id: str
     bank: str
     created_at: datetime
     transfers: list[CreditTransfer] = field(default_factory=list)
+    recalls: list[Recall] = field(default_factory=list)
     requests: list[bytes] = field(default_factory=list)
 
     @property
-    def amounts_minor(self) -> dict[str, int]:
-        amounts: dict[str, int] = {}
-        for transfer in self.transfers:
-            amounts[transfer.currency] = amounts.get(transfer.currency, 0) + transfer.amount_minor
-        return amounts
+    def amount_minor(self) -> int:
+        """What the instructions add up to."""
+        return sum(transfer.amount_minor for transfer in self.transfers)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A document that lies in the outbox."""
+
+    kind: str
+    sha256: str
+    transactions: int
+    amounts_minor: dict[str, int]
+
+
+def amounts_of(said: Sequence[CreditTransfer | Recall]) -> dict[str, int]:
+    """Minor units per currency."""
+    amounts: dict[str, int] = {}
+    for one in said:
+        amounts[one.currency] = amounts.get(one.currency, 0) + one.amount_minor
+    return amounts
 
 
 async def plan_file(conn: Connection, bank: str, partitions: int, cut: Cut) -> bool:
@@ -83,6 +102,8 @@ async def planned_file(conn: Connection, secrets: Secrets) -> Outgoing | None:
     for row in rows:
         if row["type"] == PaymentInstructed.event_type:
             outgoing.transfers.append(_transfer(row, secrets))
+        elif row["type"] == PaymentRecallRequested.event_type:
+            outgoing.recalls.append(_recall(row))
         else:
             outgoing.requests.append(row["body"])
     return outgoing
@@ -102,14 +123,24 @@ def _transfer(row: Any, secrets: Secrets) -> CreditTransfer:
     )  # fmt: skip
 
 
-async def finish_file(conn: Connection, outgoing: Outgoing, sha256: str) -> list[Draft]:
-    """The file lies in the outbox."""
+def _recall(row: Any) -> Recall:
+    fact = PaymentRecallRequested.model_validate(orjson.loads(row["body"])["data"])
+    recall_id = derived_id("recall", fact.instruction_id, str(fact.recall))
+    return Recall(recall_id, fact.instruction_id, fact.amount_minor, fact.currency)
+
+
+async def finish_file(conn: Connection, outgoing: Outgoing, written: Sequence[Written]) -> list[Draft]:
+    """The documents lie in the outbox."""
     await queries.finish_outgoing(
-        conn, message_id=outgoing.message_id, sha256=sha256, transactions=len(outgoing.transfers),
-        amount_minor=sum(outgoing.amounts_minor.values()),
+        conn, message_id=outgoing.message_id, sha256=written[0].sha256, transactions=len(outgoing.transfers),
+        amount_minor=outgoing.amount_minor,
     )  # fmt: skip
-    fact = BankFileSent(
-        file_id=derived_id("bank-file", outgoing.bank, sha256), bank=outgoing.bank, sha256=sha256,
-        message_id=outgoing.message_id, transactions=len(outgoing.transfers), amounts_minor=outgoing.amounts_minor,
-    )  # fmt: skip
-    return [Draft(fact, fact.file_id, ACTOR, outgoing.message_id)]
+    facts = [
+        BankFileSent(
+            file_id=derived_id("bank-file", outgoing.bank, one.sha256), bank=outgoing.bank, sha256=one.sha256,
+            message_id=outgoing.message_id, kind=one.kind, transactions=one.transactions,
+            amounts_minor=one.amounts_minor,
+        )
+        for one in written
+    ]  # fmt: skip
+    return [Draft(fact, fact.file_id, ACTOR, outgoing.message_id) for fact in facts]

@@ -1,4 +1,4 @@
-"""Read what a bank says in ISO 20022: pain.002, camt.053, camt.054, pacs.004.
+"""Read what a bank says in ISO 20022: pain.002, camt.029, camt.053, camt.054, pacs.004.
 
 `inspect` reads a whole document and refuses it as a whole; only then `told` yields what it says, one transaction at a
 time. Both stream: what has been read is dropped from the tree.
@@ -15,6 +15,7 @@ from salur.payments.banks.iso20022.money import minor_of
 from salur.payments.banks.iso20022.xml import DocumentRefused, events_of, kind_of, namespace
 
 PAIN002, CAMT053, CAMT054, PACS004 = "pain.002.001.12", "camt.053.001.08", "camt.054.001.08", "pacs.004.001.09"
+CAMT029 = "camt.029.001.14"
 NOT_PROVIDED = "NOTPROVIDED"
 TRANSACTIONS_MAX = 5_000_000
 AMOUNT_MAX_MINOR = 10**17
@@ -25,6 +26,8 @@ STATUSES = {
     "ACSC": "ACSP", "ACSP": "ACSP", "ACTC": "ACSP", "ACCP": "ACSP", "ACFC": "ACSP", "ACWC": "ACSP", "RCVD": "ACSP",
     "PATC": "ACSP", "PART": "ACSP", "PDNG": "PDNG", "ACWP": "PDNG",
 }  # fmt: skip
+KEPT = "RJCR"
+NEVER_HAD, GIVEN_BACK_BEFORE = "NOOR", "ARDT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Told:
 
     `reference` is the EndToEndId we gave, `bank_reference` the bank's own. `status`: ACCC credited, ACSP or PDNG not
     final, RJCT refused, RTRN returned; empty for a movement that is no payment of ours. `direction` DBIT or CRDT as
-    seen from the account that pays.
+    seen from the account that pays. `recall`: it answers a request to give back.
     """
 
     ordinal: int
@@ -47,6 +50,7 @@ class Told:
     booked_on: date | None = None
     direction: str | None = None
     booked: bool = True
+    recall: bool = False
 
 
 @dataclass(slots=True)
@@ -248,6 +252,42 @@ class _Returns(_Reader):
         _agree("the control sum (minor units)", self._promised_minor, self._found_minor)
 
 
+class _Resolution(_Reader):
+    """camt.029: what became of asking money back. Agreeing moves nothing: the return itself comes as a return."""
+
+    tags = ("Assgnmt", "TxInfAndSts")
+
+    def _assgnmt(self, assignment: "etree._Element") -> Iterator[Told]:
+        self.overview.message_id = self._text(assignment, "Id") or ""
+        yield from ()
+
+    def _txinfandsts(self, transaction: "etree._Element") -> Iterator[Told]:
+        amount, currency = self._amount(transaction, "OrgnlIntrBkSttlmAmt", "OrgnlInstdAmt", "OrgnlTxRef/Amt/InstdAmt")
+        reason = self._text(transaction, "CxlStsRsnInf/Rsn/Cd")
+        account = "OrgnlTxRef/CdtrAcct/Id/"
+        yield Told(
+            self._count(),
+            _reference(self._text(transaction, "OrgnlEndToEndId", "OrgnlInstrId")),
+            _resolved(self._text(transaction, "TxCxlSts"), reason),
+            reason,
+            amount, currency,
+            self._text(transaction, f"{account}Othr/Id", f"{account}IBAN"),
+            recall=True,
+        )  # fmt: skip
+        _drop(transaction)
+
+    def _finish(self) -> None:
+        if not self.overview.transactions:
+            raise DocumentRefused("transactions-unnamed", "a resolution must name each transaction (TxInfAndSts)")
+
+
+def _resolved(status: str | None, reason: str | None) -> str:
+    """A refusal says that the money is still credited, unless it says that it never was, or went back before."""
+    if status != KEPT or reason == GIVEN_BACK_BEFORE:
+        return "PDNG"
+    return "RJCT" if reason == NEVER_HAD else "ACCC"
+
+
 class _Entries(_Reader):
     """camt.053 and camt.054: booked movements of the account that pays. A debit is a credit to somebody."""
 
@@ -363,4 +403,5 @@ _READERS: dict[str, type[_Reader]] = {
     CAMT053: _Entries,
     CAMT054: _Entries,
     PACS004: _Returns,
+    CAMT029: _Resolution,
 }

@@ -62,10 +62,10 @@ def write_pain001(file: IO[bytes], head: Initiation, transfers: Sequence[CreditT
         xml.write_declaration()
         with xml.element("Document", nsmap={None: namespace(KIND)}), xml.element("CstmrCdtTrfInitn"):
             header = etree.Element("GrpHdr")
-            _text(header, "MsgId", head.message_id)
-            _text(header, "CreDtTm", _moment(head.created_at))
+            put_text(header, "MsgId", head.message_id)
+            put_text(header, "CreDtTm", moment_text(head.created_at))
             _totals(header, transfers)
-            _text(etree.SubElement(header, "InitgPty"), "Nm", _clean(head.debtor_name, NAME_MAX))
+            put_text(etree.SubElement(header, "InitgPty"), "Nm", clean(head.debtor_name, NAME_MAX))
             xml.write(header)
             for currency, group in groupby(ordered, key=lambda transfer: transfer.currency):
                 _write_group(xml, head, currency, list(group))
@@ -90,17 +90,17 @@ def _write_group(
 ) -> None:
     with xml.element("PmtInf"):
         parts = etree.Element("PmtInf")
-        _text(parts, "PmtInfId", f"{head.message_id[:31]}-{currency}")
-        _text(parts, "PmtMtd", "TRF")
-        _text(parts, "BtchBookg", "false")
+        put_text(parts, "PmtInfId", f"{head.message_id[:31]}-{currency}")
+        put_text(parts, "PmtMtd", "TRF")
+        put_text(parts, "BtchBookg", "false")
         _totals(parts, transfers)
-        _text(etree.SubElement(parts, "ReqdExctnDt"), "Dt", head.created_at.astimezone(UTC).date().isoformat())
-        _text(etree.SubElement(parts, "Dbtr"), "Nm", _clean(head.debtor_name, NAME_MAX))
+        put_text(etree.SubElement(parts, "ReqdExctnDt"), "Dt", head.created_at.astimezone(UTC).date().isoformat())
+        put_text(etree.SubElement(parts, "Dbtr"), "Nm", clean(head.debtor_name, NAME_MAX))
         account = etree.SubElement(parts, "DbtrAcct")
         _account(account, head.debtor_account)
-        _text(account, "Ccy", currency)
+        put_text(account, "Ccy", currency)
         agent = etree.SubElement(etree.SubElement(parts, "DbtrAgt"), "FinInstnId")
-        _text(etree.SubElement(agent, "Othr"), "Id", head.bank)
+        put_text(etree.SubElement(agent, "Othr"), "Id", head.bank)
         for part in parts:
             xml.write(part)
         form = _TransactionForm()
@@ -138,31 +138,33 @@ class _TransactionForm:
         self._uetr.text = uetr(transfer.instruction_id)
         self._amount.text = decimal_text(transfer.amount_minor)
         self._amount.set("Ccy", transfer.currency)
-        self._holder.text = _clean(transfer.account_holder, NAME_MAX)
-        self._number.text = _clean(transfer.account_number, ACCOUNT_MAX)
-        self._until.text = f"EXECUTE UNTIL {_moment(transfer.execute_until)}"
-        self._remittance.text = _clean(transfer.remittance, NAME_MAX)
+        self._holder.text = clean(transfer.account_holder, NAME_MAX)
+        self._number.text = clean(transfer.account_number, ACCOUNT_MAX)
+        self._until.text = f"EXECUTE UNTIL {moment_text(transfer.execute_until)}"
+        self._remittance.text = clean(transfer.remittance, NAME_MAX)
         return self._element
 
 
 def _account(parent: "etree._Element", number: str) -> None:
     other = etree.SubElement(etree.SubElement(parent, "Id"), "Othr")
-    _text(other, "Id", _clean(number, ACCOUNT_MAX))
+    put_text(other, "Id", clean(number, ACCOUNT_MAX))
 
 
 def _totals(parent: "etree._Element", transfers: Sequence[CreditTransfer]) -> None:
-    _text(parent, "NbOfTxs", str(len(transfers)))
-    _text(parent, "CtrlSum", decimal_text(sum(transfer.amount_minor for transfer in transfers)))
+    put_text(parent, "NbOfTxs", str(len(transfers)))
+    put_text(parent, "CtrlSum", decimal_text(sum(transfer.amount_minor for transfer in transfers)))
 
 
-def _text(parent: "etree._Element", name: str, value: str) -> None:
+def put_text(parent: "etree._Element", name: str, value: str) -> None:
+    """Add an element that holds text."""
     etree.SubElement(parent, name).text = value
 
 
-def _clean(text: str, most: int) -> str:
+def clean(text: str, most: int) -> str:
     """What XML 1.0 can hold, at most `most` characters, never empty."""
     return _NOT_XML.sub("", text)[:most] or "-"
 
 
-def _moment(moment: datetime) -> str:
+def moment_text(moment: datetime) -> str:
+    """A moment as the documents write it, in UTC."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
