@@ -1,5 +1,6 @@
 """The AsyncAPI documents: up to date, whole, true to topics and consumers; every golden event fits its schema."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +213,19 @@ def test_personal_values_have_no_place_in_the_published_bodies() -> None:
     assert "Member" not in schemas
 
 
+async def assert_page_needs_nobody_else(client: httpx.AsyncClient) -> None:
+    """The OpenAPI page opens on a machine without the internet: every address in it is the service's own."""
+    page = (await client.get("/docs")).text
+    assert "openapi.json" in page
+    loaded = re.findall(r'(?:src|href)="(?!data:)([^"]+)"', page)
+    assert len(loaded) == 2
+    for address in loaded:
+        assert "//" not in address
+        answer = await client.get(f"/{address}")
+        assert answer.status_code == 200
+        assert len(answer.content) > 10_000
+
+
 async def test_services_serve_the_same_documents_to_everyone(processes: dict[str, Process]) -> None:
     for name, process in processes.items():
         transport = httpx.ASGITransport(process.app())
@@ -219,7 +233,7 @@ async def test_services_serve_the_same_documents_to_everyone(processes: dict[str
             answer = await client.get("/asyncapi.yaml")
             assert (answer.status_code, answer.headers["content-type"]) == (200, "application/yaml")
             assert HEAD + answer.text == GENERATED[Path("asyncapi") / f"{name}.yaml"]
-            assert "openapi.json" in (await client.get("/docs")).text
+            await assert_page_needs_nobody_else(client)
             openapi = (await client.get("/openapi.json")).json()
             assert openapi["openapi"].startswith("3.")
             assert "/live" in openapi["paths"]

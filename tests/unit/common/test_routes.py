@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
+import jsonschema
 import orjson
 import pytest
 import structlog
@@ -25,7 +26,7 @@ from salur.common.service import Process
 from salur.local.offline import offline_processes
 from salur.registry.bodies import MAX_IMPORT_SIZE
 
-PUBLIC_EVERYWHERE = {"/live", "/ready", "/metrics", "/openapi.json", "/docs", "/asyncapi.yaml"}
+PUBLIC_EVERYWHERE = {"/live", "/ready", "/metrics", "/openapi.json", "/docs", "/docs/{file}", "/asyncapi.yaml"}
 PUBLIC = {
     "registry": PUBLIC_EVERYWHERE,
     "eligibility": PUBLIC_EVERYWHERE,
@@ -177,6 +178,23 @@ def test_what_is_public_is_written_down_here(processes: dict[str, Process]) -> N
 def test_every_permission_is_held_by_a_role_and_opens_a_route(processes: dict[str, Process]) -> None:
     wanted = {permission_of(route) for process in processes.values() for route in api_routes(process.app())}
     assert wanted == {permission for held in PERMISSIONS.values() for permission in held}
+
+
+async def test_the_openapi_document_tells_each_routes_permission_and_how_it_refuses(
+    processes: dict[str, Process],
+) -> None:
+    for process in processes.values():
+        async with client_of(door_of(process)) as client:
+            document = (await client.get("/openapi.json")).json()
+            refused = (await client.get("/streams")).json()
+        described = [route for route in routes_of(process.app()) if isinstance(route, APIRoute)]
+        for route in (one for one in described if one.include_in_schema):
+            operation = document["paths"][route.path_format][method_of(route).lower()]
+            assert operation["x-permission"] == permission_of(route)
+            assert bool(operation["security"]) == (permission_of(route) != "public")
+            assert operation["responses"]["default"]["content"].keys() == {"application/problem+json"}
+        jsonschema.validate(refused, document["components"]["schemas"]["Problem"])
+        assert "HTTPValidationError" not in str(document)
 
 
 async def test_without_a_token_every_other_route_answers_401(processes: dict[str, Process]) -> None:

@@ -2,8 +2,11 @@
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
+from importlib.resources import files
 from typing import TYPE_CHECKING, Annotated, Any
 
+import fastapi_offline
 from fastapi import APIRouter, FastAPI, Query, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -20,6 +23,7 @@ from salur.common.events.openings import no_such_value, open_value
 from salur.common.events.seals import seal_streams
 from salur.common.events.stream import queries
 from salur.common.http import Caller, permit, public
+from salur.common.openapi import openapi_document
 from salur.common.telemetry import APPENDED, UNPUBLISHED
 
 if TYPE_CHECKING:
@@ -160,6 +164,18 @@ def common_routes(runtime: "Runtime", handlers: Mapping[str, Handler], is_ready:
     return router
 
 
+class DocsFile(StrEnum):
+    """What the OpenAPI page loads: served from the package, so that the page opens where no internet is."""
+
+    SCRIPT = "swagger-ui-bundle.js"
+    STYLE = "swagger-ui.css"
+
+    @property
+    def media_type(self) -> str:
+        """The file's media type."""
+        return "text/css" if self is DocsFile.STYLE else "text/javascript"
+
+
 def document_routes(app: FastAPI, asyncapi: str) -> APIRouter:
     """What the service offers, for people and machines: OpenAPI (document and page) and AsyncAPI."""
     router = APIRouter(include_in_schema=False)
@@ -167,12 +183,24 @@ def document_routes(app: FastAPI, asyncapi: str) -> APIRouter:
     @router.get("/openapi.json")
     async def openapi(_caller: Annotated[Caller, public()]) -> dict[str, Any]:
         """The OpenAPI document of the HTTP API."""
-        return app.openapi()
+        return openapi_document(app)
 
     @router.get("/docs")
     async def docs(_caller: Annotated[Caller, public()]) -> Response:
         """The OpenAPI document as a page."""
-        return get_swagger_ui_html(openapi_url="openapi.json", title=app.title)
+        return get_swagger_ui_html(
+            openapi_url="openapi.json",
+            title=app.title,
+            swagger_js_url=f"docs/{DocsFile.SCRIPT}",
+            swagger_css_url=f"docs/{DocsFile.STYLE}",
+            swagger_favicon_url="data:,",
+        )
+
+    @router.get("/docs/{file}")
+    async def docs_file(_caller: Annotated[Caller, public()], file: DocsFile) -> Response:
+        """What the page loads."""
+        content = (files(fastapi_offline) / "static" / file).read_bytes()
+        return Response(content, media_type=file.media_type, headers={"cache-control": "max-age=86400"})
 
     @router.get("/asyncapi.yaml")
     async def asyncapi_yaml(_caller: Annotated[Caller, public()]) -> Response:
