@@ -132,3 +132,15 @@ def test_unbounded_work_ends_without_an_answer() -> None:
     numbers = "[" + ",".join(map(str, range(100))) + "]"
     when = f"{numbers}.all(a, {numbers}.all(b, {numbers}.all(c, a + b + c + rooms >= 0)))"
     assert made(programme([when], [FOOD]), {"rooms": 1}).criteria[0].outcome == "not-reported"
+
+
+def test_what_is_remembered_of_one_family_is_right_for_the_next() -> None:
+    compiled = programme(["score <= 10.0"], [FOOD, SCHOOL])
+    families: list[tuple[dict[str, Any], ...]] = [
+        ({"enrolled": True}, {"enrolled": False}), ({"enrolled": False}, {"enrolled": True}), ({"enrolled": True},),
+        ({"enrolled": True}, {"enrolled": False}), (),
+    ]  # fmt: skip
+    for members in families:
+        for score in (9.0, None, 11.0):
+            fresh = programme(["score <= 10.0"], [FOOD, SCHOOL])
+            assert made(compiled, {"score": score}, *members) == made(fresh, {"score": score}, *members)

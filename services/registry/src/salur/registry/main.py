@@ -115,7 +115,7 @@ def build(runtime: Runtime) -> Service:
             Worker("run-out", run_out, RUN_OUT_POLL_S),
             Worker("send-notices", send, NOTICE_POLL_S),
             Worker("count-indicators", count, COUNT_POLL_S),
-            Worker("matching", matching_step(runtime), MATCHING_POLL_S, can_wait=True),
+            Worker("matching", matching_step(runtime), MATCHING_POLL_S, settings.matching_waits),
         ],
         routers=[
             household_routes(runtime),

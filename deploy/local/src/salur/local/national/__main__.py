@@ -45,8 +45,8 @@ def main(
 
 def show(console: Console, found: Findings) -> None:
     """Print what a person reads."""
-    for name, seconds in found.report["seconds"].items():
-        console.print(f"{name:16} {seconds:10.2f} s")
+    for name, taken in found.report["stages"].items():
+        console.print(f"{name:16} {taken['seconds']:10.2f} s  {taken['cpu_seconds']:10.2f} CPU s")
     for name in (
         "families", "persons", "programmes", "decisions", "entitlements", "import_families_per_second",
         "matching_families_per_second", "dedup_precision", "dedup_recall",

@@ -11,6 +11,7 @@ from typing import Any
 from salur.local.client import CallFailed, Client
 from salur.local.demo.calls import Patient
 from salur.local.demo.pipeline import Pipeline, Stage, Watch
+from salur.local.national.machine import Taken, taking
 
 REGIONS = ["32", "33", "35"]
 """The declared disaster strikes the three most populous provinces: nearly half of all families."""
@@ -37,7 +38,7 @@ class Nation:
     cut_id: str = ""
     households: int = 0
     programmes: list[str] = field(default_factory=list)
-    stages: list[Stage] = field(default_factory=list)
+    stages: dict[str, Taken] = field(default_factory=dict)
 
     def close(self) -> None:
         """Give every connection back."""
@@ -50,10 +51,10 @@ class Nation:
         """Time a stage."""
         stage = Stage(name)
         self.watch(name, 0, None)
-        began = time.monotonic()
-        yield stage
-        stage.seconds = time.monotonic() - began
-        self.stages.append(stage)
+        with taking(self.pipeline.platform) as taken:
+            yield stage
+        stage.seconds = taken.seconds
+        self.stages[name] = taken
 
     @contextmanager
     def others_paused(self) -> Iterator[None]:

@@ -1,6 +1,6 @@
 """What is due to who qualifies: components, at most so many members, at most so much. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from salur.eligibility.domain.compiling import BenefitRule, Compiled
@@ -41,6 +41,11 @@ class NotDueComponent:
     member_id: str | None = None
 
 
+Lines = tuple[tuple[DueComponent, ...], tuple[NotDueComponent, ...]]
+Units = tuple[int | str, ...]
+"""What each component gives one member (minor units), or the reason why nothing."""
+
+
 def in_regions(region: Region, regions: Sequence[Region]) -> bool:
     """Whether a part of the rules that names regions (none: everywhere) holds in this one."""
     return not regions or any(region == code or region.startswith(code + ".") for code in regions)
@@ -51,41 +56,56 @@ def benefit_of(
 ) -> tuple[list[DueComponent], list[NotDueComponent]]:
     """What is due per cycle and what is not, with its reason, in the order of the rules."""
     rules = [(n, rule) for n, rule in enumerate(programme.benefit) if in_regions(region, rule.spec.regions)]
-    if programme.document.kind == "person":
-        components: list[DueComponent] = []
-        not_due: list[NotDueComponent] = []
-        for member in members:
-            due, refused = _lines(programme, rules, facts, [member], member[0])
-            components += due
-            not_due += refused
-        return components, not_due
-    return _lines(programme, rules, facts, members, None)
+    if programme.document.kind != "person":
+        due, refused = _lines(programme, rules, facts, members)
+        return list(due), list(refused)
+    components: list[DueComponent] = []
+    not_due: list[NotDueComponent] = []
+    for member in members:
+        due, refused = _lines(programme, rules, facts, [member])
+        components += [DueComponent(c.code, c.quantity, c.unit_minor, c.amount_minor, member[0]) for c in due]
+        not_due += [NotDueComponent(n.code, n.reason, n.count, member[0]) for n in refused]
+    return components, not_due
 
 
-def _lines(
-    programme: Compiled, rules: Sequence[Numbered], facts: Present, members: Members, member_id: str | None
-) -> tuple[list[DueComponent], list[NotDueComponent]]:
+def _lines(programme: Compiled, rules: Sequence[Numbered], facts: Present, members: Members) -> Lines:
+    """The lines of one beneficiary. They follow from what each component gives, so they are remembered by that."""
     own = [_member_units(programme, member) for _, member in members]
+    dues = [
+        (number, _unit(rule, facts) if rule.spec.per == "household" else None) for number, rule in rules
+    ]  # None: each member's own
+    key = (*dues, *own)
+    known = programme.lines.get(key)
+    if known is None:
+        if len(programme.lines) >= MEMO_MAX:
+            programme.lines.clear()
+        known = programme.lines[key] = _worked_out(programme, rules, dict(dues), own)
+    return known
+
+
+def _worked_out(
+    programme: Compiled, rules: Sequence[Numbered], dues: Mapping[int, int | str | None], own: Sequence[Units]
+) -> Lines:
     counted = _counted(programme, rules, own)
     components: list[DueComponent] = []
     not_due: list[NotDueComponent] = []
     for number, rule in rules:
         units: dict[int, int] = {}
         reasons: dict[str, int] = {}
-        dues = [_unit(rule, facts)] if rule.spec.per == "household" else [given[number] for given in own]
-        for place, unit in enumerate(dues):
+        once = dues[number]
+        for place, unit in enumerate([given[number] for given in own] if once is None else [once]):
             if isinstance(unit, str):
                 reasons[unit] = reasons.get(unit, 0) + 1
-            elif rule.spec.per == "member" and counted is not None and place not in counted:
+            elif once is None and counted is not None and place not in counted:
                 reasons[BEYOND_MEMBERS.en] = reasons.get(BEYOND_MEMBERS.en, 0) + 1
             else:
                 units[unit] = units.get(unit, 0) + 1
         code = rule.spec.code
-        components += [DueComponent(code, n, unit, n * unit, member_id) for unit, n in sorted(units.items())]
-        not_due += [NotDueComponent(code, reason, n, member_id) for reason, n in sorted(reasons.items())]
+        components += [DueComponent(code, n, unit, n * unit) for unit, n in sorted(units.items())]
+        not_due += [NotDueComponent(code, reason, n) for reason, n in sorted(reasons.items())]
     if programme.document.cap_minor is not None:
-        return _capped(components, not_due, programme.document.cap_minor)
-    return components, not_due
+        components, not_due = _capped(components, not_due, programme.document.cap_minor)
+    return tuple(components), tuple(not_due)
 
 
 def _unit(rule: BenefitRule, subject: Present) -> int | str:
@@ -98,7 +118,7 @@ def _unit(rule: BenefitRule, subject: Present) -> int | str:
     return rule.spec.not_met.en if due is False else rule.spec.not_reported.en
 
 
-def _member_units(programme: Compiled, member: Present) -> tuple[int | str, ...]:
+def _member_units(programme: Compiled, member: Present) -> Units:
     """What each component gives a member, in the order of the rules; those per household have no say here."""
     key = tuple(map(member.get, programme.unit_reads))
     known = programme.units.get(key)
@@ -110,9 +130,7 @@ def _member_units(programme: Compiled, member: Present) -> tuple[int | str, ...]
     return known
 
 
-def _counted(
-    programme: Compiled, rules: Sequence[Numbered], own: Sequence[tuple[int | str, ...]]
-) -> frozenset[int] | None:
+def _counted(programme: Compiled, rules: Sequence[Numbered], own: Sequence[Units]) -> frozenset[int] | None:
     """Places of the members that count: those to whom most is due; of equals the first. None = all."""
     most = programme.document.most_members
     if most is None or len(own) <= most:
@@ -134,7 +152,7 @@ def _capped(
             kept.append(line)
         else:
             if left > 0:
-                kept.append(DueComponent(line.code, 1, left, left, line.member_id))
-            not_due = [*not_due, NotDueComponent(line.code, BEYOND_CAP.en, line.quantity, line.member_id)]
+                kept.append(DueComponent(line.code, 1, left, left))
+            not_due = [*not_due, NotDueComponent(line.code, BEYOND_CAP.en, line.quantity)]
         left = max(0, left - line.amount_minor)
     return kept, not_due

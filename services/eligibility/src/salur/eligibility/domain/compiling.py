@@ -26,6 +26,8 @@ class CriterionRule:
     spec: Criterion
     rule: Rule
     of_member: bool
+    outcomes: dict[tuple[Any, ...], Any] = field(default_factory=dict, repr=False, compare=False)
+    """Of households, by what it reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class Compiled:
     """What the components per member read."""
     units: dict[tuple[Any, ...], tuple[int | str, ...]] = field(default_factory=dict, repr=False, compare=False)
     """What each component gives a member, by what they read: most members are like others."""
+    lines: dict[tuple[Any, ...], Any] = field(default_factory=dict, repr=False, compare=False)
+    """What is due and what is not, by what each component gives: so are most families."""
 
 
 def model_named(text: str) -> ModelName | None:

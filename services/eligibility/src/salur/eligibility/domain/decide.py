@@ -10,14 +10,14 @@ import orjson
 from salur.eligibility.domain.benefit import DueComponent, Members, NotDueComponent, Region, benefit_of, in_regions
 from salur.eligibility.domain.compiling import SCORED, Compiled, CriterionRule
 from salur.eligibility.domain.programme import Inputs
-from salur.eligibility.domain.rules import Kind, Present, Scalar, as_declared
+from salur.eligibility.domain.rules import INT64_MAX, MEMO_MAX, Kind, Present, Scalar, as_declared
 from salur.eligibility.domain.scoring import CompiledModel, Score, score_of
 
 CriterionState = Literal["met", "not-met", "not-reported"]
 Outcome = Literal["enrolled", "not-enrolled"]
 Attributes = Mapping[str, Scalar]
-PLAIN: Mapping[Kind, type] = {"bool": bool, "string": str}
-"""Kinds whose every value is as declared: most of what families report."""
+PLAIN: Mapping[Kind, type | None] = {"bool": bool, "string": str, "int": int, "float": None}
+"""Types whose values are as declared (whole numbers up to their limit): most of what families report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def _known(programme: Compiled, household: HouseholdFacts, facts: Facts, own: Se
     everyone = [{**facts, **member} for member in own]
     if programme.counts:
         counts = {
-            name: sum(1 for member in everyone if rule.value(member)) for name, rule in programme.counts
+            name: [rule.value(member) for member in everyone].count(True) for name, rule in programme.counts
         }  # a count never reads another
         facts |= counts
         for member in everyone:
@@ -164,7 +164,7 @@ def _declared(attributes: Attributes, kinds: Mapping[str, Kind]) -> dict[str, bo
         value = attributes.get(name)
         if value is None:
             continue
-        if type(value) is not PLAIN.get(kind):
+        if type(value) is not PLAIN[kind] or (type(value) is int and not -INT64_MAX <= value <= INT64_MAX):
             value = as_declared(value, kind)
             if value is None:
                 continue
@@ -177,7 +177,7 @@ def _judged(
 ) -> tuple[list[CriterionOutcome], list[str], Members]:
     """(every outcome, what stands against enrolment in rule order, the members to whom the benefit belongs)."""
     rules = [item for item in programme.criteria if in_regions(region, item.spec.regions)]
-    outcomes = [_outcome(item, facts) for item in rules if not item.of_member]
+    outcomes = [_outcome_of_household(item, facts) for item in rules if not item.of_member]
     unmet = {item.code for item in outcomes if item.outcome != "met"}
     qualified = members
     if programme.document.kind == "person":
@@ -194,6 +194,17 @@ def _judged(
         if not qualified:
             unmet |= failed or {item.spec.code for item in personal or rules[:1]}
     return outcomes, [item.spec.code for item in rules if item.spec.code in unmet], qualified
+
+
+def _outcome_of_household(item: CriterionRule, facts: Present) -> CriterionOutcome:
+    """Remembered: households share most of what criteria read."""
+    key = tuple(map(facts.get, item.rule.reads))
+    known: CriterionOutcome | None = item.outcomes.get(key)
+    if known is None:
+        if len(item.outcomes) >= MEMO_MAX:
+            item.outcomes.clear()
+        known = item.outcomes[key] = _outcome(item, facts)
+    return known
 
 
 def _outcome(item: CriterionRule, facts: Present, member_id: str | None = None) -> CriterionOutcome:

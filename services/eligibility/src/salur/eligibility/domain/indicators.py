@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from salur.eligibility.domain.programme import Fairness
@@ -47,7 +48,12 @@ def kind_of_family(region: str, attributes: Attributes, decile: Scalar = None) -
 
 def kind_of_person(member: Attributes) -> Kind:
     """What is told apart of persons: sex, disability, age."""
-    return told(member.get("sex")), told(member.get("disability")), age_band(member.get("age"))
+    return _kind_of_person(member.get("sex"), member.get("disability"), member.get("age"))
+
+
+@lru_cache(maxsize=10_000, typed=True)
+def _kind_of_person(sex: Scalar, disability: Scalar, age: Scalar) -> Kind:
+    return told(sex), told(disability), age_band(age)
 
 
 @dataclass(slots=True)

@@ -12,7 +12,8 @@ SELECT * FROM unnest(:cut_ids::text[], :partitions::int[], :sequences::bigint[],
 ON CONFLICT DO NOTHING;
 
 -- name: undecided
--- Households without a decision by this programme: as they stand now, and as they stood at the latest cut.
+-- Households without a decision by this programme: as they stand now, and as they stood at the latest cut. OFFSET 0
+-- has each looked up as its turn comes: an anti join reads all decisions again for every page.
 SELECT h.household_id, h.version, h.region, h.attributes, h.members FROM household h
 WHERE (h.household_id, h.version) > (:after_id::text, :after_version::int) AND h.merged_into IS NULL
   AND h.kind = :subject
@@ -21,7 +22,8 @@ WHERE (h.household_id, h.version) > (:after_id::text, :after_version::int) AND h
        WHERE h.sequence < latest.sequence AND h.replaced_by > latest.sequence))
   AND NOT EXISTS (
        SELECT 1 FROM decision d
-       WHERE d.programme = :programme AND d.household_id = h.household_id AND d.household_version = h.version)
+       WHERE d.programme = :programme AND d.household_id = h.household_id AND d.household_version = h.version
+       OFFSET 0)
 ORDER BY h.household_id, h.version LIMIT :most;
 
 -- name: progress^

@@ -20,14 +20,19 @@ JOIN cut_mark c ON c.cut_id = :cut_id AND c.partition = h.partition
 WHERE h.kind = 'family';
 
 -- name: undecided_residents
+-- Nothing is joined, so that households come by their key and a page reads no more than it gives.
 SELECT h.household_id, h.version, h.region, h.attributes, h.members FROM household h
-JOIN cut_mark c ON c.cut_id = :cut_id AND c.partition = h.partition
-    AND h.sequence < c.sequence AND (h.replaced_by IS NULL OR h.replaced_by > c.sequence)
 WHERE h.household_id > :after AND h.merged_into IS NULL AND h.kind = :subject
   AND EXISTS (SELECT 1 FROM unnest(:regions::text[]) AS r WHERE h.region = r OR h.region LIKE r || '.%')
+  AND EXISTS (
+      SELECT 1 FROM cut_mark c
+      WHERE c.cut_id = :cut_id AND c.partition = h.partition
+        AND h.sequence < c.sequence AND (h.replaced_by IS NULL OR h.replaced_by > c.sequence)
+      OFFSET 0)
   AND NOT EXISTS (
       SELECT 1 FROM decision d
-      WHERE d.programme = :programme AND d.household_id = h.household_id AND d.household_version = h.version)
+      WHERE d.programme = :programme AND d.household_id = h.household_id AND d.household_version = h.version
+      OFFSET 0)
 ORDER BY h.household_id LIMIT :most;
 
 -- name: standing_residents^

@@ -147,9 +147,12 @@ ORDER BY g.place;
 -- Households that stood at the cut, in order; `reached`: the beneficiaries among them who qualify and have a place.
 WITH page AS MATERIALIZED (
     SELECT h.household_id, h.version, h.region, h.attributes, h.members FROM household h
-    JOIN cut_mark c ON c.cut_id = :cut_id AND c.partition = h.partition
-        AND h.sequence < c.sequence AND (h.replaced_by IS NULL OR h.replaced_by > c.sequence)
     WHERE h.household_id > :after AND h.merged_into IS NULL AND h.kind = :subject
+      AND EXISTS (
+          SELECT 1 FROM cut_mark c
+          WHERE c.cut_id = :cut_id AND c.partition = h.partition
+            AND h.sequence < c.sequence AND (h.replaced_by IS NULL OR h.replaced_by > c.sequence)
+          OFFSET 0)
     ORDER BY h.household_id LIMIT :most
 )
 SELECT p.*,
@@ -159,8 +162,12 @@ SELECT p.*,
                 WHERE s.cycle_id = :cycle_id AND s.household_id = p.household_id AND s.outcome = 'selected'), '{}')
             WHEN d.enrolled_members = '{}' THEN ARRAY[p.household_id] ELSE d.enrolled_members END AS reached
 FROM page p
-LEFT JOIN decision d ON d.programme = :programme AND d.household_id = p.household_id
-    AND d.household_version = p.version AND d.overturned_by IS NULL AND d.enrolled
+LEFT JOIN LATERAL (
+    SELECT household_id, enrolled_members FROM decision
+    WHERE programme = :programme AND household_id = p.household_id AND household_version = p.version
+      AND overturned_by IS NULL AND enrolled
+    LIMIT 1
+) d ON true
 ORDER BY p.household_id;
 
 -- name: last_indicators$
@@ -188,9 +195,12 @@ SELECT cycle_id FROM cycle WHERE cut_id = :cut_id;
 -- Households that stood at the cut, in order; `reached`: who of them is owed something by a cycle on it.
 WITH page AS MATERIALIZED (
     SELECT h.household_id, h.version, h.region, h.attributes, h.members FROM household h
-    JOIN cut_mark c ON c.cut_id = :cut_id AND c.partition = h.partition
-        AND h.sequence < c.sequence AND (h.replaced_by IS NULL OR h.replaced_by > c.sequence)
     WHERE h.household_id > :after AND h.merged_into IS NULL AND h.kind = 'family'
+      AND EXISTS (
+          SELECT 1 FROM cut_mark c
+          WHERE c.cut_id = :cut_id AND c.partition = h.partition
+            AND h.sequence < c.sequence AND (h.replaced_by IS NULL OR h.replaced_by > c.sequence)
+          OFFSET 0)
     ORDER BY h.household_id LIMIT :most
 )
 SELECT p.*, coalesce((
