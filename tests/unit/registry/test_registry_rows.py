@@ -13,6 +13,7 @@ from salur.registry.domain.household import MAX_MEMBERS
 from salur.registry.domain.mapping import Mapping, parse_mapping
 from salur.registry.domain.rows import (
     MAX_FAMILY_ROWS,
+    MAX_KNOWN_TEXTS,
     MAX_LINE_SIZE,
     Family,
     HeaderInvalid,
@@ -203,3 +204,13 @@ def test_the_real_file_holds_8325_households_and_27_contradictions() -> None:
     warned = [family for family in found if family.warnings]
     assert (len(warned), sum(len(family.warnings) for family in warned)) == (26, 27)
     assert not any(family.refused for family in found)
+
+
+def test_a_text_that_comes_again_is_read_as_the_first_time() -> None:
+    many = MAX_KNOWN_TEXTS + 5
+    lines = b"".join(b"%d,%d,31,%d,1, %d \n" % (n, n, n, n) for n in [*range(many), *range(many)])
+    found = families(lines + b"x,1,31,bad,1,1\ny,2,31,bad,1,1\n")
+    taken = [family.household for family in found if family.household]
+    assert [household.attributes["score"] for household in taken] == [float(n) for n in range(many)] * 2
+    assert [household.members[0].attributes["age"] for household in taken] == [*range(many)] * 2
+    assert places(found) == [(2 * many + 2, "score"), (2 * many + 3, "score")]

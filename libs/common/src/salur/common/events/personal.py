@@ -7,12 +7,14 @@ without opening the others. The commitment is SHA-256(salt ‖ path ‖ 0x00 ‖
 
 import base64
 import hashlib
-import hmac
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
+
+from salur.common.secrets import keyed_hash
 
 HEADER = "personal"
 ERASED = b"erased"
@@ -27,17 +29,20 @@ class CommitmentBroken(ValueError):
 
 def commitment(seed: bytes, path: str, value: Any) -> str:
     """The commitment to `value` at `path`."""
-    return _commitment(salt_of(seed, path), path, value)
+    return _commitment(salt_of(seed, path), path, _canonical(value))
 
 
 def salt_of(seed: bytes, path: str) -> bytes:
     """The salt of one field: it opens that field and no other."""
-    return hmac.digest(seed, path.encode(), "sha256")
+    return keyed_hash(seed)(path.encode())
 
 
-def _commitment(salt: bytes, path: str, value: Any) -> str:
-    canonical = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    return PREFIX + hashlib.sha256(salt + path.encode() + b"\x00" + canonical).hexdigest()
+def _canonical(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def _commitment(salt: bytes, path: str, canonical: bytes) -> str:
+    return PREFIX + hashlib.sha256(b"%s%s\x00%s" % (salt, path.encode(), canonical)).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ def check_opening(data: dict[str, Any], opening: Opening) -> str:
     mark = data.get(field)
     if dot:
         mark = mark.get(key) if isinstance(mark, dict) else None
-    if not isinstance(mark, str) or mark != _commitment(opening.salt, opening.path, opening.value):
+    if not isinstance(mark, str) or mark != _commitment(opening.salt, opening.path, _canonical(opening.value)):
         raise CommitmentBroken(
             f"the opening of {opening.path[:80]} does not belong to this event: the service that gave it must act"
         )
@@ -69,19 +74,19 @@ def split(data: dict[str, Any], personal_fields: frozenset[str], seed: bytes | N
     write a known event again; otherwise it is fresh.
     """
     seed = os.urandom(SEED_SIZE) if seed is None else seed
+    salt = keyed_hash(seed)
     values: dict[str, Any] = {}
+
+    def commit(path: str, value: Any) -> str:
+        values[path] = value
+        return _commitment(salt(path.encode()), path, _canonical(value))
+
     for field in sorted(personal_fields):
         value = data[field]
         if isinstance(value, dict):
-            committed = {}
-            for key, item in value.items():
-                path = f"{field}.{key}"
-                values[path] = item
-                committed[key] = commitment(seed, path, item)
-            data[field] = committed
+            data[field] = {key: commit(f"{field}.{key}", item) for key, item in value.items()}
         else:
-            values[field] = value
-            data[field] = commitment(seed, field, value)
+            data[field] = commit(field, value)
     return orjson.dumps({"salt": base64.b64encode(seed).decode(), "values": values})
 
 
@@ -96,22 +101,23 @@ def join(data: dict[str, Any], personal_fields: frozenset[str], header: bytes | 
         parsed = orjson.loads(header)
         seed = base64.b64decode(parsed["salt"], validate=True)
         values = parsed["values"]
+        salt = keyed_hash(seed)
         # A field younger than the event is absent; whether it may be, the contract says.
         for field in personal_fields & data.keys():
             body = data[field]
             if isinstance(body, dict):
-                data[field] = {key: _checked(seed, f"{field}.{key}", values, mark) for key, mark in body.items()}
+                data[field] = {key: _checked(salt, f"{field}.{key}", values, mark) for key, mark in body.items()}
             else:
-                data[field] = _checked(seed, field, values, body)
+                data[field] = _checked(salt, field, values, body)
     except CommitmentBroken:
         raise
     except (KeyError, TypeError, ValueError):
         raise CommitmentBroken("the personal header of the event is malformed: its writer must act") from None
 
 
-def _checked(seed: bytes, path: str, values: dict[str, Any], mark: str) -> Any:
+def _checked(salt: Callable[[bytes], bytes], path: str, values: dict[str, Any], mark: str) -> Any:
     value = values[path]
-    if commitment(seed, path, value) != mark:
+    if _commitment(salt(path.encode()), path, _canonical(value)) != mark:
         raise CommitmentBroken(
             f"the value beside field {path} is not the one the event commits to: its writer must act"
         )

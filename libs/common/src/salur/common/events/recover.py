@@ -48,7 +48,7 @@ async def _take_back(conn: Connection, store: EventStore, read_stream: StreamRea
         if not head < event.sequence <= tail or event.sequence in rows:
             continue
         assert record.value is not None
-        rows[event.sequence] = (stream, event.sequence, uuid.UUID(event.id), event.type, event.key, record.value)
+        rows[event.sequence] = (stream, event.sequence, uuid.UUID(event.id).hex, event.type, event.key, record.value)
         if event.type == SubjectErased.event_type:
             erased.append((event.key, str(event.data["erasure_id"])))
         header = next((value for name, value in record.headers if name == personal.HEADER), None)

@@ -1,7 +1,6 @@
 """Append: the last step of a transaction. In each stream, sequence order = commit order, dense, without gaps."""
 
 import os
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,8 @@ from salur.common.secrets import Secrets, seal_with
 
 queries = load_queries(Path(__file__).parent / "sql")
 
-EventRow = tuple[str, int, uuid.UUID, str, str, bytes]
-"""stream, sequence, id, type, key, body"""
+EventRow = tuple[str, int, str, str, str, bytes]
+"""stream, sequence, id as hex, type, key, body"""
 PersonalRow = tuple[str, int, str, bytes]
 """stream, sequence, subject, header bytes in clear"""
 _EVENT_COLUMNS = ("stream", "sequence", "id", "type", "key", "body")
@@ -99,7 +98,7 @@ class EventStore:
                 sequence += 1
                 encoded = item.encoded
                 body = encoded.at(stream, sequence)
-                events.append((stream, sequence, uuid.UUID(encoded.id), encoded.type, item.key, body))
+                events.append((stream, sequence, encoded.id, encoded.type, item.key, body))
                 if encoded.personal is not None:
                     personal.append((stream, sequence, item.key, encoded.personal))
             heads[stream] = sequence
@@ -164,12 +163,15 @@ class EventStore:
         return sum(1 for row in sealed if not row[3])
 
     async def _subject_keys(self, conn: Connection, subjects: list[str]) -> dict[str, bytes]:
-        new = {subject: os.urandom(32) for subject in subjects}
-        known = {row["subject"]: row["sealed"] for row in await queries.subject_keys(conn, subjects=subjects)}
-        missing = [subject for subject in subjects if subject not in known]
+        rows = await queries.subject_keys(conn, subjects=subjects)
+        missing = sorted(set(subjects) - {row["subject"] for row in rows})
+        made: dict[str, bytes] = {}
         if missing:
+            new = {subject: os.urandom(32) for subject in missing}
             wrapped = [self._secrets.seal(new[subject], subject.encode()) for subject in missing]
-            await queries.insert_subject_keys(conn, subjects=missing, sealed=wrapped)
-            # Another transaction may have been first: what the table holds is the key.
-            known |= {row["subject"]: row["sealed"] for row in await queries.subject_keys(conn, subjects=missing)}
-        return {subject: self._secrets.open(sealed, subject.encode()) for subject, sealed in known.items()}
+            inserted = await queries.insert_subject_keys(conn, subjects=missing, sealed=wrapped)
+            made = {row["subject"]: new[row["subject"]] for row in inserted}
+            if late := [subject for subject in missing if subject not in made]:
+                # Another transaction was first, and its key holds; or the subject was erased.
+                rows += await queries.subject_keys(conn, subjects=late)
+        return made | {row["subject"]: self._secrets.open(row["sealed"], row["subject"].encode()) for row in rows}

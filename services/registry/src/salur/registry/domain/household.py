@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import orjson
 
@@ -38,8 +38,7 @@ class HouseholdInvalid(ValueError):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Identifier:
+class Identifier(NamedTuple):
     """A value of some scheme (NIK, KK number, survey id). The value is personal."""
 
     scheme: str

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from typing import NamedTuple
 
 from salur.common.values import (
     DateInvalid,
@@ -39,8 +39,7 @@ class IdentityInvalid(ValueError):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Person:
+class Person(NamedTuple):
     """A person's identity. `birth_date` is ISO 8601 or empty; `sex` is male, female or empty."""
 
     name: str
@@ -51,8 +50,7 @@ class Person:
         return "Person(hidden)"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Contact:
+class Contact(NamedTuple):
     """Where a household is reached, in which language."""
 
     phone: str = ""

@@ -34,11 +34,14 @@ from salur.registry.domain.identity import (
     clean_contact,
     clean_person,
 )
-from salur.registry.domain.mapping import AttributeColumn, Mapping, MoreIdentifier, synthetic_account
+from salur.registry.domain.mapping import AttributeColumn, Attributes, Mapping, MoreIdentifier, synthetic_account
 
 MAX_LINE_SIZE = 64 * 1024
 MAX_FAMILY_ROWS = 200
 """A family is handed on after so many rows, whatever follows: memory stays bounded whatever the file holds."""
+MAX_KNOWN_TEXTS = 1_000
+MAX_KNOWN_LENGTH = 40
+"""Of each attribute's column so many texts, of so many characters, are remembered with their value."""
 UTF8_MARK = b"\xef\xbb\xbf"
 
 _REGION = re.compile(REGION_PATTERN.removesuffix("$") + r"\Z")
@@ -179,8 +182,21 @@ def _text(fields: list[str], at: int, column: str, most: int = MAX_IDENTIFIER_LE
     return value
 
 
+class _Values(dict[str, Scalar]):
+    """The values of an attribute by its cells' texts. A list repeats few: each is read once. Raises RowRefused."""
+
+    def __init__(self, spec: AttributeColumn) -> None:
+        super().__init__()
+        self._spec = spec
+
+    def __missing__(self, text: str) -> Scalar:
+        value = _scalar(text.strip(), self._spec)
+        if len(self) < MAX_KNOWN_TEXTS and len(text) <= MAX_KNOWN_LENGTH:
+            self[text] = value
+        return value
+
+
 def _scalar(value: str, spec: AttributeColumn) -> Scalar:
-    value = value.strip()
     if not value or value in spec.missing:
         if spec.required:
             raise RowRefused(spec.column, "empty where a value is needed")
@@ -202,6 +218,10 @@ def _scalar(value: str, spec: AttributeColumn) -> Scalar:
     return value
 
 
+def _places(attributes: Attributes, at: dict[str, int]) -> list[tuple[str, int, _Values]]:
+    return [(name, at[spec.column], _Values(spec)) for name, spec in attributes.items()]
+
+
 class _Layout:
     """A mapping laid over a header: positions instead of names."""
 
@@ -212,14 +232,14 @@ class _Layout:
         self._width = len(header)
         self._key_at = at[mapping.household.column]
         self._region_at = at.get(mapping.region_column, -1)
-        self._attributes = [(name, at[spec.column], spec) for name, spec in mapping.attributes.items()]
+        self._attributes = _places(mapping.attributes, at)
         self._identifiers = [(at[spec.column], spec) for spec in mapping.identifiers]
         self._phone_at = at[mapping.contact.phone] if mapping.contact else -1
         columns = mapping.payee.columns if mapping.payee else None
         self._payee = [(at[c], c) for c in (columns.bank, columns.number, columns.holder)] if columns else []
         self._payee_optional = columns is not None and columns.optional
         member = mapping.member
-        self._member = [(name, at[spec.column], spec) for name, spec in member.attributes.items()] if member else []
+        self._member = _places(member.attributes, at) if member else []
         self._member_identifiers = [(at[spec.column], spec) for spec in member.all_identifiers()] if member else []
         person = member.person if member else None
         self._person = [at.get(c or "", -1) for c in (person.name, person.birth_date, person.sex)] if person else []
@@ -244,7 +264,7 @@ class _Layout:
             region = _text(fields, self._region_at, self.mapping.region_column)
             if not _REGION.match(region):
                 raise RowRefused(self.mapping.region_column, "not a region code (two digits, or dotted: 31.71.01.1001)")
-        attributes = {name: _scalar(fields[at], spec) for name, at, spec in self._attributes}
+        attributes = {name: values[fields[at]] for name, at, values in self._attributes}
         identifiers = self._numbers(fields, self._identifiers)
         return region, attributes, self._payee_of(key, fields), self._contact(fields), identifiers
 
@@ -295,7 +315,7 @@ class _Layout:
         if self.mapping.member is None:
             return None
         identifiers = self._numbers(fields, self._member_identifiers)
-        attributes = {name: _scalar(fields[at], column) for name, at, column in self._member}
+        attributes = {name: values[fields[at]] for name, at, values in self._member}
         return Member(attributes, identifiers, None, self._person_of(fields) if self._person else None)
 
     def _person_of(self, fields: list[str]) -> Person:
@@ -316,7 +336,7 @@ class _Layout:
 
     def differing(self, first: Shared, other: Shared) -> list[str]:
         """Columns in which two rows of a household contradict each other."""
-        columns = [spec.column for name, _, spec in self._attributes if first[1][name] != other[1][name]]
+        columns = [spec.column for name, spec in self.mapping.attributes.items() if first[1][name] != other[1][name]]
         columns += [self.mapping.region_column] if first[0] != other[0] else []
         columns += [self._payee[1][1]] if first[2] != other[2] else []
         columns += [self.mapping.contact.phone] if self.mapping.contact and first[3] != other[3] else []

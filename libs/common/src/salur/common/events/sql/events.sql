@@ -38,11 +38,11 @@ SELECT pg_notify('salur_events', '');
 -- name: subject_keys
 SELECT subject, sealed FROM subject_key WHERE subject = ANY(:subjects::text[]);
 
--- name: insert_subject_keys!
+-- name: insert_subject_keys
 INSERT INTO subject_key (subject, sealed)
 SELECT g.subject, g.sealed FROM unnest(:subjects::text[], :sealed::bytea[]) AS g (subject, sealed)
 WHERE NOT EXISTS (SELECT 1 FROM erased_subject e WHERE e.subject = g.subject)
-ON CONFLICT DO NOTHING;
+ON CONFLICT DO NOTHING RETURNING subject;
 
 -- name: erase_subjects$
 -- The rows stay as places, so that whoever is sent an event again is told that its values are gone for good.
