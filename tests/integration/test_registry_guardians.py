@@ -83,6 +83,39 @@ async def test_what_a_guardian_receives_follows_their_account(registry: Registry
     assert await payee_states(runtime, child) == [(1, "active"), (2, "active")]
 
 
+async def test_guardian_and_ward_may_move_and_what_is_received_goes_along(registry: Registry) -> None:
+    runtime, _, first, second = registry
+    home, (_, child) = await registered(first, 1)
+    other, (aunt, _) = await registered(first, 2)
+    third, _ = await registered(first, 3)
+    await changed(first, second, guardian(home, child, person={"scheme": "nik", "value": nik(20)}, receives=True))
+
+    async def goes(household_id: str, member_id: str, target_id: str) -> None:
+        move = {"kind": "move", "household_id": household_id, "member_ids": [member_id], "target_id": target_id}
+        answer = await changed(first, second, move)
+        assert answer.status_code == 200, answer.text
+
+    await goes(other, aunt, third)
+    assert await payee_states(runtime, child) == [(1, "active"), (2, "active")]
+    account = {"kind": "payee", "household_id": other, "payee": HOME_ACCOUNT}
+    assert (await changed(first, second, account)).status_code == 200
+    assert len(await payee_states(runtime, child)) == 2, "the account of a family the guardian has left"
+    account["household_id"] = third
+    assert (await changed(first, second, account)).status_code == 200
+    assert (await payee_states(runtime, child))[-1] == (3, "active")
+    await goes(home, child, other)
+    (shown,) = (await first.get(f"/households/{other}/guardians")).json()["guardians"]
+    assert (shown["member_id"], shown["guardian_id"]) == (child, aunt)
+    async with runtime.db.connection() as conn:
+        (row,) = await conn.fetch("SELECT household_id, payer_id FROM guardianship")
+    assert tuple(row) == (other, third)
+
+    card = {"scheme": "kk", "value": "3171015501900009"}
+    parts = {"kind": "split", "household_id": third, "member_ids": [aunt], "identifiers": [card], "head_id": aunt}
+    assert (await changed(first, second, parts)).status_code == 200
+    assert (await payee_states(runtime, child))[-1] == (4, "closed"), "her own family has no account yet"
+
+
 @pytest.mark.parametrize(
     ("more", "status", "code"),
     [
@@ -150,13 +183,13 @@ async def test_a_guardianship_ends_on_its_last_day(registry: Registry) -> None:
     assert (await payee_states(runtime, child))[-1] == (2, "closed")
 
 
-async def buried(first: httpx.AsyncClient, second: httpx.AsyncClient, *values: str) -> str:
-    feed = {"kind": "deaths", "name": "2026-02", "source": "dukcapil", "as_of": "2026-02-01"}
+async def buried(first: httpx.AsyncClient, second: httpx.AsyncClient, *values: str, name: str = "2026-02") -> str:
+    feed = {"kind": "deaths", "name": name, "source": "dukcapil", "as_of": "2026-02-01"}
     feed_id = (await first.post("/feeds", json=feed)).json()["feed_id"]
     records = {"records": [{"scheme": "nik", "value": value, "on_date": "2026-01-30"} for value in values]}
     answer = await first.post(f"/feeds/{feed_id}/records", json=records)
     assert answer.is_success, answer.text
-    (match,) = (await first.get("/feed-matches")).json()["matches"]
+    (match,) = (await first.get("/feed-matches", params={"state": "open"})).json()["matches"]
     decided = {"outcome": "confirmed", "reason": "certificate-seen"}
     done = await second.post(f"/feed-matches/{match['match_id']}/decide", json=decided)
     assert done.status_code == 200, done.text
@@ -189,3 +222,29 @@ async def test_a_wrong_death_is_taken_back_by_a_second_person(registry: Registry
     assert (fact["member_id"], fact["match_id"]) == (head, match_id)
     async with runtime.db.connection() as conn:
         assert await conn.fetchval("SELECT count(*) FROM deceased_identifier") == 0
+
+
+async def test_who_is_left_of_a_family_is_told_at_each_death_and_at_its_undoing(registry: Registry) -> None:
+    runtime, _, first, second = registry
+    home, _ = await registered(first, 1)
+    deaths = [await buried(first, second, nik(10)), await buried(first, second, nik(11), name="2026-03")]
+
+    async def living() -> list[tuple[str, str]]:
+        facts = await told(runtime, "salur.payee.registered.v1")
+        return [(f["status"], f["living"]) for f in facts if f["beneficiary_id"] == home]
+
+    assert await living() == [("active", "alive"), ("suspended", "alive"), ("suspended", "deceased")]
+    for match_id in reversed(deaths):
+        undo = {"kind": "undo-death", "household_id": home, "match_id": match_id}
+        assert (await changed(first, second, undo)).status_code == 200
+    assert (await living())[3:] == [("suspended", "alive"), ("active", "alive")]
+
+
+async def test_a_death_of_an_earlier_version_is_refused_with_what_can_be_done(registry: Registry) -> None:
+    runtime, _, first, second = registry
+    home, _ = await registered(first, 1)
+    match_id = await buried(first, second, nik(10))
+    async with runtime.db.transaction() as conn:
+        await conn.execute("DELETE FROM person_death")
+    answer = await changed(first, second, {"kind": "undo-death", "household_id": home, "match_id": match_id})
+    assert (answer.status_code, answer.json()["code"]) == (409, "death-not-kept")

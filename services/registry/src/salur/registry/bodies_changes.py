@@ -21,10 +21,11 @@ from salur.registry.bodies import (
 from salur.registry.domain.household import MAX_IDENTIFIERS, MAX_MEMBERS
 from salur.registry.usecases.change import Change
 from salur.registry.usecases.deaths import UndoDeath
-from salur.registry.usecases.families import By, Merge, Move, Split
+from salur.registry.usecases.families import Merge, Move, Split
 from salur.registry.usecases.guardians import SetGuardian
 from salur.registry.usecases.payees import NewPayee
 from salur.registry.usecases.proposals import Command, UndoMerge
+from salur.registry.usecases.states import By
 
 MemberIds = Annotated[list[Id], Field(min_length=1, max_length=MAX_MEMBERS)]
 

@@ -11,8 +11,8 @@ from salur.common.service import Runtime
 from salur.registry.bodies_changes import PROPOSALS, DecisionBody, Proposal
 from salur.registry.scope import scope_of
 from salur.registry.store import queries
-from salur.registry.usecases.families import By
 from salur.registry.usecases.proposals import Outcome, decide, make, propose, unknown_change
+from salur.registry.usecases.states import By
 
 PAGE_MAX = 500
 FIELDS = ("change_id", "kind", "household_id", "reason", "state", "proposed_by", "proposed_at")

@@ -12,7 +12,7 @@ from salur.registry.bodies import Body
 from salur.registry.scope import scope_of
 from salur.registry.store import queries
 from salur.registry.usecases import erasures
-from salur.registry.usecases.families import By
+from salur.registry.usecases.states import By
 
 PAGE_MAX = 500
 Reference = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9./-]{3,64}$")]

@@ -24,8 +24,8 @@ from salur.registry.feed_lines import batches
 from salur.registry.scope import scope_of
 from salur.registry.store import queries
 from salur.registry.usecases import feeds
-from salur.registry.usecases.families import By
 from salur.registry.usecases.feeds import Feed
+from salur.registry.usecases.states import By
 
 PAGE_MAX = 500
 PROBLEMS_MAX = 1_000

@@ -16,8 +16,8 @@ from salur.registry.bodies import WITHOUT_NUL, Body
 from salur.registry.scope import scope_of
 from salur.registry.store import queries
 from salur.registry.usecases import nominations
-from salur.registry.usecases.families import By
 from salur.registry.usecases.nominations import Meeting, Nomination
+from salur.registry.usecases.states import By
 
 PAGE_MAX = 500
 PARTICIPANTS_MIN = 3

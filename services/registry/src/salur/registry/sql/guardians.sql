@@ -16,6 +16,15 @@ SELECT ward_id FROM guardianship WHERE guardian_id = :guardian_id AND ended_at I
 SELECT payer_id, ward_id FROM guardianship
 WHERE payer_id = ANY(:payers::text[]) AND ended_at IS NULL AND receives ORDER BY ward_id;
 
+-- name: move_wards!
+UPDATE guardianship SET household_id = :household_id WHERE ward_id = ANY(:wards::text[]);
+
+-- name: move_guardians
+UPDATE guardianship g SET guardian_id = m.now, payer_id = :payer_id
+FROM unnest(:people::text[], :now::text[]) AS m (was, now)
+WHERE g.guardian_kind = 'person' AND g.guardian_id = m.was AND g.ended_at IS NULL AND g.ward_id <> m.now
+RETURNING g.ward_id, g.receives;
+
 -- name: guardianships_run_out
 SELECT ward_id FROM guardianship WHERE until < current_date AND ended_at IS NULL ORDER BY ward_id LIMIT :most;
 

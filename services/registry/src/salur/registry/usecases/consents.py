@@ -12,8 +12,7 @@ from salur.common.errors import Conflict, Invalid, NotFound
 from salur.common.events import Draft, Received
 from salur.common.values import derived_id
 from salur.registry.store import queries
-from salur.registry.usecases.families import By
-from salur.registry.usecases.states import lock_states, standing, within
+from salur.registry.usecases.states import By, lock_states, standing, within
 
 CHECKS_CONSUMER = "registry.account-checks"
 RECORD_SCHEMA = "ISO/IEC TS 27560:2023"

@@ -4,16 +4,16 @@ from dataclasses import dataclass
 
 from salur.common.contracts.feeds import PersonRestored
 from salur.common.database import Connection
-from salur.common.errors import Conflict, NotFound
+from salur.common.errors import Conflict, NotFound, SalurError
 from salur.common.events import Draft
 from salur.common.secrets import Secrets
 from salur.registry.domain.household import HouseholdInvalid
 from salur.registry.store import queries
 from salur.registry.usecases.change import refusal
-from salur.registry.usecases.families import By, as_guest
+from salur.registry.usecases.families import as_guest
 from salur.registry.usecases.identities import Identities
-from salur.registry.usecases.payees import set_standing
-from salur.registry.usecases.states import check_whole, lock_states, standing, write_states
+from salur.registry.usecases.payees import account_status, set_standing
+from salur.registry.usecases.states import By, check_whole, lock_states, standing, write_states
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +30,13 @@ async def undo_death(conn: Connection, command: UndoDeath, by: By, secrets: Secr
     state = standing(states.get(command.household_id), by.regions)
     death = await queries.lock_death(conn, match_id=command.match_id, household_id=command.household_id)
     if death is None:
-        raise NotFound("no death of this family was recorded by that evidence: check the id", code="death-unknown",
-                       who="registrar")  # fmt: skip
+        raise await _unknown(conn, command)
     if death["undone_at"] is not None:
         raise Conflict("this death was taken back already", code="death-undone", who="registrar")
     old = await queries.household_version(conn, id=command.household_id, version=death["version"])
     member_id = death["member_id"]
     member = next(member for member in old["members"] if member["member_id"] == member_id)
+    nobody_left = not state.members
     state.members = [*state.members, as_guest(member, state)]
     before, now = Identities.open(old["identity"], command.household_id, secrets), state.identities(secrets)
     before.keep([member_id])
@@ -55,8 +55,26 @@ async def undo_death(conn: Connection, command: UndoDeath, by: By, secrets: Secr
         Draft(fact, command.household_id, by.actor, by.cause),
         Draft(state.changed_fact(["members"]), command.household_id, by.actor, by.cause),
     ]
-    if death["suspended"]:
+    status = await account_status(conn, command.household_id)
+    if status is not None and (death["suspended"] or nobody_left):
         drafts += await set_standing(
-            conn, command.household_id, "active", secrets, actor=by.actor, cause=by.cause
+            conn, command.household_id, "active" if death["suspended"] else status, secrets, actor=by.actor,
+            cause=by.cause, again=nobody_left,
         )  # fmt: skip
     return member_id, drafts
+
+
+async def _unknown(conn: Connection, command: UndoDeath) -> SalurError:
+    """Early deaths were recorded without what is needed to take them back."""
+    match = await queries.match_by_id(conn, match_id=command.match_id)
+    if match is None or (match["household_id"], match["kind"], match["state"]) != (
+        command.household_id, "deaths", "confirmed",
+    ):  # fmt: skip
+        return NotFound("no death of this family was recorded by that evidence: check the id", code="death-unknown",
+                        who="registrar")  # fmt: skip
+    return Conflict(
+        "this death was recorded by an earlier version, which kept nothing to take it back: add the person to the "
+        "family anew, without the number, which stays closed",
+        code="death-not-kept",
+        who="registrar",
+    )

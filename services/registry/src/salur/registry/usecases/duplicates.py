@@ -9,8 +9,7 @@ from salur.common.database import Connection
 from salur.common.errors import Conflict, NotFound
 from salur.common.events import Draft
 from salur.registry.store import queries
-from salur.registry.usecases.families import By
-from salur.registry.usecases.states import within
+from salur.registry.usecases.states import By, within
 
 SURE = 0.5
 """Score from which further pairs of the same two families are taken along in a proposal."""

@@ -15,8 +15,7 @@ from salur.common.errors import Conflict, Forbidden, NotFound
 from salur.common.events import Draft, erase_subjects
 from salur.common.values import derived_id
 from salur.registry.store import queries
-from salur.registry.usecases.families import By
-from salur.registry.usecases.states import unknown_household, within
+from salur.registry.usecases.states import By, unknown_household, within
 
 Basis = Literal["subject-request", "consent-withdrawn", "retention-ended", "unlawful-processing", "court-order"]
 """Indonesia's law 27/2022 on personal data, articles 8, 43 and 44; the reference names the letter or the order."""

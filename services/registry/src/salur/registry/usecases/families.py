@@ -30,10 +30,12 @@ from salur.registry.store import (
     queries,
 )
 from salur.registry.usecases.change import Changed, check_version, refusal
+from salur.registry.usecases.guardians import follow_people
 from salur.registry.usecases.identities import Identities
 from salur.registry.usecases.payees import set_standing
 from salur.registry.usecases.prepare import identifier_rows, tokens_of
 from salur.registry.usecases.states import (
+    By,
     State,
     check_whole,
     lock_states,
@@ -42,15 +44,6 @@ from salur.registry.usecases.states import (
     within,
     write_states,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class By:
-    """Who acts, because of what, in which regions (empty = all)."""
-
-    actor: str
-    cause: str
-    regions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +93,7 @@ async def move(conn: Connection, command: Move, by: By, secrets: Secrets) -> tup
         _close(state, by, moved[state.household_id], secrets)
     await write_states(conn, [source, target])
     drafts = [Draft(s.changed_fact(["members"]), s.household_id, by.actor, by.cause) for s in (source, target)]
+    drafts += await follow_people(conn, {name: name for name in command.member_ids}, target.household_id, by, secrets)
     return [Changed(state.household_id, state.version) for state in (source, target)], drafts
 
 
@@ -125,11 +119,13 @@ async def split(conn: Connection, command: Split, by: By, secrets: Secrets) -> t
         household_id=source.household_id, version=source.version, new_household_id=new.household_id,
         member_ids=list(command.member_ids),
     )  # fmt: skip
-    return new.household_id, [
+    drafts = [
         Draft(registered, new.household_id, by.actor, by.cause),
         Draft(source.changed_fact(["members"]), source.household_id, by.actor, by.cause),
         Draft(parted, source.household_id, by.actor, by.cause),
     ]
+    drafts += await follow_people(conn, {name: name for name in command.member_ids}, new.household_id, by, secrets)
+    return new.household_id, drafts
 
 
 async def _new_family(conn: Connection, source: State, command: Split, region: str, secrets: Secrets) -> State:
@@ -192,6 +188,8 @@ async def merge(conn: Connection, command: Merge, by: By, secrets: Secrets) -> t
     )  # fmt: skip
     await queries.merge_pairs(conn, **_pairs(command.same), actor=by.actor, reason=command.reason)
     drafts = _merged(absorbed, survivor, merge_id, command, by)
+    people = {name: command.same.get(name, name) for name in going}
+    drafts += await follow_people(conn, people, survivor.household_id, by, secrets)
     if command.whole:
         drafts += await set_standing(
             conn, absorbed.household_id, "closed", secrets, actor=by.actor, cause=by.cause
@@ -234,7 +232,7 @@ async def undo_merge(
     if row["whole"]:
         absorbed.status, absorbed.merged_into = "active", None
     standing(absorbed, by.regions)
-    await _give_back(conn, row, absorbed, survivor, by, secrets)
+    here = await _give_back(conn, row, absorbed, survivor, by, secrets)
     await write_states(conn, [absorbed, survivor])
     await queries.undo_merge(conn, merge_id=merge_id, actor=by.actor, reason=reason)
     await queries.reopen_pairs(conn, **_pairs(row["same_people"]))
@@ -249,6 +247,7 @@ async def undo_merge(
         Draft(back, absorbed.household_id, by.actor, by.cause),
         Draft(survivor.changed_fact(["members"]), survivor.household_id, by.actor, by.cause),
     ]
+    drafts += await follow_people(conn, {name: name for name in sorted(here)}, absorbed.household_id, by, secrets)
     if row["whole"]:
         drafts += await set_standing(
             conn, absorbed.household_id, "active", secrets, actor=by.actor, cause=by.cause
@@ -256,8 +255,10 @@ async def undo_merge(
     return absorbed.household_id, drafts
 
 
-async def _give_back(conn: Connection, row: Any, absorbed: State, survivor: State, by: By, secrets: Secrets) -> None:
-    """Members, names and identifiers as the version before the merge had them."""
+async def _give_back(
+    conn: Connection, row: Any, absorbed: State, survivor: State, by: By, secrets: Secrets
+) -> set[str]:
+    """Members, names and identifiers as the version before the merge had them; returns who is back."""
     old = await queries.household_version(conn, id=absorbed.household_id, version=row["absorbed_version"])
     same: dict[str, str] = row["same_people"]
     going = {m["member_id"] for m in old["members"]} if row["whole"] else same.keys()
@@ -274,6 +275,7 @@ async def _give_back(conn: Connection, row: Any, absorbed: State, survivor: Stat
     names.keep(survivor.member_ids())
     _close(absorbed, by, Identities(theirs.contact, theirs.people | before.people), secrets)
     _close(survivor, by, names, secrets)
+    return here
 
 
 async def _carry(

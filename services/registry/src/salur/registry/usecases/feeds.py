@@ -17,9 +17,9 @@ from salur.common.values import derived_id, region_within
 from salur.registry.domain.household import Member
 from salur.registry.store import queries
 from salur.registry.usecases.change import Change, change
-from salur.registry.usecases.families import By
 from salur.registry.usecases.guardians import end_guardianships_of
-from salur.registry.usecases.payees import set_standing
+from salur.registry.usecases.payees import account_status, set_standing
+from salur.registry.usecases.states import By
 
 ATTRIBUTES = {"exclusion": "on_exclusion_list", "wages": "formal_wage", "tax": "taxpayer"}
 """What a confirmed match makes true of the member, so that a programme's rules may read it."""
@@ -159,18 +159,18 @@ async def _bury(
     )
     drafts = [Draft(fact, household_id, by.actor, by.cause)]
     drafts += await _changed(conn, household_id, members, by, secrets)
-    suspended: list[Draft] = []
-    if was_head or not members:
+    status = await account_status(conn, household_id)
+    stops = status == "active" and (was_head or not members)
+    if status is not None and (stops or not members):
         # The account may be that of who has died: nothing is paid into it before somebody has looked.
-        suspended = await set_standing(
-            conn, household_id, "suspended", secrets, actor=by.actor, cause=by.cause,
-            living="alive" if members else "deceased",
+        drafts += await set_standing(
+            conn, household_id, "suspended" if stops else status, secrets, actor=by.actor, cause=by.cause,
+            living="alive" if members else "deceased", again=True,
         )  # fmt: skip
     await queries.insert_death(
-        conn, match_id=match_id, household_id=household_id, member_id=member_id, version=version,
-        suspended=bool(suspended),
-    )  # fmt: skip
-    return drafts + suspended + await end_guardianships_of(conn, member_id, by, secrets)
+        conn, match_id=match_id, household_id=household_id, member_id=member_id, version=version, suspended=stops
+    )
+    return drafts + await end_guardianships_of(conn, member_id, by, secrets)
 
 
 async def _changed(

@@ -15,10 +15,9 @@ from salur.common.secrets import Secrets
 from salur.common.values import derived_id
 from salur.registry.domain.household import HouseholdInvalid, Identifier, Payee, Scalar, check_attributes, check_payee
 from salur.registry.store import PayeeRow, queries, save_payees
-from salur.registry.usecases.families import By
 from salur.registry.usecases.payees import set_standing
 from salur.registry.usecases.prepare import payee_fact, payee_row
-from salur.registry.usecases.states import within
+from salur.registry.usecases.states import By, within
 
 Kind = Literal["group", "community", "institution"]
 

@@ -1,5 +1,6 @@
 """Who acts for a child or a person under guardianship, and whether they receive what is due to them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -12,9 +13,8 @@ from salur.common.secrets import Secrets
 from salur.common.values import new_id
 from salur.registry.domain.household import Identifier
 from salur.registry.store import queries
-from salur.registry.usecases.families import By
 from salur.registry.usecases.payees import lend_account, set_standing
-from salur.registry.usecases.states import lock_states, standing
+from salur.registry.usecases.states import By, lock_states, standing
 
 ENDED_A_STEP = 100
 SERVICE = "service:registry"
@@ -119,6 +119,26 @@ async def _close(conn: Connection, ended: list[Any], by: By, secrets: Secrets) -
         if row["receives"]:
             drafts += await set_standing(conn, row["ward_id"], "closed", secrets, actor=by.actor, cause=by.cause)
     return drafts
+
+
+async def follow_people(
+    conn: Connection, people: Mapping[str, str], household_id: str, by: By, secrets: Secrets
+) -> list[Draft]:
+    """People are of this family now, each under the id given: guardianships go along.
+
+    What a guardian among them receives goes to the account of their new family, or nowhere as long as it has none. A
+    ward who turned out to be somebody else of the family has no guardian under the old id any more.
+    """
+    others = [was for was, now in people.items() if was != now]
+    ended = await queries.end_guardianships(conn, wards=others, actor=by.actor) if others else []
+    drafts = await _told_end(conn, ended, by, secrets)
+    await queries.move_wards(conn, wards=list(people), household_id=household_id)
+    moved = await queries.move_guardians(
+        conn, people=list(people), now=list(people.values()), payer_id=household_id
+    )  # fmt: skip
+    wards = sorted(row["ward_id"] for row in moved if row["receives"])
+    lent = await lend_account(conn, household_id, wards, secrets, actor=by.actor, cause=by.cause)
+    return drafts + (lent or await _close(conn, moved, by, secrets))
 
 
 async def end_guardianships_of(conn: Connection, guardian_id: str, by: By, secrets: Secrets) -> list[Draft]:

@@ -16,8 +16,7 @@ from salur.common.events import Draft
 from salur.common.secrets import Secrets
 from salur.common.values import derived_id, region_within
 from salur.registry.store import queries
-from salur.registry.usecases.families import By
-from salur.registry.usecases.states import unknown_household
+from salur.registry.usecases.states import By, unknown_household
 
 Answer = tuple[dict[str, Any], list[Draft]]
 

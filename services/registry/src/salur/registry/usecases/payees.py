@@ -88,13 +88,24 @@ async def _shared(conn: Connection, rows: Mapping[str, PayeeRow], commands: Sequ
     ]  # fmt: skip
 
 
+async def account_status(conn: Connection, household_id: str) -> PayeeStatus | None:
+    """Of the account of a household; None when it has none."""
+    for row in await queries.payees(conn, ids=[household_id]):
+        status: PayeeStatus = row["status"]
+        return status
+    return None
+
+
 async def set_standing(
     conn: Connection, household_id: str, status: PayeeStatus, secrets: Secrets, *, actor: str, cause: str,
-    living: Living = "alive",
+    living: Living = "alive", again: bool = False,
 ) -> list[Draft]:  # fmt: skip
-    """Suspend, close or open the account of a household: a new version of it. No account, no event."""
+    """Suspend, close or open the account of a household: a new version of it. No account, no event.
+
+    `again`: told even where the status is the same, for whether anybody is left of the family is not.
+    """
     for row in await queries.payees(conn, ids=[household_id]):
-        if row["status"] == status:
+        if row["status"] == status and not again:
             return []
         payee = open_payee(row["sealed"], household_id, secrets)
         new = payee_row(payee, household_id, row["version"] + 1, secrets, status)

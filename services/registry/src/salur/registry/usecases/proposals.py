@@ -13,10 +13,10 @@ from salur.common.values import new_id
 from salur.registry.store import queries
 from salur.registry.usecases.change import Change, Changed, Result, change
 from salur.registry.usecases.deaths import UndoDeath, undo_death
-from salur.registry.usecases.families import By, Merge, Move, Split, merge, move, split, undo_merge
+from salur.registry.usecases.families import Merge, Move, Split, merge, move, split, undo_merge
 from salur.registry.usecases.guardians import SetGuardian, set_guardian
 from salur.registry.usecases.payees import NewPayee, change_payees
-from salur.registry.usecases.states import lock_states, standing, unknown_household, within
+from salur.registry.usecases.states import By, lock_states, standing, unknown_household, within
 
 Outcome = Literal["accepted", "refused", "withdrawn"]
 

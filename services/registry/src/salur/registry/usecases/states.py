@@ -15,6 +15,15 @@ from salur.registry.store import Key, json_text, queries
 from salur.registry.usecases.identities import Identities
 
 
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who acts, because of what, in which regions (empty = all)."""
+
+    actor: str
+    cause: str
+    regions: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class State:
     """A locked household as the batch has left it so far. `keys`: identifiers of its members, and whose they are."""
