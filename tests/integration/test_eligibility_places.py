@@ -245,6 +245,8 @@ async def test_a_cycle_that_reaches_far_fewer_is_held_until_another_person_lets_
     assert [row["state"] for row in states] == ["granted", "granted"]
     async with office.db.connection() as conn:
         view = await indicators_view(conn, office.rules, first)
+        second = await indicators_view(conn, office.rules, held)
+    assert (view["last"], second["last"]) == (None, view["indicators"])
     assert view["indicators"]["all"]["families"] | {"coverage": 0} == {
         "known": 120, "reached": 120, "coverage": 0, "ought": 120, "exclusion_error": 0.0, "inclusion_error": 0.0,
     }  # fmt: skip

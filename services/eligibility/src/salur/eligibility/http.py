@@ -9,12 +9,14 @@ from salur.common.contracts.base import Code, Id, Sha256
 from salur.common.http import Caller, permit
 from salur.common.service import Runtime
 from salur.eligibility.errors import programme_invalid
+from salur.eligibility.openapi import text_body
 from salur.eligibility.usecases import views
 from salur.eligibility.usecases.models import models_view, propose_model, publish_model
 from salur.eligibility.usecases.programmes import Rules, approve, propose
 from salur.eligibility.usecases.replay import place, replay_page
 
 PAGE_MAX = 1_000
+YAML = text_body("application/yaml")
 After = Annotated[str, Query(max_length=32)]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 
@@ -37,7 +39,7 @@ def routes(runtime: Runtime, rules: Rules) -> APIRouter:
 
 
 def _programme_routes(router: APIRouter, runtime: Runtime, rules: Rules) -> None:
-    @router.post("/programmes", status_code=201, tags=["programmes"])
+    @router.post("/programmes", status_code=201, tags=["programmes"], openapi_extra=YAML)
     async def propose_programme(
         request: Request, response: Response, caller: Annotated[Caller, permit("programme:publish", central=True)]
     ) -> dict[str, str]:
@@ -114,7 +116,7 @@ def _decision_routes(router: APIRouter, runtime: Runtime, rules: Rules) -> None:
 
 
 def _model_routes(router: APIRouter, runtime: Runtime) -> None:
-    @router.post("/score-models", status_code=201, tags=["score-models"])
+    @router.post("/score-models", status_code=201, tags=["score-models"], openapi_extra=YAML)
     async def propose_score_model(
         request: Request, response: Response, caller: Annotated[Caller, permit("programme:publish", central=True)]
     ) -> dict[str, str]:

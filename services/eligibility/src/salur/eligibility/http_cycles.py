@@ -10,6 +10,7 @@ from salur.common.contracts.eligibility import EnrolmentState
 from salur.common.http import Caller, permit
 from salur.common.service import Runtime
 from salur.eligibility.domain.reports import Report
+from salur.eligibility.openapi import text_body
 from salur.eligibility.usecases import cycle_views, views
 from salur.eligibility.usecases.conditions import report_conditions, take_report_file
 from salur.eligibility.usecases.cycles import OpenCycle, open_cycle
@@ -18,6 +19,7 @@ from salur.eligibility.usecases.programmes import Rules
 
 REPORTS_MAX = 1_000
 PAGE_MAX = 1_000
+REPORTS_CSV = text_body("text/csv", pattern=r"^household_id,(member_id,)?code,value\r?\n")
 After = Annotated[str, Query(max_length=32)]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 Period = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-(Q[1-4]|[01][0-9]|[1-9])$")]
@@ -90,7 +92,7 @@ def cycle_routes(runtime: Runtime, rules: Rules) -> APIRouter:
 
     @router.get("/cycles/{cycle_id}/indicators", tags=["cycles"])
     async def indicators(cycle_id: Id, _caller: Annotated[Caller, permit("cycle:read")]) -> dict[str, Any]:
-        """Whom the cycle reaches: coverage and error by province, decile, sex, disability, age, obstacle."""
+        """Whom the cycle reaches, and whom the last one did: coverage and error by province, decile, sex and others."""
         async with runtime.db.connection() as conn:
             return await cycle_views.indicators_view(conn, rules, cycle_id)
 
@@ -137,7 +139,7 @@ def cycle_routes(runtime: Runtime, rules: Rules) -> APIRouter:
             unit.emit(*drafts)
         return {"reported": len(reports), "added": added}
 
-    @router.post("/programmes/{programme_id}/condition-files", tags=["cycles"])
+    @router.post("/programmes/{programme_id}/condition-files", tags=["cycles"], openapi_extra=REPORTS_CSV)
     async def condition_file(
         programme_id: Code, period: Period, request: Request, caller: Annotated[Caller, permit("condition:report")]
     ) -> dict[str, Any]:

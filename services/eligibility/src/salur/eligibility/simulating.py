@@ -8,12 +8,14 @@ import multiprocessing
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
+from functools import lru_cache
 
 import asyncpg
 
 from salur.common.database import SERVER_SETTINGS, prepare_connection
+from salur.eligibility.domain.compiling import Compiled
 from salur.eligibility.domain.decide import HouseholdFacts
-from salur.eligibility.domain.simulation import Comparison, Question, reference_rule
+from salur.eligibility.domain.simulation import Comparison, Question, Version, reference_rule
 from salur.eligibility.usecases.decide import facts_of
 
 PARTS_PER_PROCESS = 4
@@ -68,9 +70,15 @@ def run_part(url: str, snapshot: str, question: Question, pages: tuple[int, int]
     return asyncio.run(_run_part(url, snapshot, question, pages))
 
 
+@lru_cache(maxsize=2)
+def _compiled(version: Version) -> Compiled:
+    """Once a process: what rules remember of one part serves the next."""
+    return version.compiled()
+
+
 async def _run_part(url: str, snapshot: str, question: Question, pages: tuple[int, int]) -> Comparison:
-    proposed = question.proposed.compiled()
-    current = None if question.current is None else question.current.compiled()
+    proposed = _compiled(question.proposed)
+    current = None if question.current is None else _compiled(question.current)
     reference = reference_rule(proposed, question.reference)
     part = Comparison()
     conn = await asyncpg.connect(url, server_settings=SERVER_SETTINGS, command_timeout=STATEMENT_TIMEOUT_S)

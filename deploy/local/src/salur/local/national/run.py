@@ -30,6 +30,8 @@ EMERGENCY_FAMILIES = 100_000
 """So many families are helped within EMERGENCY_S of the approval."""
 LARGE = 20_000
 """Families from which on rates are promised: a small run is mostly starting."""
+SIMULATED_LEAST = 100_000
+"""So many for a simulation: fewer take less time than its processes need to start."""
 SIMULATED_PER_SECOND = 1_000_000 / 120
 SIMULATION_PROCESSES = 2
 IMPORTED_PER_SECOND = 5_000
@@ -176,7 +178,7 @@ def _questions(nation: steps.Nation, plan: Plan, found: Findings) -> None:
         "a simulation of what is in force costs what the cycle costs", same, result["current"]["amount_minor"]
     )
     found.promise("stricter rules are told to lose families and gain none", lost > 0 and not result["gain"], lost)
-    if plan.families >= LARGE:
+    if plan.families >= SIMULATED_LEAST:
         judged = round(result["families"] / nation.stages["simulate"].judged_s(result["seconds"], SIMULATION_PROCESSES))
         found.promise(
             "a simulation takes 1,000,000 families in 2 minutes on a quiet machine", judged >= SIMULATED_PER_SECOND,

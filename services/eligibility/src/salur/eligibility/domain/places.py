@@ -57,6 +57,8 @@ def place_told(document: Programme, row: Mapping[str, Any]) -> dict[str, str]:
         text = _TOLD[outcome][language]
         if row["outcome"] == "graduated" and graduated is not None:
             text = f"{text} {getattr(graduated.text, language)}."
+        if row["outcome"] == "excluded":
+            text = " ".join([text, *(f"{getattr(item.text, language)}." for item in document.exclusions)])
         if row["outcome"] == "waiting" and messages is not None and messages.waiting is not None:
             text = getattr(messages.waiting, language)
         if row["rank"] is not None and row["places"] is not None:

@@ -3,14 +3,20 @@ SELECT count(*) AS partitions, max(households) AS households FROM cut_mark WHERE
 
 -- name: standing_at_cut^
 -- `known`: families, whom the registry counts at a cut; `living`: those a programme for this kind must have decided.
+-- LIMIT 1 has each decision looked up by its key: of a programme that is new to the planner a join expects one row, and
+-- reads all of them again for every household. So everywhere a household's decision is asked for.
 SELECT count(*) FILTER (WHERE h.kind = 'family') AS known,
-       count(*) FILTER (WHERE h.merged_into IS NULL AND h.kind = :subject) AS living, count(d.household_id) AS decided,
-       coalesce(sum(greatest(cardinality(d.enrolled_members), 1)) FILTER (WHERE d.enrolled), 0)::bigint AS enrolled
+       count(*) FILTER (WHERE h.merged_into IS NULL AND h.kind = :subject) AS living, count(d.enrolled) AS decided,
+       coalesce(sum(d.people) FILTER (WHERE d.enrolled), 0)::bigint AS enrolled
 FROM household h
 JOIN cut_mark c ON c.cut_id = :cut_id AND c.partition = h.partition
     AND h.sequence < c.sequence AND (h.replaced_by IS NULL OR h.replaced_by > c.sequence)
-LEFT JOIN decision d ON d.programme = :programme AND d.household_id = h.household_id AND d.household_version = h.version
-    AND d.overturned_by IS NULL;
+LEFT JOIN LATERAL (
+    SELECT enrolled, greatest(cardinality(enrolled_members), 1) AS people FROM decision
+    WHERE programme = :programme AND household_id = h.household_id AND household_version = h.version
+      AND overturned_by IS NULL
+    LIMIT 1
+) d ON true;
 
 -- name: is_decided$
 SELECT decided FROM programme WHERE number = :programme;

@@ -27,17 +27,26 @@ WHERE (h.household_id, h.version) > (:after_id::text, :after_version::int) AND h
 ORDER BY h.household_id, h.version LIMIT :most;
 
 -- name: progress^
-SELECT count(*) AS known, count(d.household_id) AS decided, count(*) FILTER (WHERE d.enrolled) AS enrolled
+SELECT count(*) AS known, count(d.enrolled) AS decided, count(*) FILTER (WHERE d.enrolled) AS enrolled
 FROM household h
-LEFT JOIN decision d ON d.programme = :programme AND d.household_id = h.household_id AND d.household_version = h.version
-    AND d.overturned_by IS NULL
+LEFT JOIN LATERAL (
+    SELECT enrolled FROM decision
+    WHERE programme = :programme AND household_id = h.household_id AND household_version = h.version
+      AND overturned_by IS NULL
+    LIMIT 1
+) d ON true
 WHERE h.replaced_by IS NULL AND h.merged_into IS NULL AND h.kind = :subject;
 
 -- name: unmet_counts
-SELECT code, count(*) AS unmet FROM decision d
-JOIN household h ON h.household_id = d.household_id AND h.version = d.household_version AND h.replaced_by IS NULL
+SELECT code, count(*) AS unmet FROM household h
+CROSS JOIN LATERAL (
+    SELECT unmet FROM decision
+    WHERE programme = :programme AND household_id = h.household_id AND household_version = h.version
+      AND NOT enrolled AND overturned_by IS NULL
+    LIMIT 1
+) d
 CROSS JOIN LATERAL unnest(d.unmet) AS code
-WHERE d.programme = :programme AND NOT d.enrolled AND d.overturned_by IS NULL GROUP BY code;
+WHERE h.replaced_by IS NULL GROUP BY code;
 
 -- name: decisions_page
 SELECT d.household_id, d.household_version, d.decision_id, d.enrolled, d.unmet, d.criteria, d.amount_minor

@@ -36,13 +36,16 @@ WHERE h.household_id > :after AND h.merged_into IS NULL AND h.kind = :subject
 ORDER BY h.household_id LIMIT :most;
 
 -- name: standing_residents^
-SELECT count(*) AS decided,
-       coalesce(sum(greatest(cardinality(d.enrolled_members), 1)) FILTER (WHERE d.enrolled), 0)::bigint AS enrolled
+SELECT count(*) AS decided, coalesce(sum(d.people) FILTER (WHERE d.enrolled), 0)::bigint AS enrolled
 FROM household h
 JOIN cut_mark c ON c.cut_id = :cut_id AND c.partition = h.partition
     AND h.sequence < c.sequence AND (h.replaced_by IS NULL OR h.replaced_by > c.sequence)
-JOIN decision d ON d.programme = :programme AND d.household_id = h.household_id AND d.household_version = h.version
-    AND d.overturned_by IS NULL
+CROSS JOIN LATERAL (
+    SELECT enrolled, greatest(cardinality(enrolled_members), 1) AS people FROM decision
+    WHERE programme = :programme AND household_id = h.household_id AND household_version = h.version
+      AND overturned_by IS NULL
+    LIMIT 1
+) d
 WHERE EXISTS (SELECT 1 FROM unnest(:regions::text[]) AS r WHERE h.region = r OR h.region LIKE r || '.%');
 
 -- name: begin_granting!

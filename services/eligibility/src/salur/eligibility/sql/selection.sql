@@ -4,29 +4,22 @@
 INSERT INTO place (cycle_id, beneficiary_id, household_id, decision_id, outcome, area, rank, candidates, places, score,
                    vulnerability, waiting_since, draw)
 WITH standing AS MATERIALIZED (
-    SELECT h.household_id, h.region, h.taken_at, h.attributes ->> 'accredited_until' AS accredited_until, d.decision_id, d.score, d.vulnerability,
+    SELECT h.household_id, h.region, h.taken_at, h.attributes ->> 'accredited_until' AS accredited_until, d.decision_id,
+           d.score, d.vulnerability,
            unnest(CASE WHEN d.enrolled_members = '{}' THEN ARRAY[h.household_id] ELSE d.enrolled_members END)
                AS beneficiary_id
     FROM household h
     JOIN cut_mark c ON c.cut_id = :cut_id AND c.partition = h.partition
         AND h.sequence < c.sequence AND (h.replaced_by IS NULL OR h.replaced_by > c.sequence)
-    JOIN decision d ON d.programme = :programme AND d.household_id = h.household_id AND d.household_version = h.version
-        AND d.overturned_by IS NULL AND d.enrolled
+    CROSS JOIN LATERAL (
+        SELECT decision_id, score, vulnerability, enrolled_members FROM decision
+        WHERE programme = :programme AND household_id = h.household_id AND household_version = h.version
+          AND overturned_by IS NULL AND enrolled
+        LIMIT 1
+    ) d
 ), asked AS (
     SELECT * FROM unnest(:codes::text[], :at_least::int[], :suspend_after::int[], :exit_after::int[])
         AS a (code, at_least, suspend_after, exit_after)
-), reports AS (
-    SELECT r.household_id, r.subject_id, r.code,
-           sum(CASE WHEN r.value >= a.at_least THEN 1 ELSE 0 END) OVER (
-               PARTITION BY r.subject_id, r.code ORDER BY r.period DESC) AS kept_since
-    FROM condition_report r JOIN asked a USING (code) WHERE r.programme_id = :programme_id
-), misses AS (
-    SELECT household_id, subject_id, code, count(*) FILTER (WHERE kept_since = 0) AS in_a_row
-    FROM reports GROUP BY household_id, subject_id, code
-), broken AS MATERIALIZED (
-    SELECT m.household_id, bool_or(m.in_a_row >= a.suspend_after) AS suspended,
-           coalesce(bool_or(m.in_a_row >= a.exit_after), false) AS gone
-    FROM misses m JOIN asked a USING (code) WHERE m.in_a_row >= a.suspend_after GROUP BY m.household_id
 ), others AS MATERIALIZED (
     SELECT DISTINCT e.beneficiary_id FROM entitlement e
     JOIN (SELECT DISTINCT ON (y.programme_id) y.cycle_id FROM cycle y
@@ -42,14 +35,32 @@ WITH standing AS MATERIALIZED (
                     SELECT 1 FROM entitlement e JOIN cycle y USING (cycle_id)
                     WHERE y.programme_id = :programme_id AND e.beneficiary_id = s.beneficiary_id
                       AND e.cycle_id <> :cycle_id) THEN 'had-already'
-                WHEN EXISTS (SELECT 1 FROM others o WHERE o.beneficiary_id IN (s.beneficiary_id, s.household_id))
-                    THEN 'excluded'
+                WHEN s.beneficiary_id IN (SELECT beneficiary_id FROM others)
+                  OR s.household_id IN (SELECT beneficiary_id FROM others) THEN 'excluded'
                 WHEN :accredited AND coalesce(s.accredited_until, '') < current_date::text
                   OR s.taken_at < now() - make_interval(months => :recertify_months) THEN 'renewal-due'
                 ELSE 'candidate' END AS outcome
     FROM standing s
-    LEFT JOIN broken b ON b.household_id = s.household_id
-    LEFT JOIN enrolment n ON n.programme_id = :programme_id AND n.beneficiary_id = s.beneficiary_id
+    CROSS JOIN LATERAL (
+        SELECT bool_or(m.in_a_row >= a.suspend_after) AS suspended,
+               coalesce(bool_or(m.in_a_row >= a.exit_after), false) AS gone
+        FROM (
+            SELECT code, count(*) FILTER (WHERE kept_since = 0) AS in_a_row
+            FROM (
+                SELECT r.subject_id, r.code,
+                       sum(CASE WHEN r.value >= a.at_least THEN 1 ELSE 0 END) OVER (
+                           PARTITION BY r.subject_id, r.code ORDER BY r.period DESC) AS kept_since
+                FROM condition_report r JOIN asked a USING (code)
+                WHERE r.programme_id = :programme_id AND r.household_id = s.household_id
+            ) reports
+            GROUP BY subject_id, code
+        ) m JOIN asked a USING (code)
+    ) b
+    LEFT JOIN LATERAL (
+        SELECT state, waiting_since FROM enrolment
+        WHERE programme_id = :programme_id AND beneficiary_id = s.beneficiary_id
+        LIMIT 1
+    ) n ON true
 ), ranked AS (
     SELECT j.*,
            row_number() OVER (PARTITION BY j.outcome, j.area ORDER BY j.score NULLS LAST,
@@ -72,11 +83,15 @@ INSERT INTO place (cycle_id, beneficiary_id, household_id, decision_id, outcome,
 SELECT :cycle_id, n.beneficiary_id, n.household_id, coalesce(d.decision_id, ''),
        CASE WHEN d.unmet && :graduation::text[] THEN 'graduated' ELSE 'no-longer' END, '', ''
 FROM enrolment n
-LEFT JOIN household h ON h.household_id = n.household_id AND EXISTS (
-    SELECT 1 FROM cut_mark c WHERE c.cut_id = :cut_id AND c.partition = h.partition
-      AND h.sequence < c.sequence AND (h.replaced_by IS NULL OR h.replaced_by > c.sequence))
-LEFT JOIN decision d ON d.programme = :programme AND d.household_id = h.household_id AND d.household_version = h.version
-    AND d.overturned_by IS NULL
+LEFT JOIN LATERAL (
+    SELECT d.decision_id, d.unmet FROM household h
+    JOIN cut_mark c ON c.cut_id = :cut_id AND c.partition = h.partition
+        AND h.sequence < c.sequence AND (h.replaced_by IS NULL OR h.replaced_by > c.sequence)
+    JOIN decision d ON d.programme = :programme AND d.household_id = n.household_id AND d.household_version = h.version
+        AND d.overturned_by IS NULL
+    WHERE h.household_id = n.household_id
+    LIMIT 1
+) d ON true
 WHERE n.programme_id = :programme_id AND n.state IN ('selected', 'waiting', 'suspended', 'excluded', 'renewal-due')
 ON CONFLICT DO NOTHING;
 
@@ -172,7 +187,8 @@ ORDER BY p.household_id;
 
 -- name: last_indicators$
 SELECT indicators FROM cycle
-WHERE programme_id = :programme_id AND cycle_id <> :cycle_id AND indicators IS NOT NULL
+WHERE programme_id = :programme_id AND indicators IS NOT NULL
+  AND opened_at < (SELECT opened_at FROM cycle WHERE cycle_id = :cycle_id)
 ORDER BY opened_at DESC LIMIT 1;
 
 -- name: conclude_check!

@@ -17,7 +17,10 @@ PAGE = 5_000
 
 
 async def indicators_view(conn: Connection, rules: Rules, cycle_id: str) -> dict[str, Any]:
-    """Coverage and error of a cycle: as checked before it was granted, or counted now. Raises NotFound."""
+    """Coverage and error of a cycle: as checked before it was granted, or counted now; `last`: of the cycle before.
+
+    Raises NotFound.
+    """
     cycle = await queries.cycle_indicators(conn, cycle_id=cycle_id)
     if cycle is None:
         raise errors.cycle_unknown(cycle_id)
@@ -29,7 +32,9 @@ async def indicators_view(conn: Connection, rules: Rules, cycle_id: str) -> dict
             last = await check.take_page(conn, cycle, last, PAGE)
             check.committed()
         result = check.tally.result()
-    return {"cycle_id": cycle_id, "state": cycle["state"], "alarms": cycle["alarms"], "indicators": result}
+    last_one = await queries.last_indicators(conn, programme_id=cycle["programme_id"], cycle_id=cycle_id)
+    shown = {name: cycle[name] for name in ("state", "alarms")}
+    return {"cycle_id": cycle_id, **shown, "indicators": result, "last": last_one}
 
 
 async def places_page(
