@@ -30,7 +30,7 @@ CRASH_APPENDS ?= 50000
 SEEDS ?= 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20
 UV_VERSION := 0.13.9
 
-.PHONY: help setup demo up test lint bench settle crash trail national lock doctor clean clean-venv
+.PHONY: help setup demo years up test lint bench settle crash trail national lock doctor clean clean-venv
 
 help: ## Show this list
 	@printf 'Salur: disburse social assistance and prove it.\n\n'
@@ -51,6 +51,9 @@ $(STAMP): requirements.lock $(MANIFESTS)
 
 demo: setup ## The whole job on 8,325 real households: from a list to a proven payment
 	@DATA="$(DATA)" KEEP="$(KEEP)" $(BIN)/salur demo
+
+years: setup ## PROGRESA 1997, then 1998 over it: who changed, arrived and left, which decisions were made again
+	@$(BIN)/python -m salur.local.demo.years
 
 up: setup ## Start the platform and print its addresses; Ctrl-C stops it
 	@$(BIN)/salur up
