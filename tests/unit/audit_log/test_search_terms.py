@@ -59,6 +59,7 @@ def test_a_pair_that_follows_from_others_is_needless() -> None:
 def test_postings_list_places_per_term_and_block_in_order_once() -> None:
     postings = Postings(4)
     for leaf_index in (3, 4, 6):
-        postings.add(leaf_index, ["a=1"])
-    postings.add_places("a=1", 1, [3, 2])
-    assert list(zip(*postings.columns(), strict=True)) == [("a=1", 0, "{3}"), ("a=1", 1, "{0,2,3}")]
+        postings.add(leaf_index, ["b=1", "a=1"])
+    postings.add_places("a=1", 0, [3, 2])
+    assert list(postings.from_block(1)) == [("a=1", 1, [0, 2]), ("b=1", 1, [0, 2])]
+    assert postings.before_block(1) == [("a=1", 0, [2, 3]), ("b=1", 0, [3])]

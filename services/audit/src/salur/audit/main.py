@@ -32,6 +32,7 @@ from salur.common.service import Runtime, Service, Worker, run
 log = get_logger("audit")
 
 RECORDS_PER_BATCH = 2_000
+PUBLISH_CHECK_S = 0.5
 CLAIM_INTERVAL_S = 1.0
 CLAIMS_PER_STEP = 200
 SEAL_CHECK_S = 10.0
@@ -108,6 +109,7 @@ def build(runtime: Runtime) -> Service:
         consumers=consumers,
         workers=[
             Worker("integrate", publisher.step, settings.integrate_interval_s),
+            Worker("publish", publisher.publish_due, PUBLISH_CHECK_S),
             Worker("announce", announce, ANNOUNCE_INTERVAL_S),
             Worker("seal-overdue", check_seals, SEAL_CHECK_S),
             Worker("seal-claims", check_claims, CLAIM_INTERVAL_S),

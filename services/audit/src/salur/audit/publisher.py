@@ -35,7 +35,8 @@ Cosign = Callable[[Checkpoint, str, TileReader], Awaitable[Sequence[str]]]
 
 
 class Publisher:
-    """The one writer of the log's files: a file lock keeps other processes out, `_lock` requests and worker apart.
+    """The one writer of the log's files: a file lock keeps other processes out, `_lock` those who grow the tiles apart,
+    `_publishing` those who sign. Tiles grow while witnesses are asked: what a head covers does not change.
 
     A process that is paused keeps the files, so that it can't come back and write over its successor; one that died has
     lost them.
@@ -52,7 +53,7 @@ class Publisher:
         cosign: Cosign | None = None,
     ) -> None:
         """`keep`: write a head down before it is seen. `outside_heads`: what others may have from us, asked once.
-        `cosign`: ask the witnesses."""
+        `cosign`: ask the witnesses. `integrated`: entries in durable tiles."""
         self._db = db
         self.folder = folder
         self.keys = keys
@@ -61,7 +62,9 @@ class Publisher:
         self._outside_heads: Callable[[], Awaitable[Sequence[Checkpoint]]] | None = outside_heads
         self._cosign = cosign
         self._lock = asyncio.Lock()
+        self._publishing = asyncio.Lock()
         self._writer: LogWriter | None = None
+        self.integrated = 0
         self._published_at = 0.0
         self._owned: int | None = None
 
@@ -93,18 +96,15 @@ class Publisher:
         path = self.folder / "checkpoint"
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
-    @property
-    def integrated(self) -> int:
-        return self._writer.size if self._writer else 0
-
     async def step(self) -> bool:
-        """Integrate what is new; publish when the interval has passed. Nothing while another process owns the log."""
-        if not self._owns():
-            return False
-        more = await self.integrate()
-        if time.monotonic() - self._published_at >= self._interval_s:
+        """Integrate what is new. Nothing while another process owns the log."""
+        return await self.integrate() if self._owns() else False
+
+    async def publish_due(self) -> bool:
+        """Publish when the interval has passed and something was integrated. Returns False (see Worker)."""
+        if self.integrated and time.monotonic() - self._published_at >= self._interval_s and self._owns():
             await self.publish()
-        return more
+        return False
 
     async def integrate(self) -> bool:
         """Write tiles of at most one chunk. True = there is more."""
@@ -118,23 +118,24 @@ class Publisher:
                 # A writer that failed half way must not go on: the next step opens again from the checkpoint.
                 self._writer = None
                 await asyncio.to_thread(writer.append, leaves)
-                self._writer = writer
+                self._writer, self.integrated = writer, writer.size
             return size > end
 
     async def publish(self) -> Checkpoint | None:
         """Sign the integrated tree if it grew. What the checkpoint covers is durable before it is seen."""
-        async with self._lock:
-            writer = await self._open()
+        async with self._publishing:
+            async with self._lock:
+                writer = await self._open()
+                size, root = writer.size, await asyncio.to_thread(writer.root)
             last = self.published()
             self._published_at = time.monotonic()
-            if writer.size == 0 or (last is not None and last.size >= writer.size):
+            if size == 0 or (last is not None and last.size >= size):
                 if last is not None:
                     await self._ask_again(last)
                 return last
-            if not await self._holds_what_was_signed(writer.size):
+            if not await self._holds_what_was_signed(size):
                 return last
-            root = await asyncio.to_thread(writer.root)
-            head = Checkpoint(self.keys.name, writer.size, root)
+            head = Checkpoint(self.keys.name, size, root)
             note = self.keys.sign(head.text())
             await self._keep(head, note.encode())
             lines = await self._cosign(head, note, TileReader(self.folder, head.size)) if self._cosign else ()
@@ -166,7 +167,7 @@ class Publisher:
         """The signed statement about the streams of the published tree, kept beside it. Raises Unavailable,
         Conflict."""
         self._must_own()
-        async with self._lock:
+        async with self._publishing:
             head = self.published()
             if head is None:
                 raise Conflict("nothing is published yet: try again", code="not-published", retry_after_s=10)
@@ -230,5 +231,5 @@ class Publisher:
             if TileReader(self.folder, size).root() != last.root:
                 raise LogBroken(f"the tiles do not lead to the checkpoint of size {size}: rebuild them from the rows")
             await self._keep(last, self._own(self.note()).encode())
-        self._writer = LogWriter(self.folder, size)
+        self._writer, self.integrated = LogWriter(self.folder, size), size
         return self._writer

@@ -1,10 +1,12 @@
 """The audit's rows. SQL stands in sql/; this module gives it shape."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from salur.audit.search.postings import Postings
 from salur.common.database import Connection, load_queries
 from salur.common.events import RawEvent
 
@@ -28,6 +30,16 @@ class Entry(NamedTuple):
     type: str | None
     subject: str | None
     event_time: str | None
+
+
+class Block(NamedTuple):
+    """What search knows of a block of entries: how many, between which times, which places name a region."""
+
+    block: int
+    entries: int
+    earliest: datetime | None
+    latest: datetime | None
+    own_region: Sequence[int]
 
 
 async def lock_size(conn: Connection) -> int:
@@ -97,3 +109,34 @@ async def insert_equivocations(conn: Connection, events: Sequence[RawEvent], fir
         sequences=[event.sequence for event in events],
         indexes=list(range(first_index, first_index + len(events))),
     )
+
+
+async def save_blocks(conn: Connection, blocks: Sequence[Block]) -> None:
+    """Add entries to blocks, new ones or known."""
+    await queries.save_blocks(
+        conn,
+        blocks=[block.block for block in blocks],
+        entries=[block.entries for block in blocks],
+        earliest=[block.earliest for block in blocks],
+        latest=[block.latest for block in blocks],
+        own_region=[_array(block.own_region) for block in blocks],
+    )
+
+
+async def save_postings(conn: Connection, postings: Postings, first_new: int) -> None:
+    """Blocks from `first_new` on have no rows yet and are copied in; the rows of earlier ones are merged."""
+    if merged := postings.before_block(first_new):
+        await queries.save_postings(
+            conn,
+            terms=[term for term, _, _ in merged],
+            blocks=[block for _, block, _ in merged],
+            places=[_array(places) for _, _, places in merged],
+        )
+    await conn.copy_records_to_table(
+        "search_posting", records=postings.from_block(first_new), columns=("term", "block", "places")
+    )
+
+
+def _array(places: Sequence[int]) -> str:
+    """As PostgreSQL writes an array."""
+    return f"{{{','.join(map(str, places))}}}"

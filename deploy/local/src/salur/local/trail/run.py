@@ -110,12 +110,8 @@ class Trail:
         run_blocking(send(self.platform.kafka.bootstrap, self.sent, self.plan.entries))
         self.sent += self.plan.entries
         audit.start()
-        deadline = time.monotonic() + DRAIN_TIMEOUT_S
-        while (began_size := self.position()["size"]) == 0:
-            if time.monotonic() > deadline:
-                raise TimeoutError("the audit takes nothing")
-            time.sleep(POLL_S)
-        began, before = time.monotonic(), cpu_seconds(self.platform)
+        began, began_size = self._first_taken()
+        before = cpu_seconds(self.platform)
         seconds = self.drained(self.sent) - began
         appended = self.sent - began_size
         used = spent(before, cpu_seconds(self.platform))
@@ -126,9 +122,21 @@ class Trail:
             },
         }
 
+    def _first_taken(self) -> tuple[float, int]:
+        """When the audit was first seen to hold entries, and how many; all of a short log are counted from before."""
+        deadline = time.monotonic() + DRAIN_TIMEOUT_S
+        seen_none = time.monotonic()
+        while (size := self.position()["size"]) == 0:
+            seen_none = time.monotonic()
+            if seen_none > deadline:
+                raise TimeoutError("the audit takes nothing")
+            time.sleep(POLL_S)
+        return (time.monotonic(), size) if size < self.sent else (seen_none, 0)
+
     def latency(self) -> None:
         """From Kafka's acknowledgement to the entry in a durable tile, and found by search, at steady rates."""
-        self.drained(self.sent, "indexed")
+        began = time.monotonic()
+        self.report["search_catch_up_s"] = round(self.drained(self.sent, "indexed") - began, 1)
         waits = run_blocking(self._send_and_watch(LATENCY_RATE, "integrated"))
         self.report["integration_p50_s"] = round(waits[len(waits) // 2], 3)
         self.report["integration_p99_s"] = round(waits[int(len(waits) * 0.99)], 3)

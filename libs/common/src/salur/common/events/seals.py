@@ -12,10 +12,10 @@ SEALS_PER_EVENT = 96
 async def seal_streams(conn: Connection, store: EventStore) -> int:
     """Seal every stream that grew since its last seal, unless only seals were written. Returns how many were sealed.
 
-    Only committed events count: a stream's head is locked to commit, so what stands below it is whole.
+    Only committed events count: a stream's head is locked to commit, so what stands below it is whole. Waits for
+    another sealer, so that what was committed before the call is sealed after it.
     """
-    if not await queries.take_seal_turn(conn):
-        return 0
+    await queries.wait_for_seal_turn(conn)
     rows = await queries.unsealed(conn)
     if not any(row["facts"] for row in rows):
         return 0

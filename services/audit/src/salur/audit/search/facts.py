@@ -1,13 +1,13 @@
 """Entries with their own terms, and what follows from terms."""
 
-from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import MAXYEAR, MINYEAR, datetime
 from typing import Any, NamedTuple
 
 import orjson
 
 from salur.audit import store
-from salur.audit.search.terms import IMPLIES, Implied, Read, dimension, terms_of
+from salur.audit.search.terms import Implied, Read, dimension, implies, terms_of
 from salur.common.database import Connection
 
 
@@ -16,7 +16,7 @@ class Fact(NamedTuple):
 
     leaf_index: int
     time: datetime | None
-    terms: Collection[str]
+    terms: Sequence[str]
     document: dict[str, Any]
 
     def values(self, name: str) -> list[str]:
@@ -36,13 +36,13 @@ async def follow(
     """(all that follows from terms by what is known and by what was `taught` beside it, what was known)."""
     implied, known = Implied(), set[tuple[str, str]]()
     asked: set[str] = set()
-    asking = {term for term in {*terms, *implied.add(taught)} if dimension(term) in IMPLIES}
+    asking = {term for term in {*terms, *implied.add(taught)} if implies(term)}
     while asking:
         rows = await store.queries.implied_by(conn, terms=sorted(asking))
         pairs = {(row["term"], row["implied"]) for row in rows}
         known |= pairs
         asked |= asking
-        asking = {term for term in implied.add(pairs) if dimension(term) in IMPLIES} - asked
+        asking = {term for term in implied.add(pairs) if implies(term)} - asked
     return implied, known
 
 
@@ -51,15 +51,18 @@ async def facts_at(conn: Connection, leaves: Sequence[int]) -> list[Fact]:
     if not leaves:
         return []
     rows = await store.queries.entries_at(conn, leaves=leaves)
-    return [Fact(row["leaf_index"], _time(row["event_time"]), terms_of(Read(*row[:7])), _document(row)) for row in rows]
+    return [
+        Fact(row["leaf_index"], time_of(row["event_time"]), terms_of(Read(*row[:7])), _document(row)) for row in rows
+    ]
 
 
-def _time(text: str | None) -> datetime | None:
+def time_of(text: str | None) -> datetime | None:
+    """The time an event says, if it is one with a zone that every database can hold."""
     try:
         time = datetime.fromisoformat(text or "")
     except ValueError:
         return None
-    return time if time.tzinfo else None
+    return time if time.tzinfo and MINYEAR < time.year < MAXYEAR else None
 
 
 def _document(row: Any) -> dict[str, Any]:

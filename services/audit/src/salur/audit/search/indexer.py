@@ -1,24 +1,27 @@
 """Bring search up to the log, a bounded piece at a time."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from prometheus_client import Gauge
 
 from salur.audit import store
 from salur.audit.domain.ledger import TYPES
-from salur.audit.search.facts import follow
+from salur.audit.search.facts import follow, time_of
 from salur.audit.search.movements import keep_movements
 from salur.audit.search.postings import Postings
 from salur.audit.search.terms import Implied, Read, learnt, names_region, terms_of, with_implied
+from salur.audit.store import Block
 from salur.common.database import Connection, Database
 from salur.common.logs import get_logger
 
 log = get_logger("search")
 
-ENTRIES_PER_STEP = 2_000
-ENTRIES_PER_STEP_BUSY = 600
-"""While the log grows search steps aside: it takes this many at each interval, and catches up when the log rests."""
+ENTRIES_PER_STEP = 2_048
+ENTRIES_PER_STEP_BUSY = 1_024
+"""While the log grows search steps aside: it takes this many at each interval, whole blocks only, which are
+cheaper than parts of them, and catches up when the log rests."""
 RESTING_GROWTH = 100
 """A log that grew by no more since the last step rests."""
 PARTITION_ENTRIES = 2_000_000
@@ -43,7 +46,7 @@ class Indexer:
             size = await store.size(conn)
             busy, self._size = size - self._size > RESTING_GROWTH, size
             most = ENTRIES_PER_STEP_BUSY if busy else ENTRIES_PER_STEP
-            await index_next(conn, size, most, self._partition_entries)
+            await index_next(conn, size, most, self._partition_entries, whole_blocks=busy)
             lag = await store.queries.search_lag(conn)
         self._tell(lag["entries"], max(0.0, lag["age_s"]))
         return lag["entries"] > 0 and not busy
@@ -64,12 +67,19 @@ class Indexer:
             pass
 
 
-async def index_next(conn: Connection, size: int, most: int, partition_entries: int) -> int:
-    """Index at most so many entries, never over the end of a partition. Returns how many."""
+async def index_next(
+    conn: Connection, size: int, most: int, partition_entries: int, *, whole_blocks: bool = False
+) -> int:
+    """Index at most so many entries, never over the end of a partition, up to the end of a block where one is reached.
+
+    `whole_blocks`: nothing of a block that is not full yet. Returns how many.
+    """
     state = await store.queries.lock_indexed(conn)
     first, width = state["indexed"], state["width"]
     partition = max(width, partition_entries // width * width)
     end = min(size, first + most, (first // partition + 1) * partition)
+    if (whole := end // width * width) > first or whole_blocks:
+        end = whole
     if end <= first:
         return 0
     await store.queries.search_partition(conn, first=first // width, blocks=partition // width)
@@ -84,17 +94,25 @@ async def index_next(conn: Connection, size: int, most: int, partition_entries: 
         postings.add(leaf_index, with_implied(terms, implied))
     await _reach_back(conn, postings, implied, new)
     await keep_movements(conn, [(at, row) for at, row in enumerate(rows, first) if row["type"] in TYPES])
-    await store.queries.save_blocks(
-        conn, first=first, end=end, regional=[first + at for at, terms in enumerate(said) if names_region(terms)]
-    )
-    terms, blocks, places = postings.columns()
-    await store.queries.save_postings(conn, terms=terms, blocks=blocks, places=places)
+    await store.save_blocks(conn, _blocks(first, width, rows, said))
+    await store.save_postings(conn, postings, first_new=-(-first // width))
     await store.queries.save_indexed(conn, indexed=end)
     return int(end - first)
 
 
 def _said(rows: list[Any]) -> list[list[str]]:
-    return [terms_of(Read(*row)) for row in rows]
+    return [terms_of(Read(*row[:7])) for row in rows]
+
+
+def _blocks(first: int, width: int, rows: Sequence[Any], said: Sequence[Sequence[str]]) -> list[Block]:
+    """What is known of each block these entries belong to."""
+    blocks = []
+    for start in range(first // width * width, first + len(rows), width):
+        run = range(max(start, first) - first, min(start + width - first, len(rows)))
+        times = [time for at in run if (time := time_of(rows[at]["event_time"]))]
+        regional = [first + at - start for at in run if names_region(said[at])]
+        blocks.append(Block(start // width, len(run), min(times, default=None), max(times, default=None), regional))
+    return blocks
 
 
 async def _reach_back(conn: Connection, postings: Postings, implied: Implied, new: list[tuple[str, str]]) -> None:

@@ -1,7 +1,8 @@
 """What an entry can be found by, and what one such term says about others. Pure."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
 import orjson
@@ -31,6 +32,8 @@ IMPLIES: Mapping[str, Sequence[str]] = {
 }
 """A value of the first dimension belongs to one of each of the others: said once, it holds for every entry."""
 _TEACHING = IMPLIES.keys() | {name for names in IMPLIES.values() for name in names}
+_IMPLYING = tuple(f"{name}=" for name in IMPLIES)
+_REGION = "region="
 REGION_SIZES = (2, 5, 8, 13)
 VALUE_MAX = 200
 _BANK_TOPIC = re.compile(r"(?:banks\.results|payments\.instructions)\.(.+)")
@@ -54,7 +57,7 @@ def dimension(term: str) -> str:
 
 
 def terms_of(entry: Read) -> list[str]:
-    """The terms an entry says itself. An event's id is no term: the log's rows are found by it."""
+    """The terms an entry says itself, its regions last. An event's id is no term: the log's rows are found by it."""
     document = _document(entry)
     said = [("topic", entry.topic), ("type", entry.type), ("subject", entry.subject)]
     if entry.stream is None:
@@ -66,10 +69,13 @@ def terms_of(entry: Read) -> list[str]:
     said += [(name, data[field]) for field, name in FIELDS.items() if field in data]
     if "." in entry.topic and not data.get("bank") and (bank := _BANK_TOPIC.fullmatch(entry.topic)):
         said.append(("bank", bank[1]))
-    terms = [f"{name}={value}" for name, value in said if _indexable(value)]
+    terms = [
+        f"{name}={value}" for name, value in said
+        if isinstance(value, str) and 0 < len(value) <= VALUE_MAX and "\x00" not in value
+    ]  # fmt: skip
     region = data.get("region")
     if isinstance(region, str):
-        terms += [f"region={region[:size]}" for size in REGION_SIZES if len(region) >= size]
+        terms += [f"{_REGION}{region[:size]}" for size in REGION_SIZES if len(region) >= size]
     return terms
 
 
@@ -83,8 +89,9 @@ def _document(entry: Read) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _indexable(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= VALUE_MAX and "\x00" not in value
+def implies(term: str) -> bool:
+    """Whether something may follow from a term."""
+    return term.startswith(_IMPLYING)
 
 
 def learnt(terms: Iterable[str]) -> list[tuple[str, str]]:
@@ -103,17 +110,21 @@ class Implied:
 
     def __init__(self) -> None:
         self._direct: dict[str, set[str]] = {}
-        self._reached: dict[str, frozenset[str]] = {}
+        self._reached: dict[str, AbstractSet[str]] = {}
 
     def add(self, pairs: Iterable[tuple[str, str]]) -> set[str]:
         """Take in (term, implied); returns what is implied."""
-        pairs = list(pairs)
+        said, direct = set(), self._direct
         for term, implied in pairs:
-            self._direct.setdefault(term, set()).add(implied)
+            said.add(implied)
+            if (known := direct.get(term)) is None:
+                direct[term] = {implied}
+            else:
+                known.add(implied)
         self._reached.clear()
-        return {implied for _, implied in pairs}
+        return said
 
-    def of(self, term: str) -> frozenset[str]:
+    def of(self, term: str) -> AbstractSet[str]:
         """All that follows from a term."""
         if (known := self._reached.get(term)) is not None:
             return known
@@ -121,24 +132,30 @@ class Implied:
         found = set(direct := self._direct.get(term, ()))
         for implied in direct:
             found |= self.of(implied)
-        if term.startswith("region="):
-            found |= {term[: len("region=") + size] for size in REGION_SIZES if len("region=") + size < len(term)}
-        self._reached[term] = frozenset(found)
-        return self._reached[term]
+        if term.startswith(_REGION):
+            found.update(term[: len(_REGION) + size] for size in REGION_SIZES if len(_REGION) + size < len(term))
+        self._reached[term] = found
+        return found
+
+    def of_all(self, terms: Iterable[str]) -> set[str]:
+        """All that follows from terms which name their own regions in full."""
+        direct = self._direct
+        return set().union(*[self.of(term) for term in terms if term in direct])
 
     def is_needless(self, term: str, implied: str) -> bool:
         """Whether a pair follows from the others."""
         return any(implied in self.of(other) for other in self._direct.get(term, ()) if other != implied)
 
 
-def with_implied(terms: Collection[str], implied: Implied) -> set[str]:
+def with_implied(terms: Sequence[str], implied: Implied) -> set[str]:
     """An entry's terms and all that follows. Its own region holds against those of its household."""
-    found: set[str] = set().union(*[implied.of(term) for term in terms if dimension(term) in IMPLIES])
+    found = implied.of_all(terms)
     if names_region(terms):
-        found = {term for term in found if not term.startswith("region=")}
-    return found.union(terms)
+        found = {term for term in found if not term.startswith(_REGION)}
+    found.update(terms)
+    return found
 
 
-def names_region(terms: Iterable[str]) -> bool:
-    """Whether an entry says its region itself."""
-    return any(term.startswith("region=") for term in terms)
+def names_region(terms: Sequence[str]) -> bool:
+    """Whether an entry says its region itself: it stands last."""
+    return bool(terms) and terms[-1].startswith(_REGION)

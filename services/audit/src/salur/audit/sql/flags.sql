@@ -16,6 +16,9 @@ UPDATE flag_rule SET checked = :finish WHERE rule = ANY (:rules::text[]);
 INSERT INTO flag_before (rule, term, leaf_index)
 SELECT :rule, * FROM unnest(:terms::text[], :leaves::bigint[]) ON CONFLICT DO NOTHING;
 
+-- name: is_before_kept$
+SELECT EXISTS (SELECT 1 FROM flag_before WHERE rule = :rule);
+
 -- name: before_of
 SELECT b.term, b.leaf_index
 FROM unnest(:terms::text[]) AS asked (term)

@@ -8,7 +8,7 @@ UPDATE search_state SET indexed = :indexed;
 SELECT search_partition(:first, :blocks);
 
 -- name: entries_to_index
-SELECT leaf, topic, partition, kafka_offset, stream, type, subject
+SELECT leaf, topic, partition, kafka_offset, stream, type, subject, event_time
 FROM entry WHERE leaf_index >= :first AND leaf_index < :end ORDER BY leaf_index;
 
 -- name: entries_at
@@ -47,11 +47,9 @@ CROSS JOIN LATERAL (SELECT own_region FROM search_block WHERE block = p.block OF
 
 -- name: save_blocks!
 INSERT INTO search_block AS b (block, entries, earliest, latest, own_region)
-SELECT leaf_index / search_width() AS block, count(*), min(search_time(event_time)), max(search_time(event_time)),
-       coalesce(array_agg((leaf_index % search_width())::smallint) FILTER (WHERE r.regional IS NOT NULL), '{}')
-FROM entry LEFT JOIN unnest(:regional::bigint[]) AS r (regional) ON r.regional = leaf_index
-WHERE leaf_index >= :first AND leaf_index < :end
-GROUP BY 1
+SELECT block, entries, earliest, latest, own_region::smallint[]
+FROM unnest(:blocks::bigint[], :entries::integer[], :earliest::timestamptz[], :latest::timestamptz[], :own_region::text[])
+     AS f (block, entries, earliest, latest, own_region)
 ON CONFLICT (block) DO UPDATE SET
     entries = b.entries + excluded.entries, earliest = least(b.earliest, excluded.earliest),
     latest = greatest(b.latest, excluded.latest), own_region = b.own_region || excluded.own_region;

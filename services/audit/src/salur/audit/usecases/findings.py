@@ -107,6 +107,8 @@ async def _keep_before(conn: Connection, rule: Within, facts: Sequence[Fact]) ->
 
 async def _within(conn: Connection, rule: Within, new: Sequence[Fact]) -> list[Finding]:
     """Pairs with one value in common, the later less than so many seconds after the earlier."""
+    if not await store.queries.is_before_kept(conn, rule=rule.rule):
+        return []
     named = await _named(conn, rule.same, new)
     rows = await store.queries.before_of(
         conn, rule=rule.rule, terms=sorted({term for terms in named.values() for term in terms}), most=SHARING_MAX

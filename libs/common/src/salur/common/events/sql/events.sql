@@ -168,8 +168,10 @@ FROM unnest(:streams::text[], :sealed::bigint[], :heads::bigint[]) AS g (stream,
 UPDATE seal l SET sealed = g.head FROM unnest(:streams::text[], :heads::bigint[]) AS g (stream, head)
 WHERE l.stream = g.stream;
 
--- name: take_seal_turn$
-SELECT pg_try_advisory_xact_lock(hashtext('salur.seal'));
+-- name: wait_for_seal_turn^
+-- Evaluated from left to right: the wait is bounded, what follows in the transaction is not.
+SELECT set_config('lock_timeout', '10s', true), pg_advisory_xact_lock(hashtext('salur.seal')),
+       set_config('lock_timeout', '0', true);
 
 -- name: take_recover_turn
 SELECT pg_advisory_xact_lock(hashtext('salur.recover'));
