@@ -13,9 +13,12 @@ from salur.common.service import Process, Runtime
 from salur.common.values import derived_id
 from salur.eligibility.main import build
 from salur.eligibility.settings import EligibilitySettings
-from support.eligibility import RULES, Office, household
+from salur.local.population.files import body as family_body
+from salur.local.population.generate import households
+from support.eligibility import RULES, Office, household, registered
 
 pytestmark = pytest.mark.integration
+PMT = (Path(__file__).parents[2] / "services/eligibility/scoring/pmt.yaml").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -170,6 +173,61 @@ async def test_a_decision_explains_itself(api: httpx.AsyncClient, office: Office
     assert missing["criteria"][1]["values"] == {"village_treated": None}
     assert missing["criteria"][1]["sentence"]["id"].endswith("(village treated belum dilaporkan).")
     assert missing["benefit"]["components"] == []
+
+
+SCORED = """
+id: poorest
+name: {{en: Help for the poorest, id: Bantuan bagi yang termiskin}}
+kind: household
+function: assistance
+approach: targeted
+legal: none
+currency: IDR
+cycle_months: 1
+score_model: {{id: pmt, version: {version}}}
+inputs: {{}}
+criteria: [{{code: poorest, text: {{en: t, id: t}}, legal: l, when: decile <= 4}}]
+benefit: [{{code: grant, text: {{en: t, id: t}}, per: household, unit_minor: 100}}]
+"""
+
+
+async def test_a_scoring_model_of_two_people_decides_and_a_new_one_leaves_old_decisions_as_they_were(
+    api: httpx.AsyncClient, office: Office, tmp_path: Path
+) -> None:
+    officer, approver = _as(tmp_path, "programme-officer"), _as(tmp_path, "approver", sub="person:budi")
+
+    async def publish_model(text: str) -> str:
+        proposed = await api.post("/score-models", content=text, headers=officer)
+        version = str(proposed.json()["version"])
+        unread = await api.post("/programmes", content=SCORED.format(version=version), headers=officer)
+        assert (unread.status_code, "publish it" in unread.json()["detail"]) == (422, True)
+        path, body = "/score-models/pmt/approve", {"version": version}
+        own = await api.post(path, json=body, headers=_as(tmp_path, "programme-officer", "approver"))
+        assert (own.status_code, own.json()["code"]) == (403, "same-person")
+        assert (await api.post(path, json=body, headers=approver)).status_code == 200
+        assert (await _publish(api, tmp_path, SCORED.format(version=version))).status_code == 200
+        await office.backfill()
+        return version
+
+    families = [family_body(family) for family in households(40, 1)]
+    await office.take(*(registered(number, family) for number, family in enumerate(families)))
+    first = await publish_model(PMT)
+    stated = {derived_id(f"family-{n}"): family["attributes"] for n, family in enumerate(families)}
+    page = await api.get("/decisions", params={"programme_id": "poorest"}, headers=officer)
+    decided = {row["household_id"]: row["outcome"] for row in page.json()["decisions"]}
+    assert decided == {
+        name: "enrolled" if told["decile"] <= 4 else "not-enrolled" for name, told in stated.items()
+    }  # fmt: skip
+    name = derived_id("family-0")
+    score = (await api.get(f"/decisions/poorest/{name}", headers=officer)).json()["score"]
+    assert (score["model_version"], score["decile"]) == (first, stated[name]["decile"])
+    assert score["base"] + sum(term["adds"] for term in score["terms"]) == pytest.approx(score["score"], abs=0.006)
+
+    second = await publish_model(PMT.replace("base: 46.0", "base: 20.0"))
+    again = (await api.get(f"/decisions/poorest/{name}", headers=officer)).json()
+    assert (again["score"]["model_version"], again["outcome"]) == (second, "enrolled")
+    replayed = (await api.get("/decisions/replay", headers=_as(tmp_path, "auditor"))).json()
+    assert (replayed["replayed"], replayed["different"]) == (80, [])
 
 
 async def test_old_decisions_are_made_again_page_by_page_and_a_changed_row_is_found(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from salur.common.contracts.registry import HouseholdMerged, HouseholdRegistered
+from salur.common.contracts.registry import HouseholdMerged
 from salur.common.database import Database
 from salur.common.errors import Invalid
 from salur.common.secrets import Secrets
@@ -14,7 +14,7 @@ from salur.eligibility.simulating import simulate
 from salur.eligibility.usecases.simulations import answer, ask, next_question, question_of, simulation_view
 from salur.local.population.files import body
 from salur.local.population.generate import households
-from support.eligibility import Office
+from support.eligibility import Office, registered
 
 pytestmark = pytest.mark.integration
 
@@ -30,19 +30,6 @@ async def office(db: Database, database_url: str, keys: Secrets) -> Office:
     await office.publish(PKH)
     await office.take(*(registered(number, body(family)) for number, family in enumerate(households(FAMILIES, 1))))
     return office
-
-
-def registered(number: int, family: dict[str, Any]) -> HouseholdRegistered:
-    """A generated family as the registry announces it."""
-    name = f"family-{number}"
-    members = [
-        {"member_id": derived_id(name, str(place)), "attributes": member["attributes"]}
-        for place, member in enumerate(family["members"])
-    ]
-    return HouseholdRegistered(
-        household_id=derived_id(name), version=1, region=family["region"], member_count=len(members),
-        attributes=family["attributes"], members=members,
-    )  # fmt: skip
 
 
 async def simulated(office: Office, url: str, rules: str, **more: str) -> dict[str, Any]:

@@ -67,6 +67,19 @@ def household(
     return HouseholdRegistered(**fields) if version == 1 else HouseholdChanged(**fields, changed=["attributes"])
 
 
+def registered(number: int, family: dict[str, Any]) -> HouseholdRegistered:
+    """A generated family as the registry announces it."""
+    name = f"family-{number}"
+    members = [
+        {"member_id": derived_id(name, str(place)), "attributes": member["attributes"]}
+        for place, member in enumerate(family["members"])
+    ]
+    return HouseholdRegistered(
+        household_id=derived_id(name), version=1, region=family["region"], member_count=len(members),
+        attributes=family["attributes"], members=members,
+    )  # fmt: skip
+
+
 @dataclass
 class Office:
     """Eligibility with its database, and the place in each partition of the registry's topic."""

@@ -78,6 +78,14 @@ def test_a_programme_reads_score_and_decile_of_the_version_it_names_and_of_no_ot
             compile_programme(PROGRAMME, model)
 
 
+def test_the_input_hash_covers_what_the_scoring_model_reads() -> None:
+    compiled = compile_programme(PROGRAMME, PMT)
+    family, other = facts(FAMILIES[0], floor="earth"), facts(FAMILIES[0], floor="ceramic")
+    assert decide(compiled, family).input_hash != decide(compiled, other).input_hash
+    unread = facts(FAMILIES[0], floor="earth", nobody_asks=1)
+    assert decide(compiled, family) == decide(compiled, unread)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import orjson
 
@@ -76,7 +76,7 @@ class Known:
 def decide(programme: Compiled, household: HouseholdFacts) -> Decision:
     """The same rules and inputs give the same decision years later. Never raises on data."""
     facts, own = _given(programme, household)
-    hashed = input_hash(facts, own)
+    hashed = input_hash(facts, own, _seen_by(programme.model, household) if programme.model else None)
     return decide_on(programme, household.region, _known(programme, household, facts, own), hashed)
 
 
@@ -112,12 +112,16 @@ def decide_on(programme: Compiled, region: Region, known: Known, hashed: str = "
 
 def scored(model: CompiledModel, household: HouseholdFacts) -> Score:
     """What a scoring model says of the household."""
-    inputs = model.document.inputs
-    facts = _household_facts(household, inputs)
-    return score_of(model, facts, [_declared(member, inputs.member) for member in household.members])
+    return score_of(model, *_seen_by(model, household))
 
 
 Facts = dict[str, bool | int | float | str]
+
+
+def _seen_by(model: CompiledModel, household: HouseholdFacts) -> tuple[Facts, list[Facts]]:
+    """Exactly what a scoring model declares: of the household, and of each member."""
+    inputs = model.document.inputs
+    return _household_facts(household, inputs), [_declared(member, inputs.member) for member in household.members]
 
 
 def _given(programme: Compiled, household: HouseholdFacts) -> tuple[Facts, list[Facts]]:
@@ -151,10 +155,17 @@ def _household_facts(household: HouseholdFacts, inputs: Inputs) -> dict[str, boo
     return facts
 
 
-def input_hash(facts: Present, members: Sequence[Present]) -> str:
-    """SHA-256 (hex) of the declared inputs as JSON with sorted keys, typed as declared, without what is missing."""
-    canonical = orjson.dumps({"household": facts, "members": members}, option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(canonical).hexdigest()
+def input_hash(
+    facts: Present, members: Sequence[Present], scored: tuple[Present, Sequence[Present]] | None = None
+) -> str:
+    """SHA-256 (hex) of the declared inputs as JSON with sorted keys, typed as declared, without what is missing.
+
+    `scored`: what the programme's scoring model declares, where it names one.
+    """
+    given: dict[str, Any] = {"household": facts, "members": members}
+    if scored is not None:
+        given["score"] = {"household": scored[0], "members": scored[1]}
+    return hashlib.sha256(orjson.dumps(given, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _declared(attributes: Attributes, kinds: Mapping[str, Kind]) -> dict[str, bool | int | float | str]:

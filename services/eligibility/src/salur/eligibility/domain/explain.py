@@ -5,6 +5,7 @@ from typing import Any
 
 from salur.eligibility.domain.benefit import COMMON_REASONS
 from salur.eligibility.domain.compiling import Compiled
+from salur.eligibility.domain.scoring import CompiledModel, Score
 
 LANGUAGES = ("en", "id")
 _VERDICT = {
@@ -68,6 +69,19 @@ def benefit_told(compiled: Compiled, row: Mapping[str, Any]) -> dict[str, Any]:
             for item in row["not_due"]
         ],
     }
+
+
+def score_told(model: CompiledModel, said: Score) -> dict[str, Any]:
+    """How a scoring model came to its score: what it begins with and what each term adds; null = a value is missing."""
+    document = model.document
+    return {
+        "model_id": document.id, "model_version": model.version, "name": document.name.model_dump(),
+        "legal": document.legal, "score": said.score, "decile": said.decile, "base": document.base,
+        "terms": [
+            {"code": term.code, "text": term.text.model_dump(), "adds": said.parts[term.code]}
+            for term in document.terms
+        ],
+    }  # fmt: skip
 
 
 def _sentence(text: Any, item: Mapping[str, Any]) -> dict[str, str]:

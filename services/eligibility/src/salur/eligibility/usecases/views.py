@@ -6,8 +6,8 @@ from typing import Any
 from salur.common.auth import Caller
 from salur.common.database import Connection
 from salur.eligibility import errors
-from salur.eligibility.domain.decide import decide
-from salur.eligibility.domain.explain import benefit_told, criteria_told, outcome_told
+from salur.eligibility.domain.decide import decide, scored
+from salur.eligibility.domain.explain import benefit_told, criteria_told, outcome_told, score_told
 from salur.eligibility.store import queries
 from salur.eligibility.usecases.decide import facts_of
 from salur.eligibility.usecases.programmes import Rules
@@ -62,13 +62,15 @@ async def decision_view(
     if row is None or not caller.sees(row["region"]):
         raise errors.decision_unknown()
     compiled = (await rules.numbered(conn, programme["number"])).compiled
-    again = decide(compiled, facts_of(row))
+    facts = facts_of(row)
+    again = decide(compiled, facts)
     return {
         "decision_id": row["decision_id"], "programme_id": programme_id, "programme_version": programme["version"],
         "programme": programme["name"], "legal": compiled.document.legal, "household_id": household_id,
         "household_version": row["version"], "decided_at": row["decided_at"], "outcome": _outcome(row),
         "summary": outcome_told(compiled, row["enrolled"]), "unmet": row["unmet"],
         "criteria": criteria_told(compiled, row["criteria"]), "benefit": benefit_told(compiled, row),
+        "score": score_told(compiled.model, scored(compiled.model, facts)) if compiled.model else None,
         "input_hash": row["input_hash"], "reproduced": agrees(again, row),
     }  # fmt: skip
 
