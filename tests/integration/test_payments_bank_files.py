@@ -1,8 +1,6 @@
 """Banks' files on a real database and real folders: whole or not at all, once, as over Kafka."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +8,14 @@ import orjson
 import pytest
 
 from partner_bank import iso
-from partner_bank.book import Book, book_path, transfers
-from partner_bank.files import FileBank
+from partner_bank.book import book_path, transfers
 from partner_bank.iso import Line
-from partner_bank.profile import PROFILES, Profile
+from partner_bank.profile import Profile
 from salur.common.database import Database
 from salur.common.secrets import Secrets
-from salur.common.service import Runtime
 from salur.common.values import derived_id, payment_id
-from salur.payments.files import FileChannel
-from salur.payments.settings import PaymentsSettings
 from salur.payments.usecases import bank_files, lists, recalls, views
+from support.desk import Desk
 from support.payments import AMOUNT_MINOR, BANKS, CURRENCY, IMPATIENT, House, answer, bank_of, entitlement, instruction
 
 pytestmark = pytest.mark.integration
@@ -28,67 +23,13 @@ MOMENT = "2026-03-01T08:00:00Z"
 DEBTOR = dict.fromkeys(BANKS, "0012345")
 
 
-@dataclass
-class Desk:
-    """Payments with its folders. Banks put files and take them."""
-
-    house: House
-    channel: FileChannel
-    runtime: Runtime
-    root: Path
-
-    def put(self, bank: str, name: str, content: bytes) -> Path:
-        path = self.root / bank / "inbox" / name
-        path.write_bytes(content)
-        return path
-
-    async def take(self) -> None:
-        while await self.channel.take_next():
-            pass
-
-    async def send(self) -> None:
-        while await self.channel.write_next():
-            pass
-
-    def names(self, bank: str, folder: str) -> list[str]:
-        return sorted(path.name for path in (self.root / bank / folder).iterdir())
-
-    def orders(self, bank: str) -> dict[str, iso.Order]:
-        found = [iso.read_pain001(path) for path in (self.root / bank / "outbox").glob("pain001-*.xml")]
-        return {order.instruction_id: order for _, orders in found for order in orders}
-
-    def refusal(self, bank: str) -> str:
-        (reason,) = (self.root / bank / "refused").glob("*.reason.json")
-        return str(orjson.loads(reason.read_bytes())["code"])
-
-    async def ledger_hash(self) -> str:
-        async with self.house.db.transaction() as conn:
-            return str((await views.ledger_view(conn, with_hash=True))["hash"])
-
-
-Build = Callable[..., FileChannel]
-
-
-async def _desk(db: Database, url: str, keys: Secrets, folder: Path, *, transactions: int = 3, count: int = 6) -> Desk:
-    house = await House.build(db, url, keys)
-    await house.instructed(count)
-    key_file = folder / "key"
-    key_file.write_text(bytes(range(32)).hex())
-    settings = PaymentsSettings(
-        database_url=url, kafka_bootstrap="unused:1", jwks_file=folder / "jwks", master_key_file=key_file, banks=BANKS,
-        bank_files_dir=folder / "banks", file_banks=BANKS, file_debtor_accounts=DEBTOR, file_wait_s=0, file_quiet_s=0,
-        file_transactions=transactions,
-    )  # fmt: skip
-    runtime = Runtime("payments", settings)
-    runtime.db, runtime.store = db, house.store
-    return Desk(house, FileChannel(runtime, settings), runtime, folder / "banks")
-
-
 @pytest.fixture
 async def desk(db: Database, database_url: str, keys: Secrets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     # The id of a list is in the ids of its reserves: the same list on two databases must have the same one.
     monkeypatch.setattr(lists, "new_id", lambda: derived_id("list"))
-    return await _desk(db, database_url, keys, tmp_path)
+    desk = await Desk.open(db, database_url, keys, tmp_path)
+    await desk.house.instructed(6)
+    return desk
 
 
 def line(
@@ -156,25 +97,16 @@ async def test_an_inquiry_never_lies_in_the_outbox_before_the_instruction_it_ask
         await conn.execute("UPDATE payment SET answer_due_at = now()")
     await desk.house.inquire(IMPATIENT)
     await desk.send()
-    turn(desk)
+    desk.banks_turn()
     await desk.take()
     assert set((await desk.house.states()).values()) == {"settled"}
-
-
-def turn(desk: Desk, profile: Profile = PROFILES["all-credited"]) -> None:
-    """Every bank takes its files and answers by files."""
-    for bank in BANKS:
-        folder = desk.root / bank
-        book = Book(book_path(folder), bank, profile, 7, keep_accounts=True)
-        FileBank(book, folder, "0012345").turn()
-        book.close()
 
 
 async def test_by_files_alone_money_is_called_back_and_what_is_spent_stays(desk: Desk) -> None:
     """By the banks' own books; and every document told once more, under another name, changes nothing."""
     half = Profile(untouched=5_000)
     await desk.send()
-    turn(desk, half)
+    desk.banks_turn(half)
     await desk.take()
     for number in range(6):
         await desk.house.act(recalls.RECALL_PAYMENT, payment_id(entitlement(number), 1))
@@ -184,7 +116,7 @@ async def test_by_files_alone_money_is_called_back_and_what_is_spent_stays(desk:
         (instruction(number), AMOUNT_MINOR) for number in range(6)
     }
     assert list(desk.root.rglob("requests-*.jsonl")) == []
-    turn(desk, half)
+    desk.banks_turn(half)
     await desk.take()
     states = await desk.house.states()
     kept = {row[2]: row[5] for bank in BANKS for row in transfers(book_path(desk.root / bank))}

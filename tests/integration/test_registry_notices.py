@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from salur.common.contracts.eligibility import DecisionMade, ProgrammePublished
-from salur.common.contracts.payments import PaymentReturned, PaymentSettled
+from salur.common.contracts.payments import PaymentReady, PaymentReturned, PaymentSettled
 from salur.common.service import Runtime, Service
 from salur.common.values import derived_id
 from support.feed import Feed
@@ -61,7 +61,8 @@ def payment(kind: Any, household_id: str, **more: Any) -> Any:
     payment_id = derived_id("payment", household_id)[:30]
     fact = kind(
         payment_id=payment_id, instruction_id=f"{payment_id}-001", entitlement_id="0" * 32, beneficiary_id=household_id,
-        cycle_id="0" * 32, bank="bank-a", amount_minor=60_000_000, currency="IDR", bank_message_id="m-1", **more,
+        cycle_id="0" * 32, bank="bank-a", amount_minor=60_000_000, currency="IDR",
+        **more if kind is PaymentReady else {"bank_message_id": "m-1"} | more,
     )  # fmt: skip
     return fact, payment_id
 
@@ -89,12 +90,14 @@ async def test_a_family_is_told_of_registration_decision_and_payment_in_its_lang
         "payments.payments",
         payment(PaymentSettled, id_, bank_reference="r"),
         payment(PaymentReturned, en, reason="AC04", bank_reference="r"),
+        payment(PaymentReady, id_, collect_until="2026-02-01T00:00:00Z"),
     )
     messages = await sent(runtime, service)
     to_id = [text for phone, text in messages if phone == PHONE]
     to_en = [text for phone, text in messages if phone == OTHER_PHONE]
     assert len(to_id) + len(to_en) == len(messages)
-    assert sorted(text.split()[0] for text in to_id) == ["IDR", "Keluarga", "Keluarga"]
+    assert sorted(text.split()[0] for text in to_id) == ["IDR", "IDR", "Keluarga", "Keluarga"]
+    assert any("menunggu Anda di bank-a sampai 2026-02-01" in text for text in to_id)
     assert any("Bantuan PROGRESA" in text and "Indeks kemiskinan tidak melebihi" in text for text in to_id)
     assert any("IDR 600,000.00 telah masuk" in text for text in to_id)
     assert [text.split(".")[0] for text in sorted(to_en)][1:] == [

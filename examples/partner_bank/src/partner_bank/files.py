@@ -5,7 +5,9 @@ document that holds them lies in the inbox; after a crash in between they are to
 """
 
 import asyncio
+import csv
 import hashlib
+import io
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -14,7 +16,7 @@ from pathlib import Path
 
 from partner_bank import iso
 from partner_bank.book import Book, Outgoing
-from partner_bank.wire import Inquiry, Instruction, Message, Recall, Unreadable, read
+from partner_bank.wire import AccountCheck, Inquiry, Instruction, Message, Recall, Unreadable, read
 
 POLL_S = 0.3
 ANSWERS_MAX = 20_000
@@ -47,21 +49,24 @@ class FileBank:
         """Take every new file, then tell everything that is due."""
         taken = self._book.taken_files()
         for path in sorted(self._outbox.iterdir(), key=lambda path: (path.stat().st_mtime_ns, path.name)):
-            if path.name not in taken and path.suffix in {".xml", ".jsonl"}:
+            if path.name not in taken and path.suffix in {".xml", ".jsonl", ".csv"}:
                 self._book.take_file(path.name, asked(path))
         while answers := self._book.due(ANSWERS_MAX):
             self._tell(answers)
             self._book.sent(answers)
 
     def _tell(self, answers: Sequence[Outgoing]) -> None:
-        said = [json.loads(answer.value)["data"] for answer in answers]
+        everything = [json.loads(answer.value)["data"] for answer in answers]
+        said = [data for data in everything if "instruction_id" in data]
         accounts = self._book.accounts([data["instruction_id"] for data in said])
         now = datetime.now(UTC)
         moment = now.isoformat(timespec="seconds").replace("+00:00", "Z")
         name = hashlib.sha256(b"".join(answer.value for answer in answers) + str(time.time_ns()).encode()).hexdigest()
-        lines: dict[str, list[iso.Line]] = {kind: [] for kind in "crsk"}
+        lines: dict[str, list[iso.Line]] = {kind: [] for kind in "scrk"}
         for data in said:
             lines[kind_of(data)].append(line_of(data, accounts.get(data["instruction_id"], ""), moment[:10]))
+        if found := [data for data in everything if "check_id" in data]:
+            put(self._inbox, f"a{name[:30]}.csv", findings(found))
         for kind, told in lines.items():
             if told:
                 put(self._inbox, f"{kind}{name[:30]}.xml", self._document(kind, f"{kind}{name[:30]}", moment, told))
@@ -85,6 +90,15 @@ def kind_of(data: dict[str, object]) -> str:
     return "r" if data["status"] == "RTRN" else "s"
 
 
+def findings(found: Sequence[dict[str, str]]) -> bytes:
+    """What was found about accounts, as the page on files has it."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(("check_id", "account_number", "result"))
+    writer.writerows((data["check_id"], data["account_commitment"], data["result"]) for data in found)
+    return text.getvalue().encode()
+
+
 def put(inbox: Path, name: str, document: bytes) -> None:
     """A file appears in the inbox whole or not at all."""
     part = inbox / f"{name}.part"
@@ -103,9 +117,17 @@ def line_of(data: dict[str, object], account: str, day: str) -> iso.Line:
 
 def asked(path: Path) -> list[Message]:
     """What a file from Salur asks."""
-    if path.suffix != ".xml":
+    if path.suffix == ".csv":
+        return questions(path)
+    if path.suffix == ".jsonl":
         return list(requests(path))
     return recalls(path) if path.name.startswith("camt056-") else orders(path)
+
+
+def questions(path: Path) -> list[Message]:
+    """Accounts to be checked. In files the number itself stands where Kafka has a commitment to it."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [AccountCheck(row["check_id"], row["account_number"], True) for row in csv.DictReader(file)]
 
 
 def recalls(path: Path) -> list[Message]:
@@ -130,7 +152,8 @@ def _instruction(order: iso.Order) -> Instruction:
     return Instruction(
         order.instruction_id, payment, payment, 1, order.amount_minor, order.currency,
         datetime.fromisoformat(order.execute_until).timestamp(), "",
-        hashlib.sha256(json.dumps(content).encode()).hexdigest(), True, order.account,
+        hashlib.sha256(json.dumps(content).encode()).hexdigest(), True, order.account, order.method,
+        order.code_commitment,
     )  # fmt: skip
 
 

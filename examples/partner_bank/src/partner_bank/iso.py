@@ -28,6 +28,8 @@ class Order:
     account: str
     holder: str
     execute_until: str
+    method: str = "account"
+    code_commitment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,8 @@ def _order(element: ET.Element) -> Order:
     return Order(
         _of(element, "PmtId", "EndToEndId"), _minor(amount.text or ""), amount.attrib["Ccy"],
         _of(element, "CdtrAcct", "Id", "Othr", "Id"), _of(element, "Cdtr", "Nm"), until[1],
+        _of(element, "PmtTpInf", "LclInstrm", "Prtry") or "account",
+        _of(element, "InstrForCdtrAgt", "InstrInf").removeprefix("CODE SHA256 ") or None,
     )  # fmt: skip
 
 

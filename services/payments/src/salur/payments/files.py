@@ -10,6 +10,8 @@ from typing import IO, Any, TypeVar
 from salur.common.events import PARTITIONS
 from salur.common.logs import get_logger
 from salur.common.service import Runtime, Worker
+from salur.payments.banks import check_files
+from salur.payments.banks.check_files import Found
 from salur.payments.banks.folders import FILE_MAX_SIZE, BankFolder, Claimed, FileGone
 from salur.payments.banks.iso20022 import (
     DocumentRefused,
@@ -109,7 +111,7 @@ class FileChannel:
             finally:
                 await self._in_thread(said.close)
 
-    async def _take_from(self, file: FileId, said: Iterator[Told], after: int) -> bool:
+    async def _take_from(self, file: FileId, said: Iterator[Told | Found], after: int) -> bool:
         items = islice(said, after, None)
         while batch := await self._in_thread(_next_batch, items):
             async with self._runtime.unit_of_work() as unit:
@@ -163,24 +165,28 @@ class FileChannel:
 
         def put(kind: str, file: str, said: Sequence[Any], write: Callable[[IO[bytes]], None]) -> None:
             if said:
-                amounts = {} if kind == REQUESTS else amounts_of(said)
+                amounts = amounts_of(said) if kind in (PAIN001, CAMT056) else {}
                 written.append(Written(kind, folder.put(file, write), len(said), amounts))
 
         # An inquiry asks about what was instructed before it: the other way round the bank would close ids unread.
         put(PAIN001, f"pain001-{name}.xml", outgoing.transfers, partial(_pain001, head, outgoing))
         put(CAMT056, f"camt056-{name}.xml", outgoing.recalls, partial(_camt056, head, outgoing))
+        questions = partial(check_files.write_questions, questions=outgoing.questions)
+        put(check_files.KIND, f"checks-{name}.csv", outgoing.questions, questions)
         put(REQUESTS, f"requests-{name}.jsonl", outgoing.requests, partial(_lines, outgoing.requests))
         return written
 
 
-def _said(source: IO[bytes], overview: Overview, standing: bank_files.Standing) -> Generator[Told, None, None]:
-    if standing.group:
+def _said(source: IO[bytes], overview: Overview, standing: bank_files.Standing) -> Generator[Told | Found, None, None]:
+    if overview.kind == check_files.KIND:
+        yield from check_files.read_findings(source)
+    elif standing.group:
         yield from bank_files.group_told(standing.group, overview.group_reason)
     else:
         yield from told(source)
 
 
-def _next_batch(items: Iterator[Told]) -> list[Told]:
+def _next_batch(items: Iterator[T]) -> list[T]:
     return list(islice(items, BATCH))
 
 
@@ -189,6 +195,8 @@ def _look(claimed: Claimed) -> Overview | DocumentRefused:
         return DocumentRefused("too-big", f"at most {FILE_MAX_SIZE} bytes: send several documents")
     try:
         with claimed.path.open("rb") as file:
+            if check_files.is_findings(file):
+                return check_files.inspect_findings(file, claimed.sha256)
             return inspect(file)
     except DocumentRefused as refusal:
         return refusal

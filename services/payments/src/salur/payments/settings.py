@@ -27,6 +27,8 @@ class PaymentsSettings(Settings):
 
     checked_banks: CommaList = ()
     """Banks that are asked about every account before its first use; the gate holds what they have not found good."""
+    unchecking_banks: CommaList = ()
+    """Banks that cannot check accounts: the gate holds the first payment to an account there for a person."""
     cash_banks: CommaList = ()
     """Banks, post offices and agents that pay cash against a one-time code."""
     cash_within_s: float = Field(default=30 * 24 * 3600.0, gt=0)
@@ -51,18 +53,23 @@ class PaymentsSettings(Settings):
     @property
     def partner_banks(self) -> Banks:
         """What lists are built for."""
-        return Banks(frozenset(self.banks), frozenset(self.checked_banks), frozenset(self.cash_banks))
+        return Banks(
+            frozenset(self.banks), frozenset(self.checked_banks), frozenset(self.cash_banks),
+            frozenset(self.unchecking_banks),
+        )  # fmt: skip
 
     @model_validator(mode="after")
     def _files_have_their_place(self) -> "PaymentsSettings":
-        for name, named in (("CHECKED", self.checked_banks), ("CASH", self.cash_banks)):
-            if asked := set(named) & set(self.file_banks):
-                raise ValueError(f"SALUR_{name}_BANKS names {', '.join(sorted(asked))}: that goes over Kafka alone")
+        if both := set(self.checked_banks) & set(self.unchecking_banks):
+            raise ValueError(f"{', '.join(sorted(both))}: in SALUR_CHECKED_BANKS and in SALUR_UNCHECKING_BANKS")
         if self.file_banks and self.bank_files_dir is None:
             raise ValueError("SALUR_FILE_BANKS needs SALUR_BANK_FILES_DIR")
         if without := set(self.file_banks) - set(self.file_debtor_accounts):
             raise ValueError(f"SALUR_FILE_DEBTOR_ACCOUNTS names no account for {', '.join(sorted(without))}")
-        for name, named in (("FILE", self.file_banks), ("CHECKED", self.checked_banks), ("CASH", self.cash_banks)):
+        for name, named in (
+            ("FILE", self.file_banks), ("CHECKED", self.checked_banks), ("UNCHECKING", self.unchecking_banks),
+            ("CASH", self.cash_banks),
+        ):  # fmt: skip
             if unknown := set(named) - set(self.banks):
                 raise ValueError(f"SALUR_{name}_BANKS names {', '.join(sorted(unknown))}, which SALUR_BANKS does not")
         return self

@@ -237,6 +237,13 @@ class PaymentSettled(_PaymentState):
     bank_message_id: Name
 
 
+@contract("salur.payment.ready-for-collection.v1", "payments.payments")
+class PaymentReady(_PaymentState):
+    """Cash waits at the bank for who tells its one-time code, which stands in no event. Key: payment_id."""
+
+    collect_until: datetime
+
+
 @contract("salur.payment.rejected.v1", "payments.payments")
 class PaymentRejected(_PaymentState):
     """The bank refused the instruction for good (RJCT). Key: payment_id. `reason` is an ISO 20022 code."""

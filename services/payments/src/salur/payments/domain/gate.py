@@ -16,6 +16,7 @@ EXCLUDED = "excluded-by-programme"
 REGION_CLOSED = "region-closed"
 CHECK_FAILED = "account-check-failed"
 UNCHECKED = "account-unchecked"
+FIRST_USE = "account-first-use"
 
 CHECKS: dict[str, str] = {
     DECEASED: "registrar: the beneficiary is recorded as deceased; name a successor or cancel",
@@ -30,11 +31,12 @@ CHECKS: dict[str, str] = {
     CHECK_FAILED: "registrar: the bank says the account is closed, unknown or another person's; correct it",
     DORMANT: "payment operator: the bank says the account is dormant or was never used",
     UNCHECKED: "bank: it has not said yet whether the account and its holder agree; it is asked again",
+    FIRST_USE: "registrar: the bank cannot check accounts and never paid this one; record a check, or release it",
 }
 """By code, gravest first: an item with several hits is held for the first of these."""
 
-ENDS_ITSELF = frozenset({CHECK_FAILED, UNCHECKED})
-"""Hits that need no person once their cause is gone: a bank has found the present account good."""
+ENDS_ITSELF = frozenset({CHECK_FAILED, UNCHECKED, FIRST_USE})
+"""Hits that need no person once their cause is gone: the present account was found good."""
 
 ORDER = {code: number for number, code in enumerate(CHECKS)}
 

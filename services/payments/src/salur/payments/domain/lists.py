@@ -111,14 +111,15 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Banks:
-    """The partner banks connected. Those `checked` must have found an account good before its first use; those of
+    """The partner banks connected. Those `checked` must have found an account good before its first use; those
 
-    `cash` pay it out at their counters and agents against a code.
+    `unchecking` cannot, so a person decides; those of `cash` pay it out at their counters and agents against a code.
     """
 
     connected: frozenset[str]
     checked: frozenset[str] = frozenset()
     cash: frozenset[str] = frozenset()
+    unchecking: frozenset[str] = frozenset()
 
 
 def hold_of(candidate: Candidate, *, blocked: bool, banks: Banks) -> Hold | None:

@@ -29,6 +29,12 @@ JOIN list_item i ON i.list_id = p.list_id AND i.payment_id = p.payment_id
 JOIN payee y ON y.beneficiary_id = i.payee_id AND y.version = i.payee_version
 WHERE p.instruction_id = ANY (:instruction_ids::text[]);
 
+-- name: named_checks
+-- The accounts questions named, sealed, with what their events commit to.
+SELECT c.check_id, c.beneficiary_id, c.account_commitment, y.sealed
+FROM account_check c JOIN payee y ON y.beneficiary_id = c.beneficiary_id AND y.version = c.version
+WHERE c.check_id = ANY (:check_ids::text[]);
+
 -- name: declare_file_marks!
 INSERT INTO bank_file_mark (stream, sequence)
 SELECT unnest(:streams::text[]), 0 ON CONFLICT DO NOTHING;

@@ -81,6 +81,17 @@ FROM subject s LEFT JOIN account_check c ON c.beneficiary_id = s.payee_id AND c.
 WHERE s.status = 'active' AND s.method = ANY (:checked_methods::text[]) AND (
     c.result <> ALL (:good_checks::text[]) OR (c.result IS NULL AND s.bank = ANY (:checked_banks::text[])))
 UNION ALL
+-- Money that arrived once has shown that the account stands.
+SELECT s.entitlement_id, 'account-first-use', jsonb_build_object('payee_version', s.version, 'bank', s.bank)
+FROM subject s LEFT JOIN account_check c ON c.beneficiary_id = s.payee_id AND c.version = s.version
+WHERE s.status = 'active' AND s.method = ANY (:checked_methods::text[]) AND c.result IS NULL
+  AND s.bank = ANY (:unchecking_banks::text[]) AND NOT EXISTS (
+    SELECT 1 FROM payment f
+    JOIN list_item i ON i.list_id = f.list_id AND i.payment_id = f.payment_id
+    JOIN payee o ON o.beneficiary_id = i.payee_id AND o.version = i.payee_version
+    WHERE f.beneficiary_id = s.beneficiary_id AND f.state = 'settled' AND i.payee_id = s.payee_id
+      AND o.account_token = s.account_token)
+UNION ALL
 SELECT entitlement_id, 'amount-out-of-bounds',
        jsonb_build_object('amount_minor', amount_minor, 'min_minor', :amount_min::bigint, 'max_minor', :amount_max::bigint)
 FROM subject WHERE amount_minor > 0 AND (amount_minor < :amount_min::bigint OR amount_minor > :amount_max::bigint)

@@ -37,7 +37,7 @@ JOIN bank_message m ON m.bank = g.bank AND m.message_id = g.message_id;
 
 -- name: lock_payments
 SELECT instruction_id, payment_id, entitlement_id, beneficiary_id, cycle_id, list_id, fund_id, bank, amount_minor,
-       currency, region, cancel_reason, state, reason, bank_reference, return_reference, account_commitment,
+       currency, region, cancel_reason, method, execute_until, ready_at, state, reason, bank_reference, return_reference, account_commitment,
        (SELECT c.state FROM recall c WHERE c.instruction_id = payment.instruction_id) AS recall
 FROM payment WHERE instruction_id = ANY (:instruction_ids::text[]) ORDER BY instruction_id FOR UPDATE;
 
@@ -49,6 +49,9 @@ SET state = g.state, reason = coalesce(g.reason, p.reason),
 FROM unnest(:instruction_ids::text[], :states::text[], :reasons::text[], :bank_references::text[],
             :return_references::text[]) AS g (instruction_id, state, reason, bank_reference, return_reference)
 WHERE p.instruction_id = g.instruction_id;
+
+-- name: mark_ready!
+UPDATE payment SET ready_at = now() WHERE instruction_id = ANY (:instruction_ids::text[]);
 
 -- name: waiting_returns
 SELECT bank, message_id, instruction_id, topic, partition, kafka_offset, sealed

@@ -16,9 +16,10 @@ from salur.common.database import Connection
 from salur.common.events import Draft, OutsideRecord
 from salur.common.secrets import Secrets
 from salur.common.values import derived_id
+from salur.payments.banks.check_files import Found
 from salur.payments.banks.iso20022 import DocumentRefused, Overview, Told
 from salur.payments.domain.reconcile import Line, Statement
-from salur.payments.domain.results import RESULT_TYPE
+from salur.payments.domain.results import CHECK_TYPE, RESULT_TYPE
 from salur.payments.store import queries
 from salur.payments.usecases.accounts import open_account
 from salur.payments.usecases.instruct import ACTOR
@@ -138,7 +139,7 @@ def group_told(group: Sequence[str], reason: str | None) -> list[Told]:
 
 
 async def take_file(
-    conn: Connection, file: FileId, items: Sequence[Told], after: int, secrets: Secrets
+    conn: Connection, file: FileId, items: Sequence[Told | Found], after: int, secrets: Secrets
 ) -> Sequence[Draft] | None:
     """Judge the next transactions of a file; they are those after number `after`. None: another process has."""
     advanced = await queries.advance_bank_file(
@@ -146,11 +147,29 @@ async def take_file(
     )
     if advanced is None:
         return None
-    named = await _named(conn, items)
+    records = await _findings(conn, file, [item for item in items if isinstance(item, Found)], secrets)
+    told = [item for item in items if isinstance(item, Told)]
+    named = await _named(conn, told)
     # A movement without our id is no answer of the bank; a report about an id that is none of ours is.
-    said = [item for item in items if item.status and (item.direction is None or _ours(item))]
-    records = [_record(file, item, named.get(item.reference or ""), secrets) for item in said]
+    said = [item for item in told if item.status and (item.direction is None or _ours(item))]
+    records += [_record(file, item, named.get(item.reference or ""), secrets) for item in said]
     return await take_results(conn, records, secrets)
+
+
+async def _findings(conn: Connection, file: FileId, found: Sequence[Found], secrets: Secrets) -> list[OutsideRecord]:
+    """What a bank found about accounts, as it would have said it over Kafka."""
+    rows = await queries.named_checks(conn, check_ids=sorted({item.check_id for item in found})) if found else []
+    named = {row["check_id"]: row for row in rows}
+    records = []
+    for item in found:
+        row = named.get(item.check_id)
+        commitment = OTHER_ACCOUNT
+        if row is not None and row["account_commitment"] is not None:
+            number, _ = open_account(secrets, row["beneficiary_id"], row["sealed"])
+            commitment = row["account_commitment"] if _plain(number) == _plain(item.account) else OTHER_ACCOUNT
+        data = {"check_id": item.check_id, "result": item.result, "account_commitment": commitment}
+        records.append(_outside(file, item.ordinal, CHECK_TYPE, data))
+    return records
 
 
 def _ours(item: Told) -> bool:
@@ -193,11 +212,15 @@ def _record(file: FileId, item: Told, named: Any, secrets: Secrets) -> OutsideRe
         "amount_minor": item.amount_minor, "currency": item.currency, "bank_reference": item.bank_reference,
         "account_commitment": account, "inquiry": None, "recall": recall,
     }  # fmt: skip
+    return _outside(file, item.ordinal, RESULT_TYPE, data)
+
+
+def _outside(file: FileId, ordinal: int, kind: str, data: dict[str, Any]) -> OutsideRecord:
     document = {
-        "specversion": "1.0", "id": f"{file.sha256[:32]}/{item.ordinal}", "source": f"/bank/{file.bank}",
-        "type": RESULT_TYPE, "data": data,
+        "specversion": "1.0", "id": f"{file.sha256[:32]}/{ordinal}", "source": f"/bank/{file.bank}", "type": kind,
+        "data": data,
     }  # fmt: skip
-    return OutsideRecord(files_topic(file.bank, file.sha256), 0, item.ordinal, None, orjson.dumps(document), 0)
+    return OutsideRecord(files_topic(file.bank, file.sha256), 0, ordinal, None, orjson.dumps(document), 0)
 
 
 async def statement_lines(conn: Connection, file: FileId, items: Sequence[Told], secrets: Secrets) -> list[Line]:

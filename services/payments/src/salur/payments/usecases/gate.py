@@ -10,6 +10,7 @@ from salur.common.events import Draft
 from salur.payments import errors
 from salur.payments.domain.account_checks import GOOD
 from salur.payments.domain.gate import GateRule, Hit, rule_of
+from salur.payments.domain.lists import Banks
 from salur.payments.domain.methods import CHECKED
 from salur.payments.store import queries
 from salur.payments.usecases.proposals import Person, Proposal
@@ -22,17 +23,16 @@ ACCOUNT_REASONS = ("AC01", "AC03", "AC04", "AC06", "AC07", "AC13", "BE01", "MD07
 """ISO 20022 reasons that lie with the account or its holder: the same account will fail again."""
 
 
-async def gate_hits(
-    conn: Connection, cycle_id: str, programme_id: str, checked_banks: frozenset[str]
-) -> dict[str, list[Hit]]:
-    """Every hit of the gate in a cycle, by entitlement. `checked_banks`: whose accounts must have been found good."""
+async def gate_hits(conn: Connection, cycle_id: str, programme_id: str, banks: Banks) -> dict[str, list[Hit]]:
+    """Every hit of the gate in a cycle, by entitlement."""
     rule: GateRule = rule_of(await queries.gate_rule(conn, programme_id=programme_id))
     rows = await queries.gate_hits(
         conn, cycle_id=cycle_id, shared_account_max=rule.shared_account_max, cool_off_s=rule.cool_off_s,
         amount_min=rule.amount_min_minor,
         amount_max=NO_LIMIT_MINOR if rule.amount_max_minor is None else rule.amount_max_minor,
         excludes=list(rule.excludes), excludes_within_s=rule.excludes_within_s, account_reasons=list(ACCOUNT_REASONS),
-        good_checks=sorted(GOOD), checked_banks=sorted(checked_banks), checked_methods=CHECKED,
+        good_checks=sorted(GOOD), checked_banks=sorted(banks.checked), checked_methods=CHECKED,
+        unchecking_banks=sorted(banks.unchecking),
     )  # fmt: skip
     hits: dict[str, list[Hit]] = {}
     for row in rows:

@@ -46,7 +46,7 @@ async def build_list(conn: Connection, command: BuildList) -> tuple[dict[str, An
         known = await queries.list_of_cycle(conn, cycle_id=command.cycle_id)
         raise errors.list_exists(command.cycle_id, known)
     builder = ListBuilder(command.banks, _sources(funds, command.funds))
-    hits = await gate_hits(conn, command.cycle_id, cycle["programme_id"], command.banks.checked)
+    hits = await gate_hits(conn, command.cycle_id, cycle["programme_id"], command.banks)
     held = await _lock_items(conn, list_id, store.candidates(conn, command.cycle_id), builder, hits)
     await keep_hits(
         conn, list_id, {item.payment_id: hits[item.entitlement_id] for item in held if item.entitlement_id in hits}
@@ -161,7 +161,7 @@ async def _payable_now(
     pages: AsyncIterator[list[store.Released]],
 ) -> list[Item]:
     """Ranked items only: what would be held again stays where it is held."""
-    hits = await gate_hits(conn, command.cycle_id, cycle["programme_id"], command.banks.checked)
+    hits = await gate_hits(conn, command.cycle_id, cycle["programme_id"], command.banks)
     items: list[Item] = []
     async for page in pages:
         blocked = await _blocked(conn, [candidate for candidate, _ in page])

@@ -12,12 +12,13 @@ from typing import Any
 import orjson
 
 from salur.common.contracts.bank_files import BankFileSent
-from salur.common.contracts.payments import PaymentInstructed, PaymentRecallRequested
+from salur.common.contracts.payments import AccountCheckAsked, PaymentInstructed, PaymentRecallRequested
 from salur.common.contracts.topics import instructions_topic
 from salur.common.database import Connection
 from salur.common.events import Draft, personal, stream_name
 from salur.common.secrets import Secrets, open_with
 from salur.common.values import derived_id
+from salur.payments.banks.check_files import Question
 from salur.payments.banks.iso20022 import CreditTransfer, Recall
 from salur.payments.store import queries
 from salur.payments.usecases.instruct import ACTOR
@@ -40,6 +41,7 @@ class Outgoing:
     created_at: datetime
     transfers: list[CreditTransfer] = field(default_factory=list)
     recalls: list[Recall] = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)
     requests: list[bytes] = field(default_factory=list)
 
     @property
@@ -104,23 +106,31 @@ async def planned_file(conn: Connection, secrets: Secrets) -> Outgoing | None:
             outgoing.transfers.append(_transfer(row, secrets))
         elif row["type"] == PaymentRecallRequested.event_type:
             outgoing.recalls.append(_recall(row))
+        elif row["type"] == AccountCheckAsked.event_type:
+            asked = AccountCheckAsked.model_validate(_in_clear(row, AccountCheckAsked.personal_fields, secrets))
+            outgoing.questions.append(Question(asked.check_id, asked.account_number, asked.account_holder))
         else:
             outgoing.requests.append(row["body"])
     return outgoing
 
 
 def _transfer(row: Any, secrets: Secrets) -> CreditTransfer:
+    fact = PaymentInstructed.model_validate(_in_clear(row, PaymentInstructed.personal_fields, secrets))
+    return CreditTransfer(
+        fact.instruction_id, fact.amount_minor, fact.currency, fact.account_number, fact.account_holder,
+        fact.remittance, fact.execute_until, fact.method, fact.code_commitment,
+    )  # fmt: skip
+
+
+def _in_clear(row: Any, fields: Any, secrets: Secrets) -> dict[str, Any]:
+    """The data of an event with its personal values."""
     header = None
     if row["sealed"] is not None and row["subject_key"] is not None:
         subject_key = secrets.open(row["subject_key"], row["subject"].encode())
         header = open_with(subject_key, row["sealed"], row["stream"].encode())
-    data = orjson.loads(row["body"])["data"]
-    personal.join(data, PaymentInstructed.personal_fields, header)
-    fact = PaymentInstructed.model_validate(data)
-    return CreditTransfer(
-        fact.instruction_id, fact.amount_minor, fact.currency, fact.account_number, fact.account_holder,
-        fact.remittance, fact.execute_until,
-    )  # fmt: skip
+    data: dict[str, Any] = orjson.loads(row["body"])["data"]
+    personal.join(data, fields, header)
+    return data
 
 
 def _recall(row: Any) -> Recall:

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from salur.common.contracts.payments import (
     BankResultSuspended,
+    PaymentReady,
     PaymentRejected,
     PaymentReturned,
     PaymentSettled,
@@ -21,6 +22,7 @@ from salur.common.secrets import Secrets
 from salur.common.values import derived_id
 from salur.payments import ledger, store
 from salur.payments.banks.signing import NO_SIGNATURES, Signatures
+from salur.payments.domain.methods import METHODS
 from salur.payments.domain.results import (
     DEFAULT_REASON,
     RESULT_MAX_SIZE,
@@ -94,6 +96,7 @@ class Batch:
     asked_about: list[str] = field(default_factory=list)
     returned: list[str] = field(default_factory=list)
     refused_recalls: list[tuple[Any, str]] = field(default_factory=list)
+    ready: dict[str, Answer[BankResult]] = field(default_factory=dict)
 
     def take(self, answer: Answer[BankResult]) -> None:
         """Judge one answer, and after a move every return that waited for one."""
@@ -122,8 +125,16 @@ class Batch:
                 )  # fmt: skip
             case "suspend":
                 self.suspend(answer, answer.bank, decision.reason, result.instruction_id)
+            case "note" if standing is not None and result.status == "ACSP" and self._waits_for(result.instruction_id):
+                self.ready.setdefault(result.instruction_id, answer)
             case _:
                 pass
+
+    def _waits_for(self, instruction_id: str) -> bool:
+        """Whether somebody has to come for the money and has not been told so."""
+        payment = self.payments[instruction_id]
+        open_ = self.standings[instruction_id].state in ("instructed", "unknown")
+        return METHODS[payment["method"]].coded and payment["ready_at"] is None and open_
 
     def suspend(self, record: Any, bank: str, reason: str, instruction_id: str | None) -> None:
         """Put a record (anything with topic, partition, offset and value) aside."""
@@ -198,6 +209,13 @@ def postings(payment: Any, act: str) -> list[Move]:
             ]
 
 
+def _ready(payment: Any, answer: Answer[BankResult]) -> Draft:
+    names = ("payment_id", "instruction_id", "entitlement_id", "beneficiary_id", "cycle_id", "bank", "amount_minor",
+             "currency", "fund_id")  # fmt: skip
+    fact = PaymentReady(**{name: payment[name] for name in names}, collect_until=payment["execute_until"])
+    return Draft(fact, fact.payment_id, ACTOR, answer.position)
+
+
 def _fact(payment: Any, answer: Answer[BankResult], act: str, reason: str | None) -> Any:
     result = answer.result
     common = {
@@ -246,6 +264,9 @@ async def take_results(
     drafts = [*batch.drafts, *await open_failed(conn, batch.failed)]
     if batch.asked_about:
         drafts += await paid_in_spite(conn, batch.asked_about)
+    if batch.ready:
+        await store.queries.mark_ready(conn, instruction_ids=sorted(batch.ready))
+        drafts += [_ready(batch.payments[key], answer) for key, answer in batch.ready.items()]
     if batch.returned or batch.refused_recalls:
         drafts += await end_recalls(conn, batch.returned, batch.refused_recalls, RESULTS_CONSUMER)
     return drafts

@@ -11,7 +11,7 @@ import orjson
 import yaml
 
 from salur.common.contracts.eligibility import DecisionMade, ProgrammePublished
-from salur.common.contracts.payments import PaymentRejected, PaymentReturned, PaymentSettled
+from salur.common.contracts.payments import PaymentReady, PaymentRejected, PaymentReturned, PaymentSettled
 from salur.common.contracts.registry import HouseholdChanged, HouseholdRegistered, PayeeRegistered
 from salur.common.database import Connection
 from salur.common.events import Draft, Received
@@ -147,6 +147,10 @@ def _occasions(event: Received) -> Iterable[Occasion]:
         case PaymentSettled() | PaymentRejected() | PaymentReturned():
             values = {"amount": str(Money(fact.amount_minor, fact.currency)), "bank": fact.bank} | day
             yield _same(fact.beneficiary_id, PAYMENT_KINDS[type(fact)], event, values)
+        case PaymentReady():
+            values = {"amount": str(Money(fact.amount_minor, fact.currency)), "bank": fact.bank}
+            until = f"{fact.collect_until:%Y-%m-%d}"
+            yield _same(fact.beneficiary_id, "cash-ready", event, values | {"date": until})
 
 
 def _same(household_id: str, kind: str, event: Received, values: Mapping[str, str]) -> Occasion:

@@ -15,6 +15,7 @@ from salur.payments.banks.iso20022.xml import DocumentRefused, events_of, namesp
 
 KIND = "pain.001.001.09"
 PURPOSE = "SSBE"  # ExternalPurpose1Code: social security benefit
+ACCOUNT, CASH = "account", "cash"
 NAME_MAX, ACCOUNT_MAX = 140, 34
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -30,6 +31,9 @@ class CreditTransfer:
     account_holder: str
     remittance: str
     execute_until: datetime
+    method: str = "account"
+    code_commitment: str | None = None
+    """Of cash: what the bank holds a told code against."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,22 +107,29 @@ def _write_group(
         put_text(etree.SubElement(agent, "Othr"), "Id", head.bank)
         for part in parts:
             xml.write(part)
-        form = _TransactionForm()
+        forms = {method: _TransactionForm(method) for method in {transfer.method for transfer in transfers}}
         for transfer in transfers:
-            xml.write(form.fill(transfer))
+            xml.write(forms[transfer.method].fill(transfer))
 
 
 class _TransactionForm:
     """One CdtTrfTxInf that is filled in again for every transfer: making its elements anew costs twice the time."""
 
-    def __init__(self) -> None:
+    def __init__(self, method: str) -> None:
         self._element = etree.Element("CdtTrfTxInf")
         self._instruction = self._leaf("PmtId", "InstrId")
         self._end_to_end = self._leaf("PmtId", "EndToEndId")
         self._uetr = self._leaf("PmtId", "UETR")
+        if method != ACCOUNT:
+            self._leaf("PmtTpInf", "LclInstrm", "Prtry").text = method
         self._amount = self._leaf("Amt", "InstdAmt")
         self._holder = self._leaf("Cdtr", "Nm")
         self._number = self._leaf("CdtrAcct", "Id", "Othr", "Id")
+        self._code: etree._Element | None = None
+        if method == CASH:
+            # HOLD: money is held for the creditor, who will call for it and prove who they are.
+            self._leaf("InstrForCdtrAgt", "Cd").text = "HOLD"
+            self._code = self._leaf("InstrForCdtrAgt", "InstrInf")
         self._until = self._leaf("InstrForDbtrAgt")
         self._leaf("Purp", "Cd").text = PURPOSE
         self._remittance = self._leaf("RmtInf", "Ustrd")
@@ -139,6 +150,8 @@ class _TransactionForm:
         self._amount.text = decimal_text(transfer.amount_minor)
         self._amount.set("Ccy", transfer.currency)
         self._holder.text = clean(transfer.account_holder, NAME_MAX)
+        if self._code is not None:
+            self._code.text = f"CODE SHA256 {transfer.code_commitment}"
         self._number.text = clean(transfer.account_number, ACCOUNT_MAX)
         self._until.text = f"EXECUTE UNTIL {moment_text(transfer.execute_until)}"
         self._remittance.text = clean(transfer.remittance, NAME_MAX)
