@@ -9,7 +9,7 @@ from salur.registry.domain.notices import check_templates, reasons_text, render
 from salur.registry.usecases.notices import PAYMENT_KINDS, TO_FORMER, criteria_of, load_templates
 
 TEMPLATES = load_templates(Path(main.__file__).parent / "notices.toml")
-KINDS = {"registered", "enrolled", "not-enrolled", *PAYMENT_KINDS.values(), *TO_FORMER}
+KINDS = {"registered", "enrolled", "not-enrolled", "cash-ready", *PAYMENT_KINDS.values(), *TO_FORMER}
 EVERYTHING = {name: name for name in ("reference", "programme", "reasons", "amount", "bank", "date")}
 
 
