@@ -10,7 +10,7 @@ import (
 
 var (
 	entries   = []byte("entries")   // instruction id -> Entry
-	transfers = []byte("transfers") // number -> what was credited
+	transfers = []byte("transfers") // number -> what was credited or given back
 	messages  = []byte("messages")  // message id -> answer, for ever: the same id always says the same
 	outbox    = []byte("outbox")    // number -> message id, in the order to send
 	offsets   = []byte("offsets")   // partition -> next offset
@@ -102,13 +102,13 @@ func (p Page) Enter(id string, entry Entry) error {
 	return p.put(entries, []byte(id), entry)
 }
 
-// Credit books a transfer.
-func (p Page) Credit(id string, entry Entry) error {
+// Move books a transfer: "credit" to the account or "return" from it.
+func (p Page) Move(kind, id string, entry Entry) error {
 	next, err := p.tx.Bucket(transfers).NextSequence()
 	if err != nil {
 		return err
 	}
-	transfer := map[string]any{"instruction_id": id, "amount_minor": entry.AmountMinor, "currency": entry.Currency}
+	transfer := map[string]any{"kind": kind, "instruction_id": id, "amount_minor": entry.AmountMinor, "currency": entry.Currency}
 	return p.put(transfers, number(next), transfer)
 }
 

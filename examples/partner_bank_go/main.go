@@ -32,6 +32,7 @@ func main() {
 	stateDir := flag.String("state-dir", "", "where the bank keeps its book")
 	keyFile := flag.String("signing-key", "", "file with the private key that signs, 64 hex digits")
 	keyID := flag.String("key-id", "k1", "the id under which the bank's public key is registered")
+	nobody := flag.Bool("nobody-comes", false, "no family takes its money: it is given back when asked for, cash is not fetched")
 	flag.Parse()
 	if *bank == "" || *bootstrap == "" || *stateDir == "" {
 		flag.Usage()
@@ -43,12 +44,12 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := serve(ctx, *bank, *bootstrap, *stateDir, sign); err != nil {
+	if err := serve(ctx, *bank, *bootstrap, *stateDir, *nobody, sign); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func serve(ctx context.Context, bank, bootstrap, stateDir string, sign func([]byte) []kgo.RecordHeader) error {
+func serve(ctx context.Context, bank, bootstrap, stateDir string, nobody bool, sign func([]byte) []kgo.RecordHeader) error {
 	if err := os.MkdirAll(stateDir, 0o700); err != nil {
 		return err
 	}
@@ -75,7 +76,7 @@ func serve(ctx context.Context, bank, bootstrap, stateDir string, sign func([]by
 			}
 		}
 		records := fetches.Records()
-		if err := take(book, bank, records); err != nil {
+		if err := take(book, bank, nobody, records); err != nil {
 			return err
 		}
 		if len(records) > 0 {
@@ -105,12 +106,12 @@ func connect(book *Book, bank, bootstrap string) (*kgo.Client, error) {
 }
 
 // take handles a batch in one transaction; what cannot be read is told by its place and passed over.
-func take(book *Book, bank string, records []*kgo.Record) error {
+func take(book *Book, bank string, nobody bool, records []*kgo.Record) error {
 	if len(records) == 0 {
 		return nil
 	}
 	return book.Take(func(page Page) error {
-		clerk := Clerk{bank, time.Now(), page}
+		clerk := Clerk{bank, nobody, time.Now(), page}
 		for _, record := range records {
 			question, err := Read(record.Value, personal(record))
 			if err != nil {

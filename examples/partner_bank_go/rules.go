@@ -9,28 +9,31 @@ import (
 )
 
 const (
-	credited, rejected                             = "ACCC", "RJCT"
+	credited, rejected, returned, inProcess        = "ACCC", "RJCT", "RTRN", "ACSP"
 	wrongFormat, tooLate, duplication, notExecuted = "FF01", "TM01", "AM05", "NOOR"
-	spent                                          = "AM04"
+	spent, onRequest, notFetched                   = "AM04", "FOCR", "NOAS"
+	cash                                           = "cash"
 )
 
 // Entry is what the book knows about an instruction id for ever.
 type Entry struct {
-	PaymentID   string `json:"payment_id"`
-	AmountMinor int64  `json:"amount_minor"`
-	Currency    string `json:"currency"`
-	Content     string `json:"content"`
-	Commitment  string `json:"commitment"`
-	Status      string `json:"status"`
-	Reason      string `json:"reason"`
-	Closed      bool   `json:"closed"` // answered "not executed": never paid
+	PaymentID   string    `json:"payment_id"`
+	AmountMinor int64     `json:"amount_minor"`
+	Currency    string    `json:"currency"`
+	Content     string    `json:"content"`
+	Commitment  string    `json:"commitment"`
+	Status      string    `json:"status"`
+	Reason      string    `json:"reason"`
+	Closed      bool      `json:"closed"` // answered "not executed": never paid
+	Until       time.Time `json:"until"`
 }
 
 // Clerk applies the rules of docs/partners in one transaction of the book.
 type Clerk struct {
-	bank string
-	now  time.Time
-	page Page
+	bank   string
+	nobody bool // comes for the money
+	now    time.Time
+	page   Page
 }
 
 // Handle takes a question in the order of its topic.
@@ -50,6 +53,8 @@ func (c Clerk) Handle(q Question) error {
 		return c.say(q, entry, "refused", rejected, notExecuted)
 	case entry.Content != q.Content():
 		return c.say(q, entry, "conflict-"+q.Content(), rejected, duplication)
+	case entry.Status == inProcess:
+		return c.page.Again(messageID(c.bank, q.InstructionID, "ready"))
 	default:
 		return c.page.Again(messageID(c.bank, q.InstructionID, "first"))
 	}
@@ -67,18 +72,25 @@ func (c Clerk) check(q Question) error {
 }
 
 func (c Clerk) first(q Question) error {
-	entry := Entry{q.PaymentID, q.AmountMinor, q.Currency, q.Content(), q.Account, credited, "", false}
+	entry := Entry{q.PaymentID, q.AmountMinor, q.Currency, q.Content(), q.Account, credited, "", false, q.ExecuteUntil}
 	if !q.Proven() {
 		entry.Status, entry.Reason = rejected, wrongFormat
 	} else if c.now.After(q.ExecuteUntil) {
 		entry.Status, entry.Reason = rejected, tooLate
+	} else if q.Method == cash {
+		if err := c.say(q, entry, "ready", inProcess, ""); err != nil {
+			return err
+		}
+		if c.nobody {
+			entry.Status = inProcess
+		}
 	}
 	if entry.Status == credited {
-		if err := c.page.Credit(q.InstructionID, entry); err != nil {
+		if err := c.page.Move("credit", q.InstructionID, entry); err != nil {
 			return err
 		}
 	}
-	if err := c.page.Enter(q.InstructionID, entry); err != nil {
+	if err := c.page.Enter(q.InstructionID, entry); err != nil || entry.Status == inProcess {
 		return err
 	}
 	return c.say(q, entry, "first", entry.Status, entry.Reason)
@@ -87,19 +99,51 @@ func (c Clerk) first(q Question) error {
 func (c Clerk) inquiry(q Question, entry Entry, known bool) error {
 	if !known {
 		// The answer "not executed" is a promise: from now on this id can never be paid here.
-		entry = Entry{q.PaymentID, q.AmountMinor, q.Currency, "", "", rejected, notExecuted, true}
+		entry = Entry{q.PaymentID, q.AmountMinor, q.Currency, "", "", rejected, notExecuted, true, q.ExecuteUntil}
 		if err := c.page.Enter(q.InstructionID, entry); err != nil {
 			return err
 		}
 	}
+	if entry.Status == inProcess && c.now.After(entry.Until) {
+		entry.Status, entry.Reason = rejected, notFetched // from now on it is not handed out any more
+		if err := c.page.Enter(q.InstructionID, entry); err != nil {
+			return err
+		}
+	}
+	given := messageID(c.bank, q.InstructionID, "returned")
+	if q.Recall == 0 && entry.Status == returned {
+		if err := c.say(q, entry, fmt.Sprintf("inquiry-%d", q.Inquiry), credited, ""); err != nil {
+			return err
+		}
+		return c.page.Again(given)
+	}
 	if q.Recall == 0 {
 		return c.say(q, entry, fmt.Sprintf("inquiry-%d", q.Inquiry), entry.Status, entry.Reason)
 	}
+	if entry.Status == returned {
+		return c.page.Again(given)
+	}
+	if entry.Status == credited && c.nobody {
+		return c.giveBack(q, entry)
+	}
 	reason := entry.Reason
 	if entry.Status == credited {
-		reason = spent // every family of this bank comes at once
+		reason = spent // every family comes at once
 	}
 	return c.say(q, entry, fmt.Sprintf("recall-%d", q.Recall), entry.Status, reason)
+}
+
+// giveBack returns what nobody has taken, once.
+func (c Clerk) giveBack(q Question, entry Entry) error {
+	entry.Status, entry.Reason = returned, onRequest
+	if err := c.page.Move("return", q.InstructionID, entry); err != nil {
+		return err
+	}
+	if err := c.page.Enter(q.InstructionID, entry); err != nil {
+		return err
+	}
+	return c.say(Question{InstructionID: q.InstructionID, PaymentID: q.PaymentID, AmountMinor: q.AmountMinor, Currency: q.Currency},
+		entry, "returned", returned, onRequest)
 }
 
 func (c Clerk) say(q Question, entry Entry, said, status, reason string) error {

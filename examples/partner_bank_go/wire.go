@@ -45,6 +45,7 @@ type Question struct {
 	Holder        string    `json:"account_holder"` // a commitment
 	Inquiry       int64     `json:"inquiry"`
 	Recall        int64     `json:"recall"`
+	Method        string    `json:"method"` // account, card, group-account, contribution or cash
 
 	Number, Name string // the account in clear, empty unless both are the ones the body commits to
 }

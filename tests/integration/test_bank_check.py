@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from salur.local.bank_check.cases import OFFERS
 from support.pair import Addresses
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[2]
+OFFERED = [word for offer in OFFERS for word in ("--offers", offer)]
 GO_BANK = ROOT / "examples" / "partner_bank_go"
 
 
@@ -24,7 +26,8 @@ def bank_check(
     signing = [] if key is None else ["--public-key", key.public_key().public_bytes_raw().hex()]
     done = subprocess.run(
         [sys.executable, "-c", "from salur.local.cli import app; app()", "bank-check", "--bank", bank, "--json",
-         "--bootstrap", pair.kafka, "--state-dir", str(folder), "--timeout-s", "30", *signing, "--", *command],
+         "--bootstrap", pair.kafka, "--state-dir", str(folder), "--timeout-s", "30", *signing, *OFFERED, "--",
+         *command],
         cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.stdout, done.stderr[-2000:]
@@ -48,7 +51,7 @@ def python_bank(bank: str, folder: Path, profile: str) -> list[str]:
 
 def test_the_python_bank_keeps_every_rule(pair: Addresses, tmp_path: Path) -> None:
     key, path = key_file(tmp_path)
-    command = [*python_bank("check-python", tmp_path, "all-credited"), "--signing-key", str(path), "--key-id", "k1"]
+    command = [*python_bank("check-python", tmp_path, "nobody-comes"), "--signing-key", str(path), "--key-id", "k1"]
     code, report = bank_check("check-python", pair, tmp_path, command, key=key)
     assert (not_kept(report), code, report["passed"]) == ({}, 0, True)
     again = subprocess.run(
@@ -70,7 +73,7 @@ def test_a_bank_in_go_keeps_every_rule(pair: Addresses, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr[-2000:]
     key, path = key_file(tmp_path)
     command = [str(program), "-bank", "check-go", "-bootstrap", "{bootstrap}", "-state-dir", str(tmp_path / "book"),
-               "-signing-key", str(path)]  # fmt: skip
+               "-nobody-comes", "-signing-key", str(path)]  # fmt: skip
     code, report = bank_check("check-go", pair, tmp_path, command, key=key)
     assert "signed" in {case["name"] for case in report["cases"]}
     assert (not_kept(report), code) == ({}, 0)

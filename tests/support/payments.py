@@ -333,7 +333,8 @@ class House:
         clearing = [row for row in view["accounts"] if row["kind"] == "clearing"]
         assert all(row["posted_minor"] == 0 for row in clearing)
         gone = fund["settled_minor"] + fund["disputed_minor"] + fund["to_treasury_minor"]
-        assert fund["budget_minor"] == fund["available_minor"] + fund["reserved_minor"] + gone
+        come_in = fund["budget_minor"] + fund["recovered_minor"]
+        assert come_in == fund["available_minor"] + fund["reserved_minor"] + gone
         assert fund["reserved_minor"] == fund["in_flight_minor"] + waiting
         in_flight = fund["in_flight_minor"] + waiting
         back = await self.returned_ever()

@@ -50,6 +50,27 @@ def test_a_dispute_ends_as_settled_or_back_in_the_fund(end: str, people: int, fu
     assert balances["fund:central"] == fund
 
 
+def test_claims_and_losses_stand_beside_what_was_paid() -> None:
+    case = FUND | {"case_id": "c1", "amount_minor": 100, "kind": "overpayment"}
+    loss = case | {"case_id": "c2", "amount_minor": 40, "resolution": "written-off"}
+    story = [
+        *STORY,
+        ("salur.money-case.ended.v1", case | {"resolution": "recovery"}),
+        ("salur.money-case.ended.v1", loss),
+        ("salur.money-case.ended.v1", {"case_id": "c3", "kind": "supplement", "resolution": "paid"}),
+        ("salur.claim.reduced.v1", case | {"how": "recovered", "number": 1, "amount_minor": 60}),
+        ("salur.claim.reduced.v1", case | {"how": "set-off", "number": 2, "amount_minor": 30}),
+        ("salur.claim.reduced.v1", case | {"how": "written-off", "number": 3, "amount_minor": 10}),
+        ("salur.claim.reduced.v1", loss | {"how": "written-off-returned", "number": 1, "amount_minor": 40}),
+    ]
+    before, after = ledger(STORY).balances(), ledger(story).balances()
+    assert {name: after[name] - before.get(name, 0) for name in after if after[name] != before.get(name, 0)} == {
+        "fund:central": 60, "overpaid:central": -70, "written-off:central": 10,
+    }  # fmt: skip
+    with pytest.raises(Unreadable):
+        ledger([("salur.claim.reduced.v1", case | {"how": "forgotten", "number": 1})])
+
+
 def test_an_event_told_twice_moves_once() -> None:
     assert ledger([STORY[0], STORY[0]]).hash() == ledger([STORY[0]]).hash()
 

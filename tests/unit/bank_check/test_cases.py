@@ -30,10 +30,12 @@ class ModelBank:
         *,
         forgets: bool = False,
         stumbles: bool = False,
+        profile: str = "nobody-comes",
     ) -> None:
         self.mailbox = Mailbox("bank-check")
         self._spoil, self._twist = spoil, twist
         self._forgets, self._stumbles = forgets, stumbles
+        self._profile = PROFILES[profile]
         self._known: dict[str, Entry] = {}
         self._said: dict[str, bytes] = {}
         self._stuck = False
@@ -49,7 +51,7 @@ class ModelBank:
                 self._answer(message)
 
     def _answer(self, message: Message) -> None:
-        clerk = Clerk("bank-check", PROFILES["all-credited"], 1, {} if self._forgets else self._known, NOW)
+        clerk = Clerk("bank-check", self._profile, 1, {} if self._forgets else self._known, NOW)
         for answer in clerk.handle([message]).answers:
             value = answer.value or self._said[answer.message_id]
             self._said.setdefault(answer.message_id, value)
@@ -124,6 +126,10 @@ def _silent_on_recalls(document: dict[str, Any]) -> dict[str, Any] | None:
     return None if document["data"].get("recall") else document
 
 
+def _cash_at_once(document: dict[str, Any]) -> dict[str, Any] | None:
+    return None if document["data"].get("status") == "ACSP" else document
+
+
 def _pays_closed_ids(document: dict[str, Any]) -> dict[str, Any]:
     data = document["data"]
     late = data.get("reason") == "NOOR" and not data["inquiry"]
@@ -152,7 +158,10 @@ def test_a_bank_that_keeps_the_rules_passes_every_case() -> None:
         ("answers again under a new id", ModelBank(_fresh, _new_ids()), {"again"}),
         ("changes what an id said", ModelBank(_fresh, _new_references()), {"all answers"}),
         ("does not answer inquiries", ModelBank(_fresh, _silent_on_inquiries), {"inquiry", "not executed"}),
-        ("does not answer recalls", ModelBank(_fresh, _silent_on_recalls), {"recall"}),
+        ("does not answer recalls", ModelBank(_fresh, _silent_on_recalls, profile="all-credited"),
+         {"recall", "give back"}),
+        ("keeps what nobody took", ModelBank(_fresh, profile="all-credited"), {"give back"}),
+        ("pays cash without a code", ModelBank(_fresh, _cash_at_once), {"cash"}),
         ("pays an id it has closed", ModelBank(_fresh, _pays_closed_ids), {"not executed"}),
         ("stops at what it cannot read", ModelBank(_fresh, stumbles=True), {"unreadable", "burst", "crash"}),
         ("forgets what it has paid", ModelBank(_fresh, forgets=True), {"other content"}),

@@ -76,6 +76,7 @@ PROFILES = {
     "all-credited": Profile(),
     "slow": Profile(closed_account=200, returned=100, late=9_000, silent=300, lagging=200),
     "untouched": Profile(closed_account=200, untouched=1_000),
+    "nobody-comes": Profile(untouched=SHARES_OF),
     "lying": Profile(closed_account=200, returned=100, lied=300),
     "unreliable": Profile(
         closed_account=500, returned=500, late=2_000, silent=1_000, twice_same_id=500, twice_new_id=200

@@ -223,6 +223,13 @@ def case_resolution(kind: str, possible: frozenset[str]) -> Conflict:
     )
 
 
+def claim_smaller(case_id: str, open_minor: int) -> Conflict:
+    return Conflict(
+        f"of the claim of case {case_id} only {open_minor} minor units are open", code="claim-smaller",
+        who="payment-operator",
+    )  # fmt: skip
+
+
 def nothing_unclaimed(cycle_id: str) -> Conflict:
     return Conflict(
         f"no bank says that settled money of cycle {cycle_id} has waited so long unasked: take a newer report",

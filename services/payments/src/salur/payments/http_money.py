@@ -12,7 +12,7 @@ from salur.common.http import Caller, permit
 from salur.common.service import Runtime
 from salur.payments.domain.reconcile import Line, Statement
 from salur.payments.http_funds import After, Limit, Reason, ReasonBody, person_of
-from salur.payments.usecases import endings, money_cases, proposals, reconcile, stop, views
+from salur.payments.usecases import claims, endings, money_cases, proposals, reconcile, stop, views
 from salur.payments.usecases.proposals import Proposal
 from salur.payments.usecases.recalls import Unclaimed
 
@@ -61,6 +61,14 @@ class CaseBody(BaseModel):
     """How a money case ends, and why."""
 
     resolution: Literal["offset", "recovery", "written-off", "paid", "retried", "ended"]
+    reason: Reason
+
+
+class ClaimBody(BaseModel):
+    """How a part of a claim ends, and what shows it."""
+
+    how: Literal["recovered", "set-off", "written-off"]
+    amount_minor: Annotated[AmountMinor, Field(ge=1)]
     reason: Reason
 
 
@@ -166,6 +174,25 @@ def ending_routes(router: APIRouter, runtime: Runtime) -> None:
         """Propose how a money case ends; another person accepts."""
         content = {"resolution": body.resolution}
         return await propose(caller, Proposal(money_cases.CASE_RESOLVE, case_id, body.reason, content))
+
+    @router.get("/claims", tags=["payments"])
+    async def all_claims(
+        caller: Annotated[Caller, permit("payment:read")],
+        only_open: bool = True,
+        after: After = "",
+        limit: Limit = 100,
+    ) -> dict[str, Any]:
+        """What funds are to get back, or have written off, within the caller's regions."""
+        async with runtime.db.connection() as conn:
+            return await claims.page(conn, caller, only_open=only_open, after=after, most=limit)
+
+    @router.post("/claims/{case_id}/reduce", tags=["payments"], status_code=202)
+    async def reduce_claim(
+        case_id: Id, body: ClaimBody, caller: Annotated[Caller, permit("proposal:make")]
+    ) -> dict[str, Any]:
+        """Propose that a part of a claim came back, was set off against a later payment, or never will."""
+        content = {"how": body.how, "amount_minor": body.amount_minor}
+        return await propose(caller, Proposal(claims.REDUCE, case_id, body.reason, content))
 
     @router.post("/payments/{payment_id}/to-treasury", tags=["payments"], status_code=202)
     async def to_treasury(

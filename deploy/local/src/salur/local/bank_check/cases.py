@@ -5,10 +5,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
+from salur.common.contracts.registry import Method
 from salur.local.bank_check.answers import FINAL, Answer, Mailbox, mismatch
 from salur.local.bank_check.letters import Asked, Desk, Record
 
 BURST = 200
+METHODS: tuple[Method, ...] = ("card", "group-account", "contribution")
+GIVE_BACK = "give-back"
+OFFERS = (*METHODS, "cash", GIVE_BACK)
+"""What not every bank does: tried where it is declared."""
 AMOUNT_MINOR = 60_000_000
 
 
@@ -32,11 +37,15 @@ class Line(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A rule and how it is tried. `check` raises Failed; False = it could not be tried."""
+    """A rule and how it is tried. `check` raises Failed; False = it could not be tried.
+
+    `needs`: only a bank that offers this is tried.
+    """
 
     name: str
     rule: str
     check: Callable[[Desk, Line], Awaitable[bool]]
+    needs: str = ""
 
 
 async def _answered(line: Line, asked: Asked, beyond: int = 0) -> Answer:
@@ -152,6 +161,55 @@ async def answers_recalls(desk: Desk, line: Line) -> bool:
     return True
 
 
+async def gives_back(desk: Desk, line: Line) -> bool:
+    asked, _ = await _credited(desk, line, "given-back")
+    known = await _count(line, asked)
+    await line.send([desk.recall("given-back", AMOUNT_MINOR, 1).record])
+    answers = (await _more(line, asked, known))[known:]
+    if not answers or answers[0].result.status != "RTRN" or answers[0].result.reason is None:
+        raise Failed(f"awaited RTRN with a reason, came {answers[0].result.status if answers else 'nothing'}")
+    if wrong := mismatch(asked, answers[0]):
+        raise Failed(wrong)
+    await line.send([desk.recall("given-back", AMOUNT_MINOR, 2).record])
+    again = await _more(line, asked, known + 1)
+    if len(again) <= known + 1 or again[-1].message_id != answers[0].message_id:
+        raise Failed("the recall came again: the return must be told again, under its first id")
+    await line.send([asked.record])
+    said = {answer.message_id for answer in again}
+    if any(answer.message_id not in said for answer in await _more(line, asked, len(again))):
+        raise Failed("money that was given back was answered anew when its instruction came again")
+    return True
+
+
+def pays_by(method: Method) -> Callable[[Desk, Line], Awaitable[bool]]:
+    async def check(desk: Desk, line: Line) -> bool:
+        asked = desk.instruct(f"by-{method}", AMOUNT_MINOR, method=method)
+        await line.send([asked.record])
+        answer = await _answered(line, asked)
+        if answer.result.status != "ACCC":
+            raise Failed(f"awaited ACCC, came RJCT {answer.result.reason or 'without a reason'}")
+        return True
+
+    return check
+
+
+async def hands_out_cash(desk: Desk, line: Line) -> bool:
+    """Nobody goes to a counter here: that it is ready counts, and that it is never paid after its term."""
+    asked = desk.instruct("cash", AMOUNT_MINOR, method="cash")
+    await line.send([asked.record])
+    answers = (await line.until(lambda mailbox: bool(mailbox.about(asked.instruction_id)))).about(asked.instruction_id)
+    if not answers or answers[0].result.status != "ACSP":
+        raise Failed(
+            f"awaited ACSP (ready at the counter) first, came {answers[0].result.status if answers else 'nothing'}"
+        )
+    if wrong := mismatch(asked, answers[0]):
+        raise Failed(wrong)
+    late = desk.instruct("cash-late", AMOUNT_MINOR, method="cash", valid_for=-timedelta(minutes=5))
+    await line.send([late.record])
+    _refused(await _answered(line, late), "NOAS", "TM01")
+    return True
+
+
 async def closes_what_it_does_not_know(desk: Desk, line: Line) -> bool:
     question = desk.inquire("closed", AMOUNT_MINOR, 1)
     await line.send([question.record])
@@ -240,6 +298,12 @@ CASES = (
     Case("not executed", "rule 5: an unknown id is answered NOOR and never paid", closes_what_it_does_not_know),
     Case("account check", "rule 8: whether an account stands and is theirs is answered, always alike", checks_accounts),
     Case("recall", "rule 9: a recall is answered RTRN, or ACCC with its number, with a reason", answers_recalls),
+    Case("give back", "rule 9: money nobody took goes back once, and is never paid again", gives_back, GIVE_BACK),
+    *(
+        Case(method, f"an instruction by {method} is credited and answered ACCC", pays_by(method), method)
+        for method in METHODS
+    ),
+    Case("cash", "cash is ready (ACSP) until somebody tells its code, and over after its term", hands_out_cash, "cash"),
     Case("unreadable", "rule 7: what it cannot read stops nothing", passes_rubbish),
     Case("burst", f"{BURST} instructions at once are all answered", keeps_up),
     Case("crash", "killed and started again it answers everything", survives_a_crash),

@@ -15,6 +15,7 @@ from salur.common.contracts.payments import (
     PaymentInstructed,
     PaymentRecallRequested,
 )
+from salur.common.contracts.registry import Method
 from salur.common.contracts.topics import PARTITIONS
 from salur.common.events.envelope import CONTENT_TYPE, Draft, encode, partition_for, utc_now
 from salur.common.events.personal import HEADER
@@ -22,6 +23,7 @@ from salur.common.values.ids import derived_id, instruction_id, payment_id
 
 SOURCE = "/salur/payments"
 CURRENCY = "IDR"
+CODE = "0123456789AB"
 EXECUTABLE = timedelta(days=2)
 
 
@@ -68,16 +70,25 @@ class Desk:
         return f"payments.instructions.{self.bank}"
 
     def instruct(
-        self, name: str, amount_minor: int, *, valid_for: timedelta = EXECUTABLE, later_field: bool = False
+        self,
+        name: str,
+        amount_minor: int,
+        *,
+        valid_for: timedelta = EXECUTABLE,
+        later_field: bool = False,
+        method: Method = "account",
     ) -> Asked:
         """An instruction; the same `name` is the same payment and instruction id, written as a new event."""
         entitlement = derived_id("bank-check", self.run, name)
         payment = payment_id(entitlement, 1)
+        instruction = instruction_id(payment, 1)
+        code = hashlib.sha256(f"{instruction}/{CODE}".encode()).hexdigest() if method == "cash" else None
         fact = PaymentInstructed(
-            instruction_id=instruction_id(payment, 1), payment_id=payment, bank=self.bank, entitlement_id=entitlement,
+            instruction_id=instruction, payment_id=payment, bank=self.bank, entitlement_id=entitlement,
             part=1, attempt=1, amount_minor=amount_minor, currency=CURRENCY,
             execute_until=datetime.now(UTC) + valid_for, remittance="conformance check",
             account_number=self.account.number, account_holder=self.account.holder,
+            method=method, code_commitment=code,
         )  # fmt: skip
         record, data = self._event(fact, payment, later_field=later_field)
         return Asked(record, fact.instruction_id, payment, amount_minor, data["account_number"])

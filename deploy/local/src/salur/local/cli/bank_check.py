@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from rich.console import Console
 
+from salur.local.bank_check.cases import OFFERS
 from salur.local.bank_check.kit import ClusterInUse, Verdict, bank_process, check, own_cluster
 from salur.local.bank_check.letters import Account
 from salur.local.cli.up import CACHE
@@ -37,6 +38,9 @@ def bank_check(
         str, typer.Option(help="The public key of a bank that signs (64 hex digits): every answer must be signed.")
     ] = "",
     key_id: Annotated[str, typer.Option(help="The id of that key in the signature header.")] = "k1",
+    offers: Annotated[
+        list[str] | None, typer.Option(help=f"What your bank does beyond accounts, once each: {', '.join(OFFERS)}.")
+    ] = None,
     timeout_s: Annotated[float, typer.Option(min=1, help="How long an answer is waited for.")] = 20.0,
     state_dir: Annotated[Path, typer.Option(help="Folder of the check; an earlier one's is emptied.")] = STATE,
     cache_dir: Annotated[Path, typer.Option(help="Where Kafka's jars are kept.")] = CACHE,
@@ -45,6 +49,8 @@ def bank_check(
     """Send a bank every case of the contract and say which rules it keeps. Fails when one is broken."""
     if not command and not bootstrap:
         raise typer.BadParameter("give your bank's command after `--`, or --bootstrap of a cluster it listens to")
+    if unknown := set(offers or ()) - set(OFFERS):
+        raise typer.BadParameter(f"--offers knows {', '.join(OFFERS)}, not {', '.join(sorted(unknown))}")
     signatures = _signatures(bank, key_id, public_key)
     console = Console(stderr=True)
 
@@ -55,7 +61,12 @@ def bank_check(
     def run(address: str) -> list[Verdict]:
         process = bank_process(command, address, state_dir, os.environ) if command else None
         try:
-            return asyncio.run(check(address, bank, Account(account, holder), process, timeout_s, show, signatures))
+            return asyncio.run(
+                check(
+                    address, bank, Account(account, holder), process, timeout_s, show, signatures,
+                    frozenset(offers or ()),
+                )
+            )  # fmt: skip
         finally:
             if process is not None and process.process is not None:
                 process.stop()

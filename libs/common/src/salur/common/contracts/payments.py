@@ -331,13 +331,38 @@ class MoneyCaseOpened(Fact):
 
 @contract("salur.money-case.ended.v1", "payments.payments")
 class MoneyCaseEnded(Fact):
-    """Two people ended a money case, or a newer change took its place (ended). Key: case_id."""
+    """Two people ended a money case, or a newer change took its place (ended). Key: case_id.
+
+    Where it became a claim of a fund (offset, recovery) or its loss (written-off), fund and amount stand here.
+    """
 
     case_id: Id
     kind: Code
     payment_id: Id
     resolution: Code
     ended_by: str
+    fund_id: Code | None = None
+    amount_minor: AmountMinor | None = None
+    currency: Currency | None = None
+
+
+@contract("salur.claim.reduced.v1", "payments.payments")
+class ClaimReduced(Fact):
+    """A part of a fund's claim ended. Key: case_id, that of its money case; `number` counts what ended of it.
+
+    `how`: recovered (the money is back in the fund), set-off (a later payment was less by it), written-off, or the bank
+    returned the payment (returned, and written-off-returned for what had been written off).
+    """
+
+    case_id: Id
+    number: int = Field(ge=1)
+    payment_id: Id
+    fund_id: Code
+    how: Code
+    amount_minor: AmountMinor
+    currency: Currency
+    reason: Name
+    reduced_by: str
 
 
 @contract("salur.break.raised.v1", "payments.activity")

@@ -14,8 +14,9 @@ import orjson
 OPENED, TOPPED_UP, CLOSED = "salur.fund.opened.v1", "salur.fund.topped-up.v1", "salur.fund.closed.v1"
 SETTLED, RETURNED = "salur.payment.settled.v1", "salur.payment.returned.v1"
 DISPUTED, TO_TREASURY = "salur.payment.disputed.v1", "salur.payment.sent-to-treasury.v1"
-_PREFIXES = (b'"type":"salur.fund.', b'"type":"salur.payment.')
-TYPES = frozenset({OPENED, TOPPED_UP, CLOSED, SETTLED, RETURNED, DISPUTED, TO_TREASURY})
+CASE_ENDED, CLAIM_REDUCED = "salur.money-case.ended.v1", "salur.claim.reduced.v1"
+_PREFIXES = tuple(f'"type":"salur.{what}.'.encode() for what in ("fund", "payment", "money-case", "claim"))
+TYPES = frozenset({OPENED, TOPPED_UP, CLOSED, SETTLED, RETURNED, DISPUTED, TO_TREASURY, CASE_ENDED, CLAIM_REDUCED})
 
 
 class Unreadable(ValueError):
@@ -48,7 +49,12 @@ def earlier_movements(type_: str, data: Mapping[str, Any]) -> Sequence[str]:
 def movements(type_: str, data: Mapping[str, Any], known: Collection[str]) -> list[Movement]:
     """What an event moved; `known`: which of its earlier movements there were. Raises Unreadable."""
     try:
-        made = _of_fund(type_, data) if type_ in _OF_FUNDS else _of_payment(type_, data, known)
+        if type_ in _OF_FUNDS:
+            made = _of_fund(type_, data)
+        elif type_ in (CASE_ENDED, CLAIM_REDUCED):
+            made = _of_claim(type_, data)
+        else:
+            made = _of_payment(type_, data, known)
     except (KeyError, TypeError) as error:
         raise Unreadable(f"{type_} does not say {error}") from None
     return [movement for movement in made if movement.amount_minor]
@@ -67,6 +73,31 @@ def _of_fund(type_: str, data: Mapping[str, Any]) -> list[Movement]:
     sides = (f"treasury:{currency}", f"fund:{fund_id}")
     debit, credit = reversed(sides) if type_ == CLOSED else sides
     return [Movement(f"{what}/{_text(data[named_by])}", debit, credit, _amount(data[amount]), currency)]
+
+
+_REDUCED = {
+    "recovered": ("claims", "fund"),
+    "set-off": ("claims", "overpaid"),
+    "written-off": ("claims", "written-off"),
+    "returned": ("claims", "overpaid"),
+    "written-off-returned": ("written-off", "overpaid"),
+}
+
+
+def _of_claim(type_: str, data: Mapping[str, Any]) -> list[Movement]:
+    """A case that ended without a claim or a loss names no fund: it moved nothing."""
+    if data.get("fund_id") is None and type_ == CASE_ENDED:
+        return []
+    case, fund_id = _text(data["case_id"]), _text(data["fund_id"])
+    if type_ == CLAIM_REDUCED:
+        how = _text(data["how"])
+        name, (debit, credit) = f"{how}/{case}/{_amount(data['number'])}", _REDUCED[how]
+    elif data["resolution"] == "written-off":
+        name, debit, credit = f"write-off/{case}", "overpaid", "written-off"
+    else:
+        name, debit, credit = f"claim/{case}", "overpaid", "claims"
+    amount, currency = _amount(data["amount_minor"]), _text(data["currency"])
+    return [Movement(name, f"{debit}:{fund_id}", f"{credit}:{fund_id}", amount, currency)]
 
 
 def _of_payment(type_: str, data: Mapping[str, Any], known: Collection[str]) -> list[Movement]:

@@ -33,6 +33,21 @@ def beneficiaries(fund_id: str, currency: str) -> Account:
     return Account(f"beneficiaries:{fund_id}", "beneficiaries", currency, floored=True)
 
 
+def overpaid(fund_id: str, currency: str) -> Account:
+    """The other side of claims and losses: minus what a fund paid that was not due."""
+    return Account(f"overpaid:{fund_id}", "overpaid", currency, floored=False)
+
+
+def claims(fund_id: str, currency: str) -> Account:
+    """What a fund is to get back."""
+    return Account(f"claims:{fund_id}", "claims", currency, floored=True)
+
+
+def written_off(fund_id: str, currency: str) -> Account:
+    """What a fund will not get back."""
+    return Account(f"written-off:{fund_id}", "written-off", currency, floored=True)
+
+
 def disputed(bank: str, currency: str) -> Account:
     """Money a bank says it credited and its statement does not show."""
     return Account(f"disputed:{bank}:{currency}", "disputed", currency, floored=True)

@@ -30,6 +30,9 @@ FROM proposal WHERE state = 'open' HAVING count(*) > 0
 UNION ALL
 SELECT 'money-case', '', count(*), max(extract(epoch FROM now() - opened_at))::bigint
 FROM money_case WHERE state = 'open' HAVING count(*) > 0
+UNION ALL
+SELECT 'claim', '', count(*), max(extract(epoch FROM now() - opened_at))::bigint
+FROM claim WHERE open_minor > 0 HAVING count(*) > 0
 ORDER BY 1, 2;
 
 -- name: ask_recipients$

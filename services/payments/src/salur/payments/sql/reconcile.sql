@@ -150,7 +150,9 @@ ORDER BY e.cycle_id, e.entitlement_id, e.part;
 -- The newest item of each payment with its list, locked in one order, and its newest attempt.
 SELECT i.*, l.state AS list_state, l.cycle_id, l.programme_id, l.last_rank, l.instructed_rank,
        (SELECT coalesce(sum(s.amount_minor), 0) FROM supplement s WHERE s.entitlement_id = i.entitlement_id)::bigint
-           AS supplements_minor, a.instruction_id AS attempt_id, a.state AS attempt_state, a.fund_id AS attempt_fund
+           AS supplements_minor,
+       (SELECT coalesce(sum(c.amount_minor - c.returned_minor), 0) FROM claim c WHERE c.payment_id = i.payment_id)::bigint
+           AS claimed_minor, a.instruction_id AS attempt_id, a.state AS attempt_state, a.fund_id AS attempt_fund
 FROM unnest(:payment_ids::text[]) AS g (payment_id)
 CROSS JOIN LATERAL (
     SELECT i.* FROM list_item i JOIN payment_list l ON l.list_id = i.list_id

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from salur.payments.usecases import (
     bank_keys,
+    claims,
     endings,
     funds,
     gate,
@@ -32,6 +33,7 @@ ACTS: Mapping[str, Execute] = {
     withdraw.WITHDRAW: withdraw.withdraw,
     withdraw.REROUTE: withdraw.reroute,
     stop.STOP: stop.stop_list,
+    claims.REDUCE: claims.reduce,
     money_cases.CASE_RESOLVE: money_cases.resolve_case,
     reissue.SET_ORDER: reissue.set_order,
     bank_keys.ADD: bank_keys.add_key,

@@ -76,9 +76,9 @@ def _judge(work: Work, item: Any, change: Any) -> None:
             pass  # it was right when it was paid: the next cycle knows better
         case "settled" | "disputed":
             work.superseded.append(item["payment_id"])
-            difference = item["amount_minor"] + item["supplements_minor"] - change["due_minor"]
+            difference = item["amount_minor"] + item["supplements_minor"] - item["claimed_minor"] - change["due_minor"]
             if difference:
-                work.cases.append(difference_case(item, difference, change["reason"]))
+                work.cases.append(difference_case(item, difference, change["reason"], item["claimed_minor"]))
         case None if item["hold"] is None:
             work.held.append(item)
             if item["list_state"] != "locked" and item["rank"] <= item["last_rank"]:
@@ -87,10 +87,11 @@ def _judge(work: Work, item: Any, change: Any) -> None:
             pass  # held, or failed: the next list pays what is due then
 
 
-def difference_case(payment: Any, difference_minor: int, reason: str) -> dict[str, Any]:
-    """More was paid than is due (an overpayment), or less (a supplement)."""
+def difference_case(payment: Any, difference_minor: int, reason: str, claimed_minor: int = 0) -> dict[str, Any]:
+    """More was paid than is due (an overpayment), or less (a supplement), beyond what is claimed already."""
     kind = "overpayment" if difference_minor > 0 else "supplement"
-    return case_of(kind, payment, abs(difference_minor), reason, str(abs(difference_minor)), reason)
+    after = [f"after {claimed_minor}"] if claimed_minor else []
+    return case_of(kind, payment, abs(difference_minor), reason, str(abs(difference_minor)), reason, *after)
 
 
 async def paid_in_spite(conn: Connection, instruction_ids: Sequence[str]) -> list[Draft]:

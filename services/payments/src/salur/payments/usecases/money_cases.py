@@ -11,7 +11,7 @@ from salur.common.events import Draft
 from salur.common.values import derived_id, payment_id
 from salur.payments import errors
 from salur.payments.store import queries
-from salur.payments.usecases import decisions, endings
+from salur.payments.usecases import claims, decisions, endings
 from salur.payments.usecases.checks import SERVICE
 from salur.payments.usecases.proposals import Person, Proposal
 
@@ -70,7 +70,10 @@ async def resolve_case(
     if state not in RESOLUTIONS[row["kind"]]:
         raise errors.case_resolution(row["kind"], RESOLUTIONS[row["kind"]])
     drafts: list[Draft] = []
-    if state == "retried":
+    told: dict[str, Any] = {}
+    if state in claims.CLAIMED or (state == claims.WRITTEN_OFF and row["kind"] != "supplement"):
+        told = await claims.begin(conn, row, state)
+    elif state == "retried":
         command = decisions.DecideItem(row["payment_id"], "retry", proposal.reason)
         _, drafts = await decisions.decide_item(conn, command, person)
     elif row["kind"] == "supplement" and state == "paid":
@@ -78,7 +81,7 @@ async def resolve_case(
     elif state == "ended":
         drafts = await endings.end_failed(conn, row["payment_id"], proposal_id, proposal, person)
     await queries.close_case(conn, case_id=proposal.subject, state=state, proposal_id=proposal_id)
-    drafts.append(_ended(row, state, person.actor))
+    drafts.append(_ended(row, state, person.actor, told))
     return {"case_id": proposal.subject, "resolution": state}, drafts
 
 
@@ -97,7 +100,7 @@ async def supersede(conn: Connection, payment_ids: Sequence[str]) -> list[Draft]
     return [_ended(row, "ended", SERVICE) for row in rows]
 
 
-def _ended(row: Any, resolution: str, actor: str) -> Draft:
+def _ended(row: Any, resolution: str, actor: str, told: dict[str, Any] | None = None) -> Draft:
     names = ("case_id", "kind", "payment_id")
-    fact = MoneyCaseEnded(**{name: row[name] for name in names}, resolution=resolution, ended_by=actor)
+    fact = MoneyCaseEnded(**{name: row[name] for name in names}, resolution=resolution, ended_by=actor, **told or {})
     return Draft(fact, fact.case_id, actor, fact.payment_id)

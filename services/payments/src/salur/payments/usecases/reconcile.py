@@ -23,6 +23,7 @@ from salur.payments import errors, ledger, store
 from salur.payments.domain.reconcile import MISSING, Line, Statement
 from salur.payments.ledger import Move
 from salur.payments.store import Moved, queries
+from salur.payments.usecases import claims
 from salur.payments.usecases.checks import SERVICE
 from salur.payments.usecases.proposals import Person, Proposal
 from salur.payments.usecases.recalls import Unclaimed, take_report
@@ -173,7 +174,8 @@ async def _end_dispute(conn: Connection, row: Any, resolution: str, person: Pers
         **{name: payment[name] for name in FACTS}, reason=NOT_CREDITED_REASON, bank_reference=row["break_id"],
         bank_message_id="statement",
     )  # fmt: skip
-    return [Draft(fact, fact.payment_id, person.actor, person.cause)]
+    ended = await claims.end_returned(conn, [payment["payment_id"]], person.cause)
+    return [Draft(fact, fact.payment_id, person.actor, person.cause), *ended]
 
 
 async def totals(conn: Connection, cycle_id: str, bank: str) -> dict[str, Any]:

@@ -38,6 +38,7 @@ from salur.payments.ledger import Move
 from salur.payments.store import MessageId, Moved, Parked, Suspended
 from salur.payments.usecases.account_checks import take_findings
 from salur.payments.usecases.checks import reserve_id
+from salur.payments.usecases.claims import end_returned
 from salur.payments.usecases.instruct import ACTOR
 from salur.payments.usecases.late import paid_in_spite
 from salur.payments.usecases.recalls import end_recalls
@@ -95,6 +96,7 @@ class Batch:
     failed: list[tuple[Any, str]] = field(default_factory=list)
     asked_about: list[str] = field(default_factory=list)
     returned: list[str] = field(default_factory=list)
+    came_back: list[str] = field(default_factory=list)
     refused_recalls: list[tuple[Any, str]] = field(default_factory=list)
     ready: dict[str, Answer[BankResult]] = field(default_factory=dict)
 
@@ -179,6 +181,8 @@ class Batch:
         step.postings += postings(payment, act)
         if act == "settled" and payment["cancel_reason"] is not None:
             self.asked_about.append(result.instruction_id)
+        if act == "returned":
+            self.came_back.append(payment["payment_id"])
         if act == "returned" and standing.recall == "asked":
             standing.recall = "given-back"
             self.returned.append(result.instruction_id)
@@ -264,6 +268,8 @@ async def take_results(
     drafts = [*batch.drafts, *await open_failed(conn, batch.failed)]
     if batch.asked_about:
         drafts += await paid_in_spite(conn, batch.asked_about)
+    if batch.came_back:
+        drafts += await end_returned(conn, batch.came_back, RESULTS_CONSUMER)
     if batch.ready:
         await store.queries.mark_ready(conn, instruction_ids=sorted(batch.ready))
         drafts += [_ready(batch.payments[key], answer) for key, answer in batch.ready.items()]

@@ -18,12 +18,17 @@ def _amounts(rows: list[Any], key: str) -> dict[str, dict[str, int]]:
 
 
 async def fund_view(conn: Connection, fund_id: str) -> dict[str, Any]:
-    """A fund: budget = available + reserved + settled; reserved = in flight + not yet instructed."""
+    """A fund: budget + recovered = available + reserved + settled + disputed + to treasury; reserved = in flight + not
+
+    yet instructed. `claims_minor`: of what settled, what is to be got back.
+    """
     row = await queries.fund_by_id(conn, fund_id=fund_id)
     if row is None:
         raise errors.fund_unknown(fund_id)
     posted, reserved = await ledger.account_of(conn, ledger.fund(fund_id, row["currency"]).id)
     people, _ = await ledger.account_of(conn, ledger.beneficiaries(fund_id, row["currency"]).id)
+    kinds = {"overpaid": ledger.overpaid, "claims": ledger.claims, "written_off": ledger.written_off}
+    owed = {name: (await ledger.account_of(conn, make(fund_id, row["currency"]).id))[0] for name, make in kinds.items()}
     states = _amounts(await queries.fund_states(conn, fund_id=fund_id), "state")
 
     def minor(*names: str) -> int:
@@ -39,6 +44,9 @@ async def fund_view(conn: Connection, fund_id: str) -> dict[str, Any]:
         "disputed_minor": minor("disputed"),
         "to_treasury_minor": minor("treasury"),
         "rejected_minor": minor("rejected"),
+        "claims_minor": owed["claims"],
+        "written_off_minor": owed["written_off"],
+        "recovered_minor": -owed["overpaid"] - owed["claims"] - owed["written_off"],
     }
 
 
