@@ -18,7 +18,8 @@ KEYS = {
 }  # fmt: skip
 GOOD = {
     "payments": 10, "settled": 6, "to_treasury": 1, "held": 1, "cancelled": 1, "suspense": 1, "unknown": 0,
-    "reissued": 1, "double_payments": 0, "lost_payments": 0, "ledger_sum_minor": 0, "ledger_differs": [],
+    "reissued": 2, "reissued_by_order": 1, "reissued_too_early": 0,
+    "double_payments": 0, "lost_payments": 0, "ledger_sum_minor": 0, "ledger_differs": [],
     "unreconciled": 0, "iso_ledger_hash_equal": True,
 }  # fmt: skip
 
@@ -45,7 +46,8 @@ def test_every_rupiah_ends_beside_a_slow_and_a_lying_bank(tmp_path: Path) -> Non
     "change",
     [
         {"double_payments": 1}, {"lost_payments": 1}, {"ledger_sum_minor": 5}, {"unreconciled": 1}, {"unknown": 1},
-        {"ledger_differs": ["fund:x"]}, {"settled": 5}, {"held": 2}, {"reissued": 0},
+        {"ledger_differs": ["fund:x"]}, {"settled": 5}, {"held": 2}, {"reissued": 0}, {"reissued_by_order": 0},
+        {"reissued_too_early": 1},
         {"iso_ledger_hash_equal": False},
     ],
     ids=str,

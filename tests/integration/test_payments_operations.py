@@ -46,6 +46,10 @@ async def test_recipients_are_asked_and_a_difference_becomes_a_case(house: House
     assert (await house.run(confirmations.take, told))["taken"] == 0
     async with house.db.connection() as conn:
         rate = await confirmations.rate(conn, CYCLE)
+        assert (await views.cycle_standing(conn, CYCLE))["receipts"] | {"cycle_id": CYCLE} == rate
+        assert await confirmations.recent_rates(conn, 5) == [
+            {"cycle_id": CYCLE, "asked": 6, "answered": 5, "confirmed": 3}
+        ]
     assert (rate["asked"], rate["answered"], rate["confirmed"], rate["confirmed_share"]) == (6, 5, 3, 0.6)
     cases = await house.events("salur.money-case.opened.v1")
     assert sorted(case["amount_minor"] for case in cases) == [AMOUNT_MINOR // 2, AMOUNT_MINOR]

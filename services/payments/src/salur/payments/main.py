@@ -6,7 +6,7 @@ from salur.common.reseal import Place
 from salur.common.retention import Due, End, load_retention
 from salur.common.roles import Access
 from salur.common.service import Runtime, Service, Worker, run
-from salur.common.telemetry import BACKLOG, BACKLOG_AGE_S
+from salur.common.telemetry import BACKLOG, BACKLOG_AGE_S, RECEIPTS
 from salur.payments.consumers import consumers
 from salur.payments.files import file_workers
 from salur.payments.http import routes
@@ -15,6 +15,7 @@ from salur.payments.settings import PaymentsSettings
 from salur.payments.store import region_of
 from salur.payments.usecases.account_checks import Waits, ask_batch, await_earlier
 from salur.payments.usecases.checks import expire_list
+from salur.payments.usecases.confirmations import recent_rates
 from salur.payments.usecases.erasures import accounts_due, end_accounts
 from salur.payments.usecases.instruct import Patience, inquire_batch, instruct_batch
 from salur.payments.usecases.recalls import ask_again
@@ -23,6 +24,8 @@ from salur.payments.usecases.views import backlog
 EXPIRE_INTERVAL_S = 5.0
 MEASURE_INTERVAL_S = 15.0
 RECALL_INTERVAL_S = 60.0
+RECEIPTS_INTERVAL_S = 300.0
+RECEIPT_CYCLES_MAX = 20
 LEDGER = ("account", "transfer", "entry")
 _POSITION = "topic || '/' || partition || '/' || kafka_offset"
 SEALED = (
@@ -96,6 +99,15 @@ def build(runtime: Runtime) -> Service:
             BACKLOG_AGE_S.labels(row["what"], row["bank"]).set(row["age_s"])
         return False
 
+    async def measure_receipts() -> bool:
+        async with runtime.db.connection() as conn:
+            receipts = await recent_rates(conn, RECEIPT_CYCLES_MAX)
+        RECEIPTS.clear()
+        for row in receipts:
+            for said in ("asked", "answered", "confirmed"):
+                RECEIPTS.labels(row["cycle_id"], said).set(row[said])
+        return False
+
     endings: dict[str, tuple[Due, End]] = {"payment-accounts": (accounts_due, end_accounts)}
     return Service(
         retention=load_retention(Path(__file__).parent / "retention.yaml", endings),
@@ -114,6 +126,7 @@ def build(runtime: Runtime) -> Service:
             Worker("reissue", reissue.step, settings.reissue_interval_s),
             *file_workers(runtime),
             Worker("measure", measure, MEASURE_INTERVAL_S),
+            Worker("measure-receipts", measure_receipts, RECEIPTS_INTERVAL_S),
         ],
         routers=[routes(runtime)],
     )

@@ -40,7 +40,10 @@ def main(
     )
     # A bank has as long for an answer as this machine takes to hand it on; the lagging one takes longer still.
     answer_s = max(3, payments // 4_000)
-    env = {"SALUR_ANSWER_TIMEOUT_S": str(answer_s), "SALUR_CHECKED_BANKS": ",".join(KAFKA_BANKS)}
+    env = {
+        "SALUR_ANSWER_TIMEOUT_S": str(answer_s), "SALUR_CHECKED_BANKS": ",".join(KAFKA_BANKS),
+        "SALUR_REISSUE_INTERVAL_S": "2",
+    }  # fmt: skip
     options = Options(
         BANKS, ("registry", "eligibility", "payments"), seed=seed, bank_profiles=PROFILES, file_banks=(FILE_BANK,),
         statement_banks=KAFKA_BANKS, bank_arguments={bank: ("--lag-s", str(2 * answer_s + 2)) for bank in BANKS},
@@ -57,7 +60,9 @@ def main(
     with running(new_platform(inputs, options)) as platform:
         run = Settlement(platform, watch)
         region = sorted(kind.districts)[0].split(".")[0]
-        run.pay(run.prepare(data, inputs.mapping, inputs.programme), region)
+        cycle = run.prepare(data, inputs.mapping, inputs.programme)
+        run.pay(cycle, region)
+        run.reissue(cycle["programme_id"])
         run.follow_up()
         never_paid = run.reconcile()
         report = report_of(run, never_paid, run.end()) | run.iso() | {

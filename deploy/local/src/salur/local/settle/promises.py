@@ -6,6 +6,14 @@ from typing import Any
 from partner_bank.book import book_path, most_live, transfers
 from salur.local.settle.run import BANKS, Settlement
 
+BY_ORDER = (
+    "SELECT count(*) FROM payment JOIN payment_list USING (list_id)"
+    " WHERE attempt > 1 AND submitted_by = 'service:payments'"
+)
+TOO_EARLY = (
+    "SELECT count(*) FROM payment n JOIN payment o ON o.payment_id = n.payment_id AND o.attempt = n.attempt - 1"
+    " WHERE o.state NOT IN ('rejected', 'returned', 'cancelled', 'treasury')"
+)
 SUSPENSE = "SELECT count(DISTINCT instruction_id) FROM suspense"
 
 
@@ -30,6 +38,8 @@ def report_of(run: Settlement, never_paid: int, unsigned: int) -> dict[str, Any]
         "settled": states.get("settled", 0),
         "returned": run.rows("SELECT count(*) FROM transfer WHERE id LIKE 'return/%%'")[0][0],
         "reissued": run.rows("SELECT count(*) FROM payment WHERE attempt > 1")[0][0],
+        "reissued_by_order": run.rows(BY_ORDER)[0][0],
+        "reissued_too_early": run.rows(TOO_EARLY)[0][0],
         "to_treasury": states.get("treasury", 0),
         "held": states.get("held", 0),
         "cancelled": states.get("cancelled", 0),
@@ -57,6 +67,10 @@ def broken(report: dict[str, Any]) -> list[str]:
         f"{report['unknown']} payments are unknown": report["unknown"] == 0,
         f"ends add up to {ends} of {report['payments']} payments": ends == report["payments"],
         "nothing was issued again": report["reissued"] > 0,
+        "the standing order issued nothing again": report["reissued_by_order"] > 0,
+        f"{report['reissued_too_early']} were issued again before the bank had closed them": not report[
+            "reissued_too_early"
+        ],
         "files lead to another ledger than Kafka": report["iso_ledger_hash_equal"],
     }
     return [sentence for sentence, kept in checks.items() if not kept]

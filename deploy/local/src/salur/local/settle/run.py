@@ -34,6 +34,8 @@ CENTRAL, PARTNER = "settle-central", "settle-partner"
 SHARES = {CENTRAL: 7, PARTNER: 3}
 CORRECTIONS_MAX = 200
 RELEASES_MAX = 50
+BY_ORDER = "service:payments"
+ORDER_MAX_MINOR = 10**12
 LEDGER_TRANSFERS = 100_000
 PAIN001_TRANSACTIONS = 100_000
 INSTRUCTED = "SELECT count(*) FROM payment_list WHERE state = 'approved' AND instructed_rank < last_rank"
@@ -161,10 +163,25 @@ class Settlement:
         """Every payment of the cycle in exactly one state."""
         return dict(self.pipeline.auditor.call("payments", "GET", f"/cycles/{self.cycle_id}/standing"))
 
-    def follow_up(self) -> None:
-        """Correct accounts, release and cancel held ones, top up the funds; one more list pays all that."""
+    def reissue(self, programme_id: str) -> None:
+        """Accounts of half of what failed are corrected; a standing order issues that again by itself."""
+        path = f"/programmes/{programme_id}/re-issue"
         with self.stage("correct"):
             self._correct()
+        with self.stage("reissue"):
+            self.act(path, max_minor=ORDER_MAX_MINOR)
+            listed = "SELECT list_id, content_hash FROM payment_list WHERE submitted_by = %s AND state = 'submitted'"
+            found = self.pipeline.until("the order's list", lambda: self.rows(listed, BY_ORDER), bool)
+            # The order counts as one approver; the amount band asks for another.
+            for list_id, content_hash in found:
+                body = {"content_hash": content_hash}
+                self.second.call("payments", "POST", f"/lists/{list_id}/approve", json=body)
+            self.act(path, max_minor=0)
+        self._settle()
+
+    def follow_up(self) -> None:
+        """Release and cancel held ones, top up the funds; one more list pays all that."""
+        with self.stage("release"):
             held = self.rows("SELECT DISTINCT payment_id FROM gate_hit ORDER BY payment_id LIMIT %s", RELEASES_MAX)
             for number, (payment_id,) in enumerate(held):
                 act = "cancel" if number % 3 == 2 else "release"

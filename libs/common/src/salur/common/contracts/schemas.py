@@ -13,7 +13,7 @@ COMMITMENT = {
     "type": "string",
     "pattern": "^sha256:[0-9a-f]{64}$",
     "description": "commitment to a personal value: SHA-256(salt ‖ path ‖ 0x00 ‖ canonical JSON of the value), "
-    "salt = HMAC-SHA-256(seed, path); value and seed travel in the header `personal`",
+    "salt = HMAC-SHA-256(seed, path); the seed (`salt`, base64) and the value travel in the header `personal`",
 }
 ENVELOPE_REQUIRED = (
     "specversion", "id", "source", "type", "subject", "time", "datacontenttype", "actor", "cause", "data", "stream",

@@ -54,6 +54,13 @@ FROM unnest(:payment_ids::text[], :channels::text[], :received::bigint[]) AS g (
 WHERE c.payment_id = g.payment_id AND c.answered_at IS NULL AND p.instruction_id = c.instruction_id
 RETURNING c.payment_id, c.cycle_id, g.received_minor, p.amount_minor, p.entitlement_id, p.beneficiary_id, p.region, p.currency;
 
+-- name: recent_confirmations
+-- Cycles whose recipients were asked of late, the newest first.
+SELECT c.cycle_id, count(*) AS asked, count(answered_at) AS answered,
+       count(*) FILTER (WHERE c.received_minor = p.amount_minor) AS confirmed
+FROM confirmation c JOIN payment p USING (instruction_id)
+GROUP BY c.cycle_id HAVING max(c.asked_at) > now() - interval '90 days' ORDER BY max(c.asked_at) DESC LIMIT :most;
+
 -- name: confirmation_counts^
 SELECT count(*) AS asked, count(answered_at) AS answered,
        count(*) FILTER (WHERE c.received_minor = p.amount_minor) AS confirmed,

@@ -58,3 +58,8 @@ async def rate(conn: Connection, cycle_id: str) -> dict[str, Any]:
     row = await queries.confirmation_counts(conn, cycle_id=cycle_id)
     share = round(row["confirmed"] / row["answered"], 4) if row["answered"] else None
     return {"cycle_id": cycle_id, **dict(row), "confirmed_share": share}
+
+
+async def recent_rates(conn: Connection, most: int) -> list[dict[str, Any]]:
+    """The counts of cycles whose recipients were asked in the last 90 days, the newest first."""
+    return [dict(row) for row in await queries.recent_confirmations(conn, most=most)]

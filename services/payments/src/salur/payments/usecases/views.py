@@ -11,6 +11,7 @@ from salur.payments.domain.lists import CANCELLED, WHO_MUST_ACT
 from salur.payments.domain.machine import FINAL
 from salur.payments.domain.reconcile import BREAKS
 from salur.payments.store import queries
+from salur.payments.usecases import confirmations
 
 
 def _amounts(rows: list[Any], key: str) -> dict[str, dict[str, int]]:
@@ -180,14 +181,18 @@ async def cycle_standing(conn: Connection, cycle_id: str) -> dict[str, Any]:
     """Every payment of a cycle in exactly one state; `paid + in_flight + returned + held + cancelled` = `payments`.
 
     `returned`: the money is back with fund or treasury, or disputed with the bank; `in_flight` includes what waits for
-    approval or instruction. `reissued`, apart: attempts after a payment's first.
+    approval or instruction. `reissued`, apart: attempts after a payment's first. `receipts`: what recipients say.
     """
     states = _amounts(await queries.cycle_standing_counts(conn, cycle_id=cycle_id), "state")
     groups = dict.fromkeys(("paid", "in_flight", "returned", "held", "cancelled"), 0)
     for state, amount in states.items():
         groups[GROUPS.get(state, "in_flight")] += amount["count"]
     again = await queries.reissued_of_cycle(conn, cycle_id=cycle_id)
-    return {"cycle_id": cycle_id, "payments": sum(groups.values()), **groups, "reissued": again, "states": states}
+    receipts = await confirmations.rate(conn, cycle_id)
+    return {
+        "cycle_id": cycle_id, "payments": sum(groups.values()), **groups, "reissued": again, "states": states,
+        "receipts": {name: value for name, value in receipts.items() if name != "cycle_id"},
+    }  # fmt: skip
 
 
 GROUPS = {
