@@ -118,14 +118,18 @@ class Tally:
                     cell[OUGHT_REACHED] += count * (reached and ought)
         return cells
 
-    def result(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """By dimension and group: counts, coverage, exclusion error and inclusion error, as shares."""
+    def result(self, *, reference: bool) -> dict[str, dict[str, dict[str, Any]]]:
+        """By dimension and group: counts, coverage, exclusion error and inclusion error, as shares.
+
+        Without a `reference` nothing says who ought to be reached, so there are no errors.
+        """
         by: dict[str, dict[str, dict[str, Any]]] = {}
         for (dimension, group), (known, reached, ought, both) in sorted(self.cells.items()):
             by.setdefault(dimension, {})[group] = {
                 "known": known, "reached": reached, "coverage": _share(reached, known),
-                "ought": ought, "exclusion_error": _share(ought - both, ought),
-                "inclusion_error": _share(reached - both, reached),
+                "ought": ought if reference else None,
+                "exclusion_error": _share(ought - both, ought) if reference else None,
+                "inclusion_error": _share(reached - both, reached) if reference else None,
             }  # fmt: skip
         return by
 

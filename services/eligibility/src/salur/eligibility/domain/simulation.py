@@ -76,11 +76,11 @@ class Side:
         self.amount_minor += other.amount_minor
         self.funds.update(other.funds)
 
-    def result(self) -> dict[str, Any]:
+    def result(self, *, reference: bool) -> dict[str, Any]:
         """Beneficiaries, cost of one cycle per fund in minor units, indicators."""
         return {
             "beneficiaries": self.beneficiaries, "amount_minor": self.amount_minor,
-            "funds_minor": dict(sorted(self.funds.items())), "indicators": self.tally.result(),
+            "funds_minor": dict(sorted(self.funds.items())), "indicators": self.tally.result(reference=reference),
         }  # fmt: skip
 
 
@@ -92,6 +92,8 @@ class Comparison:
     proposed: Side = field(default_factory=Side)
     families: int = 0
     persons: int = 0
+    reference: bool = False
+    """Whether something said who ought to be reached."""
     changes: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """(gain or lose, dimension, group): families for region and decile, persons for the rest."""
 
@@ -99,6 +101,7 @@ class Comparison:
         self, current: Compiled | None, proposed: Compiled, reference: Rule | None, households: Iterable[HouseholdFacts]
     ) -> None:
         """Decide each household by both (`current` None: nobody is helped today)."""
+        self.reference = reference is not None
         shared = current is not None and same_inputs(current, proposed)
         for household in households:
             self.families += 1
@@ -145,6 +148,7 @@ class Comparison:
         self.proposed.merge(other.proposed)
         self.families += other.families
         self.persons += other.persons
+        self.reference |= other.reference
         self.changes.update(other.changes)
 
     def result(self) -> dict[str, Any]:
@@ -154,7 +158,8 @@ class Comparison:
             changes[kind].setdefault(dimension, {})[group] = count
         return {
             "families": self.families, "persons": self.persons, **changes,
-            "current": self.current.result(), "proposed": self.proposed.result(),
+            "current": self.current.result(reference=self.reference),
+            "proposed": self.proposed.result(reference=self.reference),
         }  # fmt: skip
 
 

@@ -31,7 +31,7 @@ async def indicators_view(conn: Connection, rules: Rules, cycle_id: str) -> dict
         while last is not None:
             last = await check.take_page(conn, cycle, last, PAGE)
             check.committed()
-        result = check.tally.result()
+        result = check.result()
     last_one = await queries.last_indicators(conn, programme_id=cycle["programme_id"], cycle_id=cycle_id)
     shown = {name: cycle[name] for name in ("state", "alarms")}
     return {"cycle_id": cycle_id, **shown, "indicators": result, "last": last_one}
@@ -91,4 +91,4 @@ async def coverage_view(conn: Connection, cut_id: str) -> dict[str, Any]:
                 reached_places=None if whole else places, ought=None,
             )  # fmt: skip
         after = rows[-1]["household_id"]
-    return {"cut_id": cut_id, "cycles": len(cycles), "coverage": tally.result()}
+    return {"cut_id": cut_id, "cycles": len(cycles), "coverage": tally.result(reference=False)}

@@ -44,6 +44,10 @@ class Check:
         self.tally.merge(self._page)
         self._page = Tally()
 
+    def result(self) -> dict[str, Any]:
+        """Coverage, and error against the programme's reference where it has one."""
+        return self.tally.result(reference=self.compiled.reference is not None)
+
     def _add(self, row: Mapping[str, Any]) -> None:
         household = facts_of(row)
         facts = known_of(self.compiled, household).facts
@@ -60,7 +64,7 @@ class Check:
     async def conclude(self, conn: Connection, cycle: Mapping[str, Any]) -> list[Draft]:
         """Keep the indicators; hold the cycle when a limit of the programme is broken, else let it be granted."""
         limits = self.compiled.document.fairness
-        result = self.tally.result()
+        result = self.result()
         last = await queries.last_indicators(conn, programme_id=cycle["programme_id"], cycle_id=cycle["cycle_id"])
         found = alarms(limits, result, last) if limits else []
         await queries.conclude_check(
