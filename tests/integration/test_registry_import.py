@@ -14,7 +14,7 @@ import yaml
 from salur.common.service import Runtime, Service
 from salur.registry.spool import spool_path, spooled_ids
 from salur.registry.store import queries
-from salur.registry.usecases import import_file
+from salur.registry.usecases import import_file, read_import
 from support.registry import announced, api, event_counts, imports_worker, open_registry, run_imports
 
 pytestmark = pytest.mark.integration
@@ -114,7 +114,7 @@ async def test_a_process_that_dies_between_and_within_batches_goes_on_at_the_row
 ) -> None:
     """Another process takes over; the batch whose commit failed leaves no trace; the end is the same."""
     runtime, service, client = registry
-    monkeypatch.setattr(import_file, "FAMILIES_PER_BATCH", 97)
+    monkeypatch.setattr(read_import, "FAMILIES_PER_BATCH", 97)
     import_id = await send(client, b"".join(REAL.read_bytes().splitlines(keepends=True)[:1_500]))
     worker = imports_worker(service)
     for _ in range(3):
@@ -178,7 +178,7 @@ async def test_rows_of_a_household_that_stand_apart_are_put_together(registry: R
 async def test_torn_households_are_put_together_across_batches(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(import_file, "FAMILIES_PER_BATCH", 1)
+    monkeypatch.setattr(read_import, "FAMILIES_PER_BATCH", 1)
     status = await take(registry, rows("1,11,9,1", "2,21,9,1", "1,12,8,1"))
     assert (status["households"], status["refused_rows"], status["warnings"]) == (2, 0, 1)
     assert (await counts(registry[0]))[CHANGED] == 1
@@ -231,7 +231,7 @@ async def test_content_lost_from_the_spool_fails_the_import_and_sending_it_again
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime, service, client = registry
-    monkeypatch.setattr(import_file, "FAMILIES_PER_BATCH", 1)
+    monkeypatch.setattr(read_import, "FAMILIES_PER_BATCH", 1)
     content = rows("1,11,9,1", "2,21,9,1", "3,31,9,1")
     import_id = await send(client, content)
     worker = imports_worker(service)
@@ -240,7 +240,7 @@ async def test_content_lost_from_the_spool_fails_the_import_and_sending_it_again
     async with open_registry(runtime.settings.database_url, runtime.settings.jwks_file.parents[1]) as (_, successor):
         await run_imports(successor)
     status = (await client.get(f"/imports/{import_id}")).json()
-    assert (status["state"], status["households"], status["reason"]) == ("failed", 1, import_file.GONE)
+    assert (status["state"], status["households"], status["reason"]) == ("failed", 1, read_import.GONE)
     assert (await take(registry, content))["households"] == 3
     assert (await counts(runtime))[REGISTERED] == 3
 

@@ -26,9 +26,8 @@ from salur.common.busy import Busy
 from salur.common.contracts.topics import topics_written_by
 from salur.common.database import TRANSIENT, Connection, Database, migrate
 from salur.common.errors import Unavailable
-from salur.common.events import EventStore
+from salur.common.events import AnyDraft, EventStore
 from salur.common.events.consumer import AnyConsumer, BatchProcessor, Consumer
-from salur.common.events.envelope import Draft
 from salur.common.events.kafka import KafkaProducer, read_stream, read_tails, subscribe
 from salur.common.events.recover import recover
 from salur.common.events.relay import Relay, Tail, fence_if_behind
@@ -63,9 +62,9 @@ class UnitOfWork:
     """One transaction and the events it will append as its last step."""
 
     conn: Connection
-    drafts: list[Draft] = field(default_factory=list)
+    drafts: list[AnyDraft] = field(default_factory=list)
 
-    def emit(self, *drafts: Draft) -> None:
+    def emit(self, *drafts: AnyDraft) -> None:
         self.drafts.extend(drafts)
 
 
@@ -146,7 +145,7 @@ class Coalescer(Generic[_C, _R]):
     def __init__(
         self,
         runtime: Runtime,
-        handler: Callable[[Connection, Sequence[_C]], Awaitable[tuple[Sequence[_R | Exception], Sequence[Draft]]]],
+        handler: Callable[[Connection, Sequence[_C]], Awaitable[tuple[Sequence[_R | Exception], Sequence[AnyDraft]]]],
         *,
         max_wait_s: float = 0.005,
         max_batch: int = 500,

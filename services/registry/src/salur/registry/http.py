@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from salur.common.contracts.base import Id
 from salur.common.database import Connection
 from salur.common.errors import Forbidden, NotFound
-from salur.common.events import Draft
+from salur.common.events import AnyDraft
 from salur.common.http import Caller, permit
 from salur.common.service import Coalescer, Runtime
 from salur.registry.bodies import AsOf, ChangeBody, CutBody, HouseholdBody, IdentifierBody, IdentifiersBody, moment
@@ -34,7 +34,7 @@ def household_routes(runtime: Runtime) -> APIRouter:
 
 
 def _register(router: APIRouter, runtime: Runtime) -> None:
-    async def handle(conn: Connection, commands: Sequence[Registration]) -> tuple[list[Result], list[Draft]]:
+    async def handle(conn: Connection, commands: Sequence[Registration]) -> tuple[list[Result], list[AnyDraft]]:
         return await register(conn, commands, runtime.secrets, runtime.settings.banks)
 
     coalescer: Coalescer[Registration, Registered] = Coalescer(runtime, handle)

@@ -1,6 +1,5 @@
 """Wiring of the registry."""
 
-import gc
 from pathlib import Path
 
 from salur.common.events import Consumer
@@ -59,8 +58,6 @@ SEALED = (
     Place("nomination", "nomination_id"),
     Place("meeting", "meeting_id"),
 )
-COLLECT_AFTER = (20_000, 20, 50)
-"""A batch makes tens of thousands of objects without cycles: collecting more often costs a fifth of the import."""
 
 
 def build(runtime: Runtime) -> Service:
@@ -137,5 +134,4 @@ def build(runtime: Runtime) -> Service:
 
 def main() -> None:
     """`python -m salur.registry`"""
-    gc.set_threshold(*COLLECT_AFTER)
     run(build, name="registry", settings_class=RegistrySettings)

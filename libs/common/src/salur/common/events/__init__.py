@@ -12,12 +12,13 @@ from salur.common.events.consumer import (
 )
 from salur.common.events.envelope import Draft, EventTooLarge, Received, partition_for
 from salur.common.events.personal import PREFIX, SEED_SIZE, commitment
-from salur.common.events.stream import EventStore, erase_subjects, stream_name
+from salur.common.events.stream import AnyDraft, EventStore, PreparedEvent, erase_subjects, stream_name
 
 __all__ = [
     "PARTITIONS",
     "PREFIX",
     "SEED_SIZE",
+    "AnyDraft",
     "Consumer",
     "Draft",
     "EventStore",
@@ -25,6 +26,7 @@ __all__ = [
     "Handler",
     "OutsideConsumer",
     "OutsideRecord",
+    "PreparedEvent",
     "RawConsumer",
     "RawEvent",
     "Received",

@@ -27,7 +27,7 @@ from salur.common.events.envelope import (
 )
 from salur.common.events.marks import Mark, sort_batch, sort_outside
 from salur.common.events.refusals import passes_by_itself, reason_of
-from salur.common.events.stream import EventStore, Prepared, queries, stream_name
+from salur.common.events.stream import EventStore, PreparedEvent, queries, stream_name
 from salur.common.logs import get_logger
 from salur.common.memory import end_if_out_of_memory
 from salur.common.secrets import Secrets
@@ -322,7 +322,7 @@ class BatchProcessor:
         waiting = await self._waiting_keys(conn, [event.key for event in batch.taken])
         ready, letters = self._accept(batch.taken, waiting)
 
-        async def handle(conn: Connection, part: Sequence[Received]) -> list[Prepared]:
+        async def handle(conn: Connection, part: Sequence[Received]) -> list[PreparedEvent]:
             # Prepared here, so that what is too large to be said is the event's refusal and not the batch's.
             return self._store.prepare(await consumer.handler(conn, part))
 

@@ -1,9 +1,9 @@
 """Append: the last step of a transaction. In each stream, sequence order = commit order, dense, without gaps."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from salur.common.contracts.topics import Topic
 from salur.common.database import Connection, load_queries
@@ -26,8 +26,7 @@ def starting(service: str) -> Unavailable:
     return Unavailable(f"{service} is starting: try again", code="starting", retry_after_s=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedEvent(NamedTuple):
     """An event that lacks only its place in its stream."""
 
     stream: str
@@ -46,14 +45,18 @@ async def erase_subjects(conn: Connection, erased: Sequence[tuple[str, str]]) ->
     return int(await queries.erase_subjects(conn, subjects=subjects, erasure_ids=erasures))
 
 
+AnyDraft = Draft | PreparedEvent
+"""What can be appended: an event as its writer states it, or made ready before."""
+
+
 class EventStore:
     """The event side of one service's database. Holds no state but the recorded partition counts."""
 
-    def __init__(self, service: str, secrets: Secrets) -> None:
+    def __init__(self, service: str, secrets: Secrets, partitions: Mapping[str, int] | None = None) -> None:
         self.service = service
         self.source = f"/salur/{service}"
+        self.partitions = dict(partitions or {})
         self._secrets = secrets
-        self._partitions: dict[str, int] = {}
 
     async def declare(self, conn: Connection, topics: Sequence[Topic]) -> None:
         """Record the service's topics with their partition counts, and their streams. Idempotent."""
@@ -65,28 +68,30 @@ class EventStore:
 
     async def load_partitions(self, conn: Connection) -> None:
         """Read the recorded partition counts: they hold for the life of a topic."""
-        self._partitions = {row["name"]: row["partitions"] for row in await queries.topic_partitions(conn)}
+        self.partitions = {row["name"]: row["partitions"] for row in await queries.topic_partitions(conn)}
 
-    async def append(self, conn: Connection, drafts: Sequence[Draft]) -> None:
+    async def append(self, conn: Connection, drafts: Sequence[AnyDraft]) -> None:
         """Append events in the order given. Must be the last step before commit: it locks the streams it touches.
 
         Raises Unavailable when the database is behind its published past, EventTooLarge, ValueError.
         """
         await self.append_prepared(conn, self.prepare(drafts))
 
-    def prepare(self, drafts: Sequence[Draft]) -> list[Prepared]:
+    def prepare(self, drafts: Sequence[AnyDraft]) -> list[PreparedEvent]:
         """Everything about an append that an event itself may be refused for. Raises EventTooLarge, ValueError."""
         time = utc_now()
         return [
-            Prepared(self._stream_of(draft), draft.key, encode(draft, self.source, time, seed=draft.seed))
+            PreparedEvent(self._stream_of(draft), draft.key, encode(draft, self.source, time, seed=draft.seed))
+            if isinstance(draft, Draft)
+            else draft
             for draft in drafts
         ]
 
-    async def append_prepared(self, conn: Connection, prepared: Sequence[Prepared]) -> None:
+    async def append_prepared(self, conn: Connection, prepared: Sequence[PreparedEvent]) -> None:
         """As `append`, for drafts prepared before. Raises Unavailable when behind the published past."""
         if not prepared:
             return
-        by_stream: dict[str, list[Prepared]] = {}
+        by_stream: dict[str, list[PreparedEvent]] = {}
         for item in prepared:
             by_stream.setdefault(item.stream, []).append(item)
         heads = await self._lock(conn, sorted(by_stream))
@@ -133,10 +138,10 @@ class EventStore:
 
     def _stream_of(self, draft: Draft) -> str:
         topic = draft.resolved_topic()
-        if not self._partitions:
+        if not self.partitions:
             raise starting(self.service)
         try:
-            count = self._partitions[topic]
+            count = self.partitions[topic]
         except KeyError:
             raise ValueError(f"{self.service} does not write topic {topic}") from None
         partition = partition_for(draft.key, count) if draft.partition is None else draft.partition

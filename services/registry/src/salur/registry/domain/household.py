@@ -3,7 +3,6 @@
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import orjson
@@ -45,8 +44,7 @@ class Identifier(NamedTuple):
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """A person of the household. The first identifier makes the person's id; `member_id` names one known already."""
 
     attributes: dict[str, Scalar]
@@ -59,8 +57,7 @@ Method = Literal["account", "card", "cash", "group-account", "contribution"]
 """How money reaches who is paid: an account of their own or of their group, a card, cash, an insurer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Payee:
+class Payee(NamedTuple):
     """Where the household is paid."""
 
     bank: str
@@ -74,14 +71,13 @@ class Payee:
         return told if self.method == "account" else [*told, self.method]
 
 
-@dataclass(frozen=True, slots=True)
-class Household:
+class Household(NamedTuple):
     """What a registration states. The first identifier makes the household's id."""
 
     identifiers: tuple[Identifier, ...]
     region: str
     attributes: dict[str, Scalar]
-    members: tuple[Member, ...] = field(default=())
+    members: tuple[Member, ...] = ()
     payee: Payee | None = None
     contact: Contact | None = None
 

@@ -16,7 +16,7 @@ UPDATE bulk_import SET state = 'awaiting-content', reason = NULL, name = :name, 
 WHERE import_id = :import_id;
 
 -- name: next_import^
-SELECT import_id, mapping, actor, regions, next_row, next_offset FROM bulk_import
+SELECT import_id, size, mapping, actor, regions, next_row, next_offset FROM bulk_import
 WHERE state IN ('queued', 'running') ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED;
 
 -- name: waiting_imports$

@@ -4,47 +4,26 @@ Progress, households and their events are one transaction: after a kill the impo
 """
 
 import asyncio
-from collections.abc import Collection, Generator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from salur.common.database import Connection
-from salur.common.events import Draft
-from salur.common.regions import known_prefixes
+from salur.common.events import AnyDraft
 from salur.common.secrets import Secrets
-from salur.registry.domain.household import Household, HouseholdInvalid
-from salur.registry.domain.identity import UNKNOWN_PREFIX, doubtful
-from salur.registry.domain.mapping import MappingInvalid, parse_mapping
-from salur.registry.domain.rows import MAX_LINE_SIZE, Family, HeaderInvalid, Issue, read_families, read_header
+from salur.registry.domain.mapping import parse_mapping
+from salur.registry.domain.rows import Family, Issue
 from salur.registry.spool import remove, spool_path
 from salur.registry.store import Key, identifier_owners, known_households, queries
-from salur.registry.usecases.prepare import Prepared, prepare
+from salur.registry.usecases.prepare import Prepared
+from salur.registry.usecases.read_import import ImportBroken, Item, Piece, Reading, member_column, refuse
 from salur.registry.usecases.register import claim, insert_new
-from salur.registry.usecases.states import within
 from salur.registry.usecases.torn import Torn, put_together
 from salur.registry.usecases.update import Updates, update_known
 
-FAMILIES_PER_BATCH = 1_000
-ROWS_PER_BATCH = 5_000
-FAMILIES_PER_SLICE = 20
-"""Read before others on the event loop get their turn: about two milliseconds."""
-
-GONE = "the spooled content is gone: send the file again"
-
-
-class ImportBroken(Exception):
-    """The import cannot go on; its message says why and who must act."""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A family as read. `prepared` is None when nothing of it could be taken."""
-
-    family: Family
-    prepared: Prepared | None
+Read = Callable[[Piece], Coroutine[Any, Any, list[Item]]]
+"""Reads a piece wherever it is best read. Raises ImportBroken."""
 
 
 @dataclass(slots=True)
@@ -59,16 +38,17 @@ class _Outcome:
 
 
 class Importer:
-    """Takes the oldest unfinished import batch by batch; reads the next one while the database works."""
+    """Takes the oldest unfinished import batch by batch; the next one is read while the database works."""
 
-    def __init__(self, state_dir: Path, secrets: Secrets, banks: Collection[str] = ()) -> None:
+    def __init__(self, state_dir: Path, secrets: Secrets, banks: Collection[str], reading: Reading, read: Read) -> None:
         self._state_dir = state_dir
         self._secrets = secrets
         self._banks = banks
-        self._prefixes = known_prefixes()
-        self._ahead: tuple[tuple[str, int], asyncio.Task[list[Item]]] | None = None
+        self._reading = reading
+        self._read_piece = read
+        self._ahead: tuple[Piece, asyncio.Task[list[Item]]] | None = None
 
-    async def take_batch(self, conn: Connection) -> tuple[str | None, bool, list[Draft]]:
+    async def take_batch(self, conn: Connection) -> tuple[str | None, bool, list[AnyDraft]]:
         """Take one batch within the transaction of `conn`. Returns (import id or None, whether it ended, events).
 
         Raises IdentifierTaken: another transaction was first, roll back and run again.
@@ -91,89 +71,29 @@ class Importer:
         return import_id, False, await self._take(conn, job, items)
 
     async def _read(self, job: Any) -> list[Item]:
+        piece = self._piece(job, job["next_row"], job["next_offset"])
         ahead, self._ahead = self._ahead, None
         if ahead is not None:
-            position, task = ahead
-            if position == (job["import_id"], job["next_offset"]):
+            expected, task = ahead
+            if expected == piece:
                 return await task
             await asyncio.wait([task])
             task.exception()  # what a batch read for nothing failed at does not matter
-        return await self._read_batch(job, job["next_row"], job["next_offset"])
+        return await self._read_piece(piece)
 
     def _read_ahead(self, job: Any, last: Family) -> None:
-        reading = self._read_batch(job, last.last_row + 1, last.end_offset)
-        self._ahead = (job["import_id"], last.end_offset), asyncio.create_task(reading)
+        piece = self._piece(job, last.last_row + 1, last.end_offset)
+        self._ahead = piece, asyncio.create_task(self._read_piece(piece))
 
-    async def _read_batch(self, job: Any, row: int, offset: int) -> list[Item]:
-        """Read while others wait. In slices on the event loop, not in a thread: hashing gives up the interpreter lock
-        at every call, and two threads that hash take seven times as long for it (measured)."""
-        items: list[Item] = []
-        rows = 0
-        try:
-            with closing(self._families(job, row, offset)) as families:
-                for family in families:
-                    items.append(self._prepare(family, job))
-                    rows += len(family.rows) + len(family.refused)
-                    if len(items) >= FAMILIES_PER_BATCH or rows >= ROWS_PER_BATCH:
-                        break
-                    if len(items) % FAMILIES_PER_SLICE == 0:
-                        await asyncio.sleep(0)
-        except (HeaderInvalid, MappingInvalid) as error:
-            raise ImportBroken(str(error)) from None
-        except FileNotFoundError:
-            raise ImportBroken(GONE) from None
-        return items
+    def _piece(self, job: Any, row: int, offset: int) -> Piece:
+        import_id = job["import_id"]
+        path = spool_path(self._state_dir, import_id)
+        return Piece(path, import_id, job["size"], job["mapping"], job["regions"], job["actor"], row, offset)
 
-    def _families(self, job: Any, row: int, offset: int) -> Generator[Family, None, None]:
-        mapping = parse_mapping(job["mapping"], self._banks)
-        with spool_path(self._state_dir, job["import_id"]).open("rb") as file:
-            first = file.readline(MAX_LINE_SIZE + 1)
-            header = read_header(first, mapping)
-            file.seek(offset or len(first))
-            today = datetime.now(UTC).date()
-            yield from read_families(file.readline, header, mapping, row, offset or len(first), today)
-
-    def _prepare(self, family: Family, job: Any) -> Item:
-        if family.household is None:
-            return Item(family, None)
-        if not within(family.household.region, job["regions"]):
-            region = job["mapping"]["region"]
-            column = region if isinstance(region, str) else ""
-            refuse(family, column, "lies outside the regions of who sent the file")
-            return Item(family, None)
-        self._doubt(family, family.household, job["mapping"])
-        return Item(family, self._prepared(family, family.household, job))
-
-    def _doubt(self, family: Family, household: Household, mapping: Any) -> None:
-        """A number that begins with no region's code is a warning: it may be old, or mistyped."""
-        for identifier in household.identifiers:
-            if doubtful(identifier.scheme, identifier.value, self._prefixes):
-                column = mapping["household"]["column"]
-                family.warnings.append(Issue(family.rows[0], column, "warning", UNKNOWN_PREFIX))
-        for row, member in zip(family.rows, household.members, strict=bool(household.members)):
-            for identifier in member.identifiers:
-                if doubtful(identifier.scheme, identifier.value, self._prefixes):
-                    column = ((mapping.get("member") or {}).get("identifier") or {}).get("column", "")
-                    family.warnings.append(Issue(row, column, "warning", UNKNOWN_PREFIX))
-
-    def _prepared(self, family: Family, household: Household, job: Any) -> Prepared | None:
-        try:
-            return prepare(
-                household,
-                self._secrets,
-                actor=job["actor"],
-                cause=f"import:{job['import_id']}",
-                banks=self._banks,
-                import_id=job["import_id"],
-            )
-        except HouseholdInvalid as error:
-            refuse(family, "", str(error))
-            return None
-
-    async def _take(self, conn: Connection, job: Any, items: Sequence[Item]) -> list[Draft]:
+    async def _take(self, conn: Connection, job: Any, items: Sequence[Item]) -> list[AnyDraft]:
         outcome = await self._sort(conn, job, items)
         created = await insert_new(conn, [prepared for _, prepared in outcome.new])
-        drafts: list[Draft] = []
+        drafts: list[AnyDraft] = []
         for item, prepared in outcome.new:
             if prepared.household_id in created:
                 drafts += prepared.drafts
@@ -234,27 +154,19 @@ class Importer:
                      owners):  # fmt: skip
             refuse(family, column, "identifies another household or person already")
             return None
-        spec = job["mapping"].get("member") or {}
-        member_column = (spec.get("identifier") or {}).get("column", "")
         keep = [claim(keys, prepared, owners) for keys in prepared.member_keys]
         members = tuple(m for m, kept in zip(family.household.members, keep, strict=True) if kept)
+        column = member_column(parse_mapping(job["mapping"], self._banks))
         family.refused += [
-            Issue(row, member_column, "error", "belongs to another household already: check the identifier")
+            Issue(row, column, "error", "belongs to another household already: check the identifier")
             for row, kept in zip(family.rows, keep, strict=True)
             if not kept
         ]
         family.rows = [row for row, kept in zip(family.rows, keep, strict=True) if kept]
         if not members:
             return None
-        whole = family.household
-        family.household = replace(whole, members=members)
-        return self._prepared(family, family.household, job)
-
-
-def refuse(family: Family, column: str, reason: str) -> None:
-    """Refuse every row that was still good."""
-    family.refused += [Issue(row, column, "error", reason) for row in family.rows]
-    family.rows = []
+        family.household = family.household._replace(members=members)
+        return self._reading.registration(family, family.household, job["actor"], job["import_id"])
 
 
 async def _finish(conn: Connection, job: Any) -> None:

@@ -1,13 +1,12 @@
 """Everything of a registration that needs no database: ids, keyed hashes, sealed values, rows and events."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from salur.common.contracts.registry import HouseholdRegistered, Living, PayeeRegistered
-from salur.common.events import Draft
+from salur.common.events import AnyDraft, Draft
 from salur.common.secrets import Secrets
 from salur.common.values import derived_id
 from salur.registry.domain.household import Household, Identifier, Member, Payee, check_household
@@ -15,8 +14,7 @@ from salur.registry.store import HouseholdRow, IdentifierRow, Key, PayeeRow, Pay
 from salur.registry.usecases.identities import Identities
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A registration ready to be written. `member_keys` are the identifiers of each member, in member order."""
 
     household_id: str
@@ -24,7 +22,7 @@ class Prepared:
     identifiers: list[IdentifierRow]
     member_keys: list[list[Key]]
     payee: PayeeRow | None
-    drafts: list[Draft]
+    drafts: Sequence[AnyDraft]
 
     @property
     def content_token(self) -> str:
@@ -78,7 +76,7 @@ def prepare(
         attributes=household.attributes,
         members=members,
     )
-    drafts = [Draft(fact, household_id, actor, cause)]
+    drafts: list[AnyDraft] = [Draft(fact, household_id, actor, cause)]
     payee = None
     if household.payee is not None:
         payee = payee_row(household.payee, household_id, 1, secrets)

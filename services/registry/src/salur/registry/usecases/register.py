@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from salur.common.database import Connection
 from salur.common.errors import Conflict, Invalid, Unavailable
-from salur.common.events import Draft
+from salur.common.events import AnyDraft
 from salur.common.secrets import Secrets
 from salur.registry.domain.household import Household, HouseholdInvalid
 from salur.registry.store import (
@@ -46,7 +46,7 @@ Result = Registered | Exception
 
 async def register(
     conn: Connection, commands: Sequence[Registration], secrets: Secrets, banks: Collection[str] = ()
-) -> tuple[list[Result], list[Draft]]:
+) -> tuple[list[Result], list[AnyDraft]]:
     """Register a batch. One result per command: Registered, Invalid or Conflict; a refusal stops no other command."""
     prepared = [_prepare(command, secrets, banks) for command in commands]
     sound = [item for item in prepared if isinstance(item, Prepared)]
@@ -72,7 +72,7 @@ def _prepare(command: Registration, secrets: Secrets, banks: Collection[str]) ->
         )  # fmt: skip
 
 
-async def _register(conn: Connection, items: Sequence[Prepared]) -> tuple[list[Result], list[Draft]]:
+async def _register(conn: Connection, items: Sequence[Prepared]) -> tuple[list[Result], list[AnyDraft]]:
     first: dict[str, Prepared] = {}
     for item in items:
         first.setdefault(item.household_id, item)

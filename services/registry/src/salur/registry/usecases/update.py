@@ -1,7 +1,7 @@
 """Known households that a list states anew: what differs becomes one change each, what does not stays as it is."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from salur.common.database import Connection
@@ -86,7 +86,7 @@ def _same_people(members: Sequence[Member], stored: Sequence[Any]) -> tuple[Memb
     """Members the list does not identify are told apart by their place, as when they were registered."""
     known = [member["member_id"] for member in stored]
     return tuple(
-        member if member.identifiers or place >= len(known) else replace(member, member_id=known[place])
+        member if member.identifiers or place >= len(known) else member._replace(member_id=known[place])
         for place, member in enumerate(members)
     )
 
