@@ -50,6 +50,7 @@ OUTSIDE = b'<!DOCTYPE Document [<!ENTITY x SYSTEM "file:///etc/hostname">]>'
         (STATEMENT, lambda d: d[: len(d) // 2], "cut-off"),
         (STATEMENT, _swap(b"camt.053.001.08", b"camt.053.001.99"), "unknown-kind"),
         (STATEMENT, _swap(b"urn:iso", b"urn:other"), "unknown-kind"),
+        (STATEMENT, _swap(b"camt.053.001.08", b"camt.053.001.08}"), "unknown-kind"),
         (STATEMENT, lambda _: b'<Document xmlns="urn:iso:std:iso:20022:tech:xsd:pain.001.001.09"/>', "unknown-kind"),
         (STATEMENT, _swap(b"<CdtDbtInd>DBIT", b"<CdtDbtInd>MAYBE"), "schema"),
         (STATEMENT, _swap(b"<BkTxCd/>", b"<BkTxCd/><Extra/>"), "schema"),
