@@ -208,6 +208,19 @@ async def test_of_two_openings_at_once_one_wins(office: Office) -> None:
     assert len(await office.events("salur.cycle.opened.v1")) == 1
 
 
+async def test_a_cut_is_granted_once_whatever_the_cycle_is_called(office: Office) -> None:
+    await office.publish()
+    await office.take(household("a"))
+    cut_id = await office.cut("intake", 1)
+    names = ("twin", "twin again", "another twin")
+    answers = await asyncio.gather(*(office.open(cut_id, name=name) for name in names), return_exceptions=True)
+    refusals = [answer for answer in answers if isinstance(answer, BaseException)]
+    assert [getattr(refusal, "code", refusal) for refusal in refusals] == ["cut-paid", "cut-paid"]
+    await office.grant()
+    assert len(await office.rows("SELECT 1 FROM entitlement")) == 1
+    assert (await office.open(await office.cut("next", 1), name="next"))["decided"] == 1
+
+
 async def test_a_programme_younger_than_a_change_decides_only_the_latest_cut(office: Office) -> None:
     await office.take(household("a"))
     old = await office.cut("old", 1)

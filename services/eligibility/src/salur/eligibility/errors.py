@@ -181,6 +181,16 @@ def cycle_exists(name: str) -> Conflict:
     )
 
 
+def cut_paid(name: str) -> Conflict:
+    """What stood at a cut is granted once: another name for the same period would pay everybody again."""
+    return Conflict(
+        f"the programme has granted this cut in its cycle {name!r}: close the registry's intake with a new cut for the "
+        "next cycle",
+        code="cut-paid",
+        who="programme-officer",
+    )
+
+
 def cut_not_passed(passed: int, partitions: int) -> Conflict:
     """The consumer has not come to the cut everywhere; it will by itself."""
     return Conflict(

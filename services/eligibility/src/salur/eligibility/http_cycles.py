@@ -33,7 +33,7 @@ class CycleBody(_Body):
     """Which programme, on which registry cut; the name is unique in the programme."""
 
     programme_id: Code
-    name: Name
+    name: Annotated[Name, StringConstraints(strip_whitespace=True)]
     cut_id: Id
 
 

@@ -21,6 +21,13 @@ LEFT JOIN LATERAL (
 -- name: is_decided$
 SELECT decided FROM programme WHERE number = :programme;
 
+-- name: lock_programme!
+-- Of two openings at once the second waits, and its next statement sees the first.
+SELECT 1 FROM programme WHERE number = :programme FOR NO KEY UPDATE;
+
+-- name: cycle_on_cut$
+SELECT name FROM cycle WHERE programme_id = :programme_id AND cut_id = :cut_id LIMIT 1;
+
 -- name: insert_cycle^
 INSERT INTO cycle (cycle_id, programme_id, programme, name, cut_id, currency, state, decided, enrolled, selected, chooses, regions,
     opened_by, cause)

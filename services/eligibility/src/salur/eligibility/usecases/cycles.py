@@ -37,7 +37,10 @@ class OpenCycle:
 
 
 async def open_cycle(conn: Connection, rules: Rules, command: OpenCycle) -> tuple[dict[str, Any], list[Draft]]:
-    """Open the cycle once everyone at the cut is decided. Of two at once one wins. Raises NotFound, Conflict."""
+    """Open the cycle once everyone at the cut is decided; a cut is granted once. Of two at once one wins.
+
+    Raises NotFound, Conflict.
+    """
     programme = await queries.programme(conn, programme_id=command.programme_id)
     if programme is None:
         raise errors.programme_unknown(command.programme_id)
@@ -46,8 +49,11 @@ async def open_cycle(conn: Connection, rules: Rules, command: OpenCycle) -> tupl
         raise errors.needs_declaration()
     state = "selecting" if document.selects else "checking" if document.fairness else "granting"
     cycle_id = derived_id("cycle", command.programme_id, command.name)
+    await queries.lock_programme(conn, programme=programme["number"])
     if await queries.cycle(conn, cycle_id=cycle_id) is not None:
         raise errors.cycle_exists(command.name)
+    if paid := await queries.cycle_on_cut(conn, programme_id=command.programme_id, cut_id=command.cut_id):
+        raise errors.cut_paid(paid)
     standing = await _standing(conn, programme["number"], document.subject, command.cut_id)
     opened = await queries.insert_cycle(
         conn, cycle_id=cycle_id, programme_id=command.programme_id, programme=programme["number"], name=command.name,
