@@ -95,7 +95,7 @@ lock: ## Resolve requirements.lock again (uv from a throw-away environment)
 	  $(MANIFESTS) requirements.dev.in -o requirements.lock
 
 clean: ## Remove what runs have written, but not the cached jars
-	@find var -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} +
+	@[ ! -d var ] || find var -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} +
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 clean-venv: ## Remove the virtual environment

@@ -1,9 +1,11 @@
 """Plans: the same for the same seed, complete in every run, and the input counted from the rows alone."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
+from salur.local.crash.__main__ import main
 from salur.local.crash.households import expected, sample, write_waves
 from salur.local.crash.plan import DEMANDED, SERVICES, ZOMBIE_S, Fault, make_plan, phase_name, phase_number
 
@@ -12,6 +14,14 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "progresa"
 FILE = EXAMPLE / "households-1998.csv"
 SEEDS = range(1, 21)
 EVERYWHERE = {*SERVICES, *(f"{service}-relay" for service in SERVICES), "bank", "postgres", "kafka"}
+
+
+@pytest.mark.parametrize("seeds", ["", "  ", "abc", "1 x", "-1", "1.5"])
+def test_a_run_of_no_seeds_is_refused(monkeypatch: pytest.MonkeyPatch, seeds: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["crash", "--seeds", seeds])
+    with pytest.raises(SystemExit) as refused:
+        main()
+    assert refused.value.code == 2
 
 
 def plan(seed: int) -> list[Fault]:

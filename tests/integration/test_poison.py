@@ -64,6 +64,7 @@ async def test_poison_blocks_its_key_alone_and_replay_takes_the_key_in_order(
     assert set(handler.taken) == {(household(f"h{n}").key, v) for n in range(40) if n != 7 for v in (1, 2)}
     async with db.connection() as conn:
         letters = await queries.dead_letters(conn, after=uuid.UUID(int=0), most=10)
+        assert await queries.count_blocked(conn) == 1
     assert [letter["state"] for letter in letters] == ["raised", "parked"]
     again = await processor.process(records)
     assert (again.taken, again.duplicates) == (0, len(records))
@@ -75,6 +76,8 @@ async def test_poison_blocks_its_key_alone_and_replay_takes_the_key_in_order(
     )
     assert count == 2
     assert handler.taken == [(poison, 1), (poison, 2)]
+    async with db.connection() as conn:
+        assert await queries.count_blocked(conn) == 0
 
 
 async def test_a_batch_refused_as_a_whole_is_systemic_and_skips_nothing(

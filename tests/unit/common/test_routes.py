@@ -227,7 +227,9 @@ def worthless_tokens(folder: Path, other: Path) -> list[str]:
     roles = sorted(PERMISSIONS)
     key = OKPKey.import_key(orjson.loads((folder / "issuer" / "issuer.json").read_bytes()))
     now = int(time.time())
-    claims: dict[str, Any] = {"sub": "person:a", "aud": AUDIENCE, "iat": now, "exp": now + 600, "roles": roles}
+    claims: dict[str, Any] = {
+        "sub": "person:a", "aud": AUDIENCE, "iat": now, "exp": now + 600, "roles": roles, "regions": [],
+    }  # fmt: skip
 
     def signed(**changes: Any) -> str:
         said = {name: value for name, value in (claims | changes).items() if value is not None}

@@ -1,5 +1,6 @@
 """`salur doctor` finds what is wrong with this machine and says how to mend it."""
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -42,6 +43,25 @@ def test_processes_an_earlier_run_left_are_named(tmp_path: Path, monkeypatch: py
     assert code == 1
     assert found["no earlier run is left"]["ok"] is False
     assert str(left.pid) in str(found["no earlier run is left"]["detail"])
+
+
+def test_processes_of_a_platform_that_runs_are_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tmp_path / "var" / "crash" / "seed-1" / "data"
+    data.mkdir(parents=True)
+    with (
+        (tmp_path / "var" / "crash" / "seed-1.lock").open("w") as lock,
+        subprocess.Popen(
+            [sys.executable, "-c", WAITS, str(data)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as child,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert child.stdout is not None
+        child.stdout.readline()
+        _, found = findings(tmp_path, monkeypatch)
+        child.kill()
+    assert found["no earlier run is left"] == {
+        "what": "no earlier run is left", "ok": True, "detail": f"running now: {tmp_path}/var/crash/seed-1",
+    }  # fmt: skip
 
 
 def test_a_folder_beside_var_is_not_a_run_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

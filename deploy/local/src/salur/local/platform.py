@@ -76,6 +76,18 @@ class Options:
     env: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
+def supervisor_of(state_dir: Path) -> str | None:
+    """The process id that holds the platform in `state_dir` now; None when nobody does."""
+    try:
+        with state_dir.with_name(f"{state_dir.name}.lock").open(encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return None
+    except BlockingIOError:
+        return state_dir.with_name(f"{state_dir.name}.lock").read_text(encoding="ascii").strip() or "unknown"
+    return None
+
+
 class Platform:
     """Start, watch and stop everything under one state folder.
 
@@ -211,6 +223,8 @@ class Platform:
         self._take_lock()
         try:
             self.state_dir.mkdir(parents=True, exist_ok=True)
+            for secret in ("kafka", "banks"):  # instructions name accounts; other users of this machine stay out
+                (self.state_dir / secret).mkdir(mode=0o700, exist_ok=True)
             (self.state_dir / "ports.json").write_bytes(orjson.dumps(self._ports))
         except OSError as error:
             raise RuntimeError(

@@ -9,15 +9,17 @@ issuer (`local_issuer`, `mint`).
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import orjson
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OKPKey
+from pydantic import BaseModel, ConfigDict, Field
 
+from salur.common.contracts.principals import PrincipalId
 from salur.common.errors import Unauthenticated
-from salur.common.values.region import region_within
+from salur.common.values.region import RegionCode, region_within
 
 AUDIENCE = "salur"
 CLOCK_LEEWAY_S = 30
@@ -118,12 +120,26 @@ class Caller:
         return not self.regions or any(region_within(region, scope) for scope in self.regions)
 
 
+class Claims(BaseModel):
+    """What a token must say. `regions` is stated, never left out: empty = central, every region.
+
+    The subject goes into logs and the trail, so it is a principal's id, where no name or number has a place.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    sub: PrincipalId
+    roles: list[Annotated[str, Field(max_length=60)]] = Field(max_length=50)
+    regions: list[RegionCode] = Field(max_length=600)
+    device: str = Field(default="", max_length=100)
+
+
 class Verifier:
     """Checks tokens against the keys of a JWKS file; good ones are remembered until they expire."""
 
     def __init__(self, jwks_file: Path) -> None:
         self._keys = KeySet.import_key_set(orjson.loads(jwks_file.read_bytes()))
-        self._known: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._known: dict[str, tuple[float, Claims]] = {}
 
     def verify(self, token: str, request_id: str) -> Caller:
         """The caller a token stands for. Raises Unauthenticated."""
@@ -133,11 +149,10 @@ class Verifier:
             known = self._remember(token, now)
         claims = known[1]
         return Caller(
-            claims["sub"], frozenset(claims["roles"]), tuple(claims.get("regions", ())), request_id,
-            device=claims.get("device", ""),
+            claims.sub, frozenset(claims.roles), tuple(claims.regions), request_id, device=claims.device
         )  # fmt: skip
 
-    def _remember(self, token: str, now: float) -> tuple[float, dict[str, Any]]:
+    def _remember(self, token: str, now: float) -> tuple[float, Claims]:
         try:
             claims = jwt.decode(token, self._keys, algorithms=["Ed25519"]).claims
             jwt.JWTClaimsRegistry(
@@ -148,6 +163,7 @@ class Verifier:
                 aud={"essential": True, "value": AUDIENCE},
                 roles={"essential": True},
             ).validate(claims)
+            stated = Claims.model_validate(claims)
         except (JoseError, ValueError) as error:
             raise Unauthenticated(
                 f"the token is not valid ({type(error).__name__}): sign in again",
@@ -156,7 +172,7 @@ class Verifier:
             ) from None
         if len(self._known) >= TOKEN_CACHE_MAX:
             self._known.clear()
-        self._known[token] = (float(claims["exp"]), claims)
+        self._known[token] = (float(claims["exp"]), stated)
         return self._known[token]
 
 

@@ -24,7 +24,7 @@ from salur.common.events.seals import seal_streams
 from salur.common.events.stream import queries
 from salur.common.http import Caller, permit, public
 from salur.common.openapi import openapi_document
-from salur.common.telemetry import APPENDED, UNPUBLISHED
+from salur.common.telemetry import APPENDED, DEAD_LETTERS, UNPUBLISHED
 
 if TYPE_CHECKING:
     from salur.common.service import Runtime
@@ -110,6 +110,7 @@ def common_routes(runtime: "Runtime", handlers: Mapping[str, Handler], is_ready:
         """Prometheus metrics; they name parts of the system, never people."""
         async with runtime.db.connection() as conn:
             rows = await queries.stream_heads(conn)
+            DEAD_LETTERS.set(await queries.count_blocked(conn))
         APPENDED.set(sum(row["head"] for row in rows))
         UNPUBLISHED.set(sum(row["head"] - row["published"] for row in rows))
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

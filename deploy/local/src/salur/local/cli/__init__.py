@@ -86,6 +86,9 @@ def main() -> None:
             f"{where}{error.strerror or type(error).__name__}: check the path and your rights", fg="red", err=True
         )
         sys.exit(1)
+    except UnicodeDecodeError:
+        typer.secho("a file given here is no UTF-8 text: is it the right one?", fg="red", err=True)
+        sys.exit(1)
 
 
 app.add_typer(operations.letters_app, name="dead-letters")

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from salur.local.cli.up import CACHE
 from salur.local.kafka import COORDINATES, cached_jars
+from salur.local.platform import supervisor_of
 from salur.local.ports import free_ports
 from salur.local.postgres import BIN, unprivileged_user
 
@@ -89,22 +90,25 @@ def _folder() -> Finding:
 
 
 def _leftovers() -> Finding:
-    """Processes of a platform started in this folder whose supervisor is gone, or that still runs.
+    """Processes of platforms started below this folder: well while their supervisor lives, a problem without it.
 
     PostgreSQL's own children show their folder only as the one they work in.
     """
-    var = str(Path("var").absolute())
-    found = [
-        process.pid
-        for process in psutil.process_iter(["cmdline", "cwd"])
-        if any(place.startswith(f"{var}/") for place in (*(process.info["cmdline"] or ()), process.info["cwd"] or ""))
-    ]
-    detail = (
-        "none"
-        if not found
-        else f"processes {', '.join(map(str, found))} use {var}: stop that run with Ctrl-C, or end them"
-    )
-    return "no earlier run is left", not found, detail
+    var = Path("var").absolute()
+    cache = CACHE.parent.absolute()
+    left: list[int] = []
+    running: set[str] = set()
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        places = map(Path, (*(process.info["cmdline"] or ()), process.info["cwd"] or ""))
+        state = [place for place in places if var in place.parents and cache not in place.parents]
+        ours = {folder for place in state for folder in (place, *place.parents)}
+        held = {str(folder) for folder in ours if var in folder.parents and supervisor_of(folder)}
+        running |= held
+        if ours and not held:
+            left.append(process.pid)
+    if left:
+        return "no earlier run is left", False, f"processes {', '.join(map(str, left))} use {var}: end them"
+    return "no earlier run is left", True, f"running now: {', '.join(sorted(running))}" if running else "none"
 
 
 def _disk() -> Finding:

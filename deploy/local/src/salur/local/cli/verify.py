@@ -27,12 +27,25 @@ PolicyFile = Annotated[
 ]
 
 
+BESIDE = (
+    "checked with the key that lies beside the log: whoever can write there can put another; "
+    "give --policy or --key with one you trust"
+)
+
+
+def _text(path: Path) -> str:
+    """A small text somebody gives us. Raises LogError where it is none."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise LogError(f"{path} is no text: is it the right file?") from None
+
+
 def _trusted(key: Path | None, handovers: Path) -> tuple[VerifierKey, ...]:
     """The keys in a file and those they handed over to."""
     if key is None:
         return ()
-    notes = handovers.read_text(encoding="utf-8") if handovers.exists() else ""
-    return follow_handovers(parse_keys(key.read_text(encoding="utf-8")), notes)
+    return follow_handovers(parse_keys(_text(key)), _text(handovers) if handovers.exists() else "")
 
 
 def verify(
@@ -50,9 +63,9 @@ def verify(
     """
     console = Console()
     try:
-        trust = Policy.parse(policy.read_text(encoding="utf-8")) if policy else None
+        trust = Policy.parse(_text(policy)) if policy else None
         keys = trust.logs if trust else _trusted(key, folder / "log.handovers")
-        kept = [path.read_text(encoding="utf-8") for path in head or ()]
+        kept = [_text(path) for path in head or ()]
         with Progress(console=Console(stderr=True), transient=True) as progress:
             bar = progress.add_task(f"verifying {folder}", total=None)
             report = verify_log(
@@ -60,7 +73,7 @@ def verify(
                 watch=lambda done, whole: progress.update(bar, completed=done, total=whole),
             )  # fmt: skip
         if trust and report.ok:
-            trust.open((folder / "checkpoint").read_text(encoding="utf-8"))
+            trust.open(_text(folder / "checkpoint"))
     except LogError as error:
         typer.secho(f"not proven: {error}", fg="red", err=True)
         raise typer.Exit(1) from None
@@ -69,9 +82,12 @@ def verify(
     elif report.ok:
         console.print(f"[green]the log holds[/]: {report.size} entries, {report.streams} streams without a gap")
         console.print(f"root {report.root}; {report.proofs_checked} proofs checked in {report.seconds:.1f} s")
+        if not keys:
+            console.print(BESIDE, style="yellow", soft_wrap=True)
     else:
+        where = f" (first bad index {report.first_bad_index})" if report.first_bad_index >= 0 else ""
         for problem in report.problems:
-            console.print(f"{problem} (first bad index {report.first_bad_index})", style="red", markup=False)
+            console.print(f"{problem}{where}", style="red", markup=False)
     if not report.ok:
         raise typer.Exit(1)
 
@@ -121,12 +137,12 @@ def verify_receipt(
     if (key is None) == (policy is None):
         raise typer.BadParameter("give --key or --policy: a receipt proves nothing without a key you trust")
     try:
-        proof = Receipt.parse(file.read_text(encoding="utf-8"))
-        trust = Policy.parse(policy.read_text(encoding="utf-8")) if policy else None
-        head = proof.verify(*(trust.logs if trust else parse_keys(key.read_text(encoding="utf-8") if key else "")))
+        proof = Receipt.parse(_text(file))
+        trust = Policy.parse(_text(policy)) if policy else None
+        head = proof.verify(*(trust.logs if trust else parse_keys(_text(key) if key else "")))
         if trust:
             trust.open(proof.checkpoint)
-    except (LogError, UnicodeDecodeError) as error:
+    except LogError as error:
         typer.secho(f"not proven: {error}", fg="red", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"proven: entry {proof.index} of {head.size} in {head.origin}")

@@ -15,12 +15,19 @@ CACHE = Path("var/cache/kafka")
 FULL = Scale()
 
 
+def _seeds(text: str) -> list[int]:
+    parts = text.replace(",", " ").split()
+    if not parts or not all(part.isascii() and part.isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError('give whole numbers, at least one, for example "1 2 3"')
+    return [int(part) for part in parts]
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m salur.local.crash",
         description="Kill and pause every process at random moments of a run; check every promise.",
     )
-    parser.add_argument("--seeds", required=True, help='for example "1 2 3"; each is a run of its own')
+    parser.add_argument("--seeds", required=True, type=_seeds, help='for example "1 2 3"; each is a run of its own')
     parser.add_argument("--households", type=int, default=FULL.households)
     parser.add_argument("--away-s", type=float, default=FULL.away_s, help="how long Kafka is away")
     parser.add_argument("--data", type=Path, default=EXAMPLE / "households-1998.csv")
@@ -33,7 +40,6 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Run every seed; 0 when all passed."""
     options = _arguments()
-    seeds = [int(seed) for seed in options.seeds.replace(",", " ").split()]
     inputs = Inputs(options.data, EXAMPLE / "mapping.yaml", EXAMPLE / "programme.yaml", options.cache_dir, options.root)
     scale = Scale(
         households=options.households, waves=max(10, min(30, options.households // 100)), away_s=options.away_s
@@ -41,7 +47,7 @@ def main() -> int:
     began = time.monotonic()
     runs: list[Judged] = []
     try:
-        for seed in seeds:
+        for seed in options.seeds:
             judged = run_seed(seed, scale, inputs, _say)
             runs.append(judged)
             _tell(judged, options.root)
@@ -52,7 +58,7 @@ def main() -> int:
         _say("stopped")
         return 130
     _say(summary(runs, time.monotonic() - began, options.root))
-    return 0 if len(runs) == len(seeds) and all(run.passed for run in runs) else 1
+    return 0 if len(runs) == len(options.seeds) and all(run.passed for run in runs) else 1
 
 
 def _say(line: str) -> None:

@@ -120,6 +120,9 @@ WHERE consumer = ANY(:consumers::text[]) AND key = ANY(:keys::text[]) AND state 
 -- name: any_blocked$
 SELECT EXISTS (SELECT 1 FROM dead_letter WHERE consumer = ANY(:consumers::text[]) AND state IN ('raised', 'parked'));
 
+-- name: count_blocked$
+SELECT count(*) FROM (SELECT DISTINCT consumer, key FROM dead_letter WHERE state IN ('raised', 'parked')) AS blocked;
+
 -- name: insert_dead_letters!
 INSERT INTO dead_letter (id, consumer, topic, partition, kafka_offset, stream, sequence, key, state, reason, sealed)
 SELECT id, :consumer, topic, partition, kafka_offset, stream, sequence, key, state, reason, sealed
