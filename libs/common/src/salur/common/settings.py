@@ -50,7 +50,6 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(default=12, ge=2, le=100)
     statement_timeout_s: float = 60.0
     consumer_session_timeout_ms: int = Field(default=6_000, ge=1_000)
-    consumer_max_records: int = Field(default=1_000, ge=1, le=10_000)
     relay_window: int = Field(default=2_000, ge=1, le=2_000)
     seal_interval_s: float = 10.0
     instance: str = "0"

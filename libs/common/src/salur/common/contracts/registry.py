@@ -66,16 +66,6 @@ Method = Literal["account", "card", "cash", "group-account", "contribution"]
 """How money reaches a beneficiary: own account or their group's, card, cash against a code, payment to an insurer."""
 
 
-class PayeeAccount(BaseModel):
-    """Where a beneficiary is paid."""
-
-    model_config = strict_model()
-
-    bank: BankCode
-    number: str = Field(min_length=4, max_length=34)
-    holder: Name
-
-
 Living = Literal["alive", "deceased"]
 
 

@@ -5,8 +5,6 @@ import uuid
 
 import uuid_utils
 
-INSTRUCTION_ID_MAX_LENGTH = 35  # ISO 20022 Max35Text
-
 
 def new_id() -> str:
     """A new UUIDv7 (RFC 9562) as 32 hex digits: fits ISO 20022 fields, sorts by time."""

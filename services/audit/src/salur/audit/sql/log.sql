@@ -48,12 +48,6 @@ LEFT JOIN LATERAL (
 ) c ON true
 WHERE m.consumer = :consumer ORDER BY m.stream;
 
--- name: counts_by_topic
-SELECT topic, count(*) AS entries FROM entry GROUP BY topic ORDER BY topic;
-
--- name: take_integrator_turn$
-SELECT pg_try_advisory_xact_lock(hashtext('salur.integrator'));
-
 -- name: stream_heads
 SELECT stream, max(sequence) AS last, count(*) AS held
 FROM entry WHERE stream IS NOT NULL AND leaf_index < :size GROUP BY stream ORDER BY stream COLLATE "C";

@@ -191,10 +191,6 @@ WHERE payment.instruction_id = g.instruction_id AND state IN ('instructed', 'unk
 SELECT instruction_id, state FROM payment
 WHERE state IN ('instructed', 'unknown') AND payee_id = ANY (:payee_ids::text[]);
 
--- name: settled_of
-SELECT instruction_id, payment_id, entitlement_id, beneficiary_id, region, amount_minor, currency FROM payment
-WHERE payment_id = ANY (:payment_ids::text[]) AND state = 'settled' ORDER BY instruction_id FOR UPDATE;
-
 -- name: insert_cases
 INSERT INTO money_case (case_id, kind, payment_id, entitlement_id, beneficiary_id, region, amount_minor, currency, reason)
 SELECT * FROM unnest(:case_ids::text[], :kinds::text[], :payment_ids::text[], :entitlement_ids::text[],
@@ -211,9 +207,6 @@ UPDATE money_case SET state = :state, proposal_id = :proposal_id WHERE case_id =
 SELECT case_id, kind, payment_id, entitlement_id, beneficiary_id, region, amount_minor, currency, reason, state,
        opened_at, extract(epoch FROM now() - opened_at)::bigint AS age_s
 FROM money_case WHERE case_id > :after AND (:state::text IS NULL OR state = :state) ORDER BY case_id LIMIT :most;
-
--- name: payment_for_update^
-SELECT * FROM payment WHERE instruction_id = :instruction_id FOR UPDATE;
 
 -- name: newest_attempt_for_update^
 SELECT * FROM payment WHERE payment_id = :payment_id ORDER BY attempt DESC LIMIT 1 FOR UPDATE;

@@ -73,9 +73,6 @@ async def take_entitlements(conn: Connection, batch: Sequence[Received]) -> Sequ
     return await take_changes(conn, changes) if changes else ()
 
 
-CHANGES = (EntitlementAmended, EntitlementCancelled)
-
-
 def _change(fact: EntitlementAmended | EntitlementCancelled) -> Change:
     due = fact.amount_minor if isinstance(fact, EntitlementAmended) else 0
     return Change(fact.change_id, fact.entitlement_id, due, fact.reason, fact.retroactive)
