@@ -2,8 +2,8 @@
 
 import re
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
 import asyncpg
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -25,6 +25,33 @@ from salur.common.values.ids import new_id
 
 log = get_logger("http")
 _FIELD = re.compile(r"[a-z][a-z_]{0,39}")
+
+_WRONG: Final = {
+    "missing": "is missing",
+    "extra_forbidden": "is not known here",
+    "json_invalid": "is no JSON",
+    "string_type": "must be a text",
+    "string_pattern_mismatch": "must match {pattern}",
+    "string_too_short": "must have {min_length} characters at least",
+    "string_too_long": "must have {max_length} characters at most",
+    "too_short": "must have {min_length} items at least",
+    "too_long": "must have {max_length} items at most",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be {ge} or more",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be {le} or less",
+    "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
+    "list_type": "must be a list",
+    "dict_type": "must be an object",
+    "model_attributes_type": "must be an object",
+}
+"""What is wrong, by pydantic's type of error; the limits come from its context."""
 
 MAX_BODY_SIZE = 1024 * 1024
 """Bytes a request body may have, except on routes that state a `max_body_size` of their own."""
@@ -110,8 +137,14 @@ async def _on_salur_error(_request: Request, error: Exception) -> Response:
 
 async def _on_invalid(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    where = [".".join(map(_place, item["loc"])) + ": " + str(item["type"]) for item in error.errors()[:10]]
-    return problem(422, f"the request breaks its form at {'; '.join(where)[:600]}", "invalid-request", "caller")
+    where = [f"{'.'.join(map(_place, item['loc']))} {_wrong(item)}" for item in error.errors()[:10]]
+    return problem(422, f"the request breaks its form: {'; '.join(where)[:600]}", "invalid-request", "caller")
+
+
+def _wrong(item: Mapping[str, Any]) -> str:
+    """What is wrong with a field and what it may be; what was sent is never repeated."""
+    form = _WRONG.get(item["type"])
+    return form.format_map(item.get("ctx", {})) if form else f"is wrong ({item['type']})"
 
 
 def _place(part: int | str) -> str:
@@ -119,11 +152,18 @@ def _place(part: int | str) -> str:
     return str(part) if isinstance(part, int) or _FIELD.fullmatch(part) else "?"
 
 
+_REFUSED_BY_FRAMEWORK: Final = {
+    404: "there is no such address: see /docs for what there is",
+    405: "this address takes another method: see /docs for which",
+}
+
+
 async def _on_http_error(_request: Request, error: Exception) -> Response:
     """What the framework itself refuses: no such route, another method, a body it cannot read."""
     assert isinstance(error, HTTPException)
     code = {404: "no-such-route", 405: "other-method", 413: "too-large"}.get(error.status_code, "invalid-request")
-    return problem(error.status_code, str(error.detail), code, "caller")
+    told = _REFUSED_BY_FRAMEWORK.get(error.status_code, str(error.detail))
+    return problem(error.status_code, told, code, "caller")
 
 
 async def _on_unstorable(_request: Request, _error: Exception) -> Response:
