@@ -44,6 +44,7 @@ def test_a_true_world_keeps_every_promise(world: World) -> None:
         trail(world),
         invariants.moves(world.leaves, world.payments),
         order(world),
+        invariants.replayed(world.leaves, world.ledger),
         lost(world),
     ]
     assert [finding.problems for finding in findings] == [[]] * len(findings)
@@ -63,6 +64,16 @@ def test_money_that_does_not_add_up_is_reported(world: World) -> None:
     assert "debited 620000" in money(world).problems[0]
     world.funds[0] = Fund(FUND, DEBITED_MINOR, AMOUNT_MINOR)
     assert not money(world).kept
+
+
+def test_a_log_that_leads_to_another_ledger_is_reported(world: World) -> None:
+    stated = world.ledger
+    left_out = next(leaf for leaf in world.leaves if leaf.type == "salur.payment.returned.v1")
+    assert not invariants.replayed([leaf for leaf in world.leaves if leaf is not left_out], stated).kept
+    stated["accounts"][0]["reserved_minor"] = AMOUNT_MINOR
+    assert f"0 in flight by the log, {AMOUNT_MINOR} reserved" in invariants.replayed(world.leaves, stated).problems[0]
+    rejected = [leaf for leaf in world.leaves if leaf.type != "salur.payment.rejected.v1"]
+    assert not invariants.replayed(rejected, world.ledger).kept
 
 
 def test_a_reserve_without_a_payment_in_flight_is_reported(world: World) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from salur.audit.domain.ledger import Ledger
 from salur.common.events.envelope import partition_for
 from salur.local.crash.invariants import Event, Fund, Movement, Payment, Record
 
@@ -30,6 +31,18 @@ class World:
     approved: list[str] = field(default_factory=list)
     entitled: list[str] = field(default_factory=list)
     funds: list[Fund] = field(default_factory=list)
+
+    @property
+    def ledger(self) -> dict[str, Any]:
+        """What the payments service states, told by the same events."""
+        again = Ledger()
+        for leaf in self.leaves:
+            again.take(leaf.type, leaf.data)
+        accounts = [
+            {"account": name, "currency": "MXN", "posted_minor": posted, "reserved_minor": 0}
+            for name, posted in again.balances().items()
+        ]
+        return {"moved_hash": again.hash(), "accounts": accounts}
 
     @property
     def appended(self) -> dict[str, list[Event]]:
@@ -67,17 +80,19 @@ def clean() -> World:
 
     for number, end in enumerate(ENDS):
         payment, entitlement = f"payment-{number}", f"entitlement-{number}"
-        instruction = f"{payment}-001"
-        add("payments.instructions.bank-a", "instructed", payment, instruction_id=instruction)
+        said: dict[str, Any] = {"instruction_id": f"{payment}-001", "amount_minor": AMOUNT_MINOR, "currency": "MXN"}
+        said |= {"fund_id": FUND, "bank": "bank-a"}
+        instruction = said["instruction_id"]
+        add("payments.instructions.bank-a", "instructed", payment, **said)
         if number == 1:
-            add("payments.payments", "unknown", payment, instruction_id=instruction)
+            add("payments.payments", "unknown", payment, **said)
         if end != "rejected":
-            add("payments.payments", "settled", payment, instruction_id=instruction)
+            add("payments.payments", "settled", payment, **said)
             world.book.append((float(number), 2 * number, instruction, entitlement, 1, "credit", AMOUNT_MINOR))
         if end == "returned":
             world.book.append((float(number), 2 * number + 1, instruction, entitlement, 1, "return", AMOUNT_MINOR))
         if end != "settled":
-            add("payments.payments", end, payment, instruction_id=instruction)
+            add("payments.payments", end, payment, **said)
         world.payments.append(Payment(instruction, entitlement, 1, end, AMOUNT_MINOR, FUND))
         world.book_states[instruction] = {"settled": "accepted"}.get(end, end)
         world.approved.append(instruction)

@@ -12,6 +12,7 @@ from salur.common.contracts.eligibility import DecisionMade, ProgrammePublished
 from salur.common.contracts.payments import PaymentReady, PaymentReturned, PaymentSettled
 from salur.common.service import Runtime, Service
 from salur.common.values import derived_id
+from salur.registry.store import queries
 from support.feed import Feed
 from support.households import NUMBER, PHONE, household
 from support.registry import api, open_registry, worker_of
@@ -162,3 +163,21 @@ async def test_words_and_telephones_rest_sealed_and_stand_in_no_event(office: Of
         assert "terdaftar" not in text
     path = runtime.settings.state_dir / "outbox" / "messages.jsonl"
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o077) == (0o600, 0)
+
+
+async def test_what_an_erasure_destroys_leaves_the_outbox_too(office: Office) -> None:
+    runtime, service, client, feed = office
+    erased, kept = await registered(client, 1), await registered(client, 2)
+    await feed.own()
+    before = await sent(runtime, service)
+    async with runtime.db.transaction() as conn:
+        await queries.erase_households(conn, ids=[erased])
+        left = await conn.fetch("SELECT household_id FROM notice")
+    await worker_of(service, "clear-outbox").step()
+    assert {row["household_id"] for row in left} == {kept}
+    assert len(await sent(runtime, service)) == len(left) == len(before) - 1
+    path = runtime.settings.state_dir / "outbox" / "messages.jsonl"
+    assert path.stat().st_mode & 0o777 == 0o600
+    await registered(client, 3)
+    await feed.own()
+    assert len(await sent(runtime, service)) == len(before)

@@ -1,5 +1,7 @@
 """The ledger that a log's files lead to, and what another ledger differs in."""
 
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,15 @@ def ledger_of(folder: Path) -> Ledger:
     return Ledger.of(TileReader(folder, head.size).leaves(0, head.size))
 
 
-def differing(again: Ledger, stated: dict[str, Any]) -> dict[str, tuple[int, int]]:
+def differing(again: Ledger, stated: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
     """Accounts that differ from a `GET /ledger` of the payments service: (by the log, stated), in minor units."""
     return differences(again.balances(), {row["account"]: row["posted_minor"] for row in stated["accounts"]})
+
+
+def reserves_differing(again: Ledger, stated: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    """Currencies in which more or less is reserved than is in flight, once every approved list is instructed:
+    (by the log, stated), in minor units."""
+    reserved: Counter[str] = Counter()
+    for row in stated["accounts"]:
+        reserved[row["currency"]] += row["reserved_minor"]
+    return differences(again.in_flight(), reserved)

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from salur.audit import store
 from salur.audit.search.indexer import Indexer
 from salur.audit.search.question import Question
 from salur.audit.store import Entry
+from salur.audit.usecases.money import READ, personal_reads
 from salur.audit.usecases.search import find
 from salur.common.auth import Caller
 from salur.common.database import Database, migrate
@@ -32,6 +34,9 @@ P95_LIMIT_MS = 100.0
 EVENTS_PER_HOUSEHOLD = 5
 APPEND_CHECK = 40_000
 CYCLES, PROGRAMMES, BANKS = 24, 4, 4
+READ_EVERY, READERS = 200, 7
+"""Of so many households one has a value opened in place of its last event, by one of so many people."""
+ALWAYS = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
 AUDITOR = Caller("person:auditor", frozenset({"auditor"}))
 KINDS = (
     ("registry.households", "salur.household.registered.v1"),
@@ -46,6 +51,10 @@ def entry(index: int) -> Entry:
     """The index-th entry: five events of one household after the other, as the platform's main path leaves them."""
     number, step = divmod(index, EVENTS_PER_HOUSEHOLD)
     topic, kind = KINDS[step]
+    actor = f"service:{topic.partition('.')[0]}"
+    is_read = step == EVENTS_PER_HOUSEHOLD - 1 and number % READ_EVERY == 0
+    if is_read:
+        topic, kind, actor = "registry.activity", READ, f"person:reader-{number // READ_EVERY % READERS}"
     ids = {name: derived_id(name, str(number)) for name in ("household", "decision", "entitlement", "payment")}
     region = f"{31 + number % 9}.{1 + number % 20:02d}.{1 + number % 30:02d}"
     named: dict[str, Any] = {"cycle_id": derived_id("cycle", str(number % CYCLES))}
@@ -61,6 +70,8 @@ def entry(index: int) -> Entry:
         case 2:
             named |= {"entitlement_id": ids["entitlement"], "beneficiary_id": ids["household"], "region": region}
             named |= {"programme_id": _programme(number), "amount_minor": 75_000_000}
+        case _ if is_read:
+            named = {"subject": ids["household"], "kind": "event-field", "field": "account_holder", "reason": "case"}
         case _:
             named |= {
                 "payment_id": ids["payment"][:30],
@@ -75,7 +86,7 @@ def entry(index: int) -> Entry:
     moment = f"2026-{1 + number % 12:02d}-01T10:{number % 60:02d}:{index % 60:02d}.000000Z"
     document = {
         "specversion": "1.0", "id": event_id, "source": f"/salur/{topic.partition('.')[0]}", "type": kind,
-        "subject": ids["household"], "time": moment, "actor": f"service:{topic.partition('.')[0]}",
+        "subject": ids["household"], "time": moment, "actor": actor,
         "cause": derived_id("event", str(index - 1)), "data": named, "stream": stream, "sequence": index + 1,
     }  # fmt: skip
     leaf = orjson.dumps(document)
@@ -144,6 +155,14 @@ async def measure(db: Database, entries: int, each: int) -> dict[str, float]:
     return {name: round(sorted(values)[int(len(values) * 0.95)], 2) for name, values in took.items()}
 
 
+async def breach_report(db: Database) -> dict[str, float]:
+    """Seconds for whose fields one person read in the log's whole time, and how many."""
+    began = time.perf_counter()
+    async with db.connection() as conn:
+        report = await personal_reads(conn, "person:reader-0", *ALWAYS)
+    return {"breach_report_s": round(time.perf_counter() - began, 3), "breach_report_reads": len(report["reads"])}
+
+
 async def run(url: str, entries: int, each: int) -> dict[str, Any]:
     """Fill, index, measure."""
     migrate(url, [Path(audit_main.__file__).parent / "migrations"])
@@ -165,6 +184,7 @@ async def run(url: str, entries: int, each: int) -> dict[str, Any]:
             size = await store.size(conn)
             await conn.execute("ANALYZE search_posting, search_block")
         p95 = await measure(db, size, each)
+        breach = await breach_report(db)
     finally:
         await db.close()
     return {
@@ -173,6 +193,7 @@ async def run(url: str, entries: int, each: int) -> dict[str, Any]:
         "appends_per_second_alone": round(alone),
         "appends_per_second_while_indexing": round(beside),
         "query_p95_ms": p95["all"],
+        **breach,
         "query_p95_ms_by_dimension": p95,
     }
 

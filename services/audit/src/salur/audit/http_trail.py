@@ -155,7 +155,7 @@ def _report_routes(router: APIRouter, runtime: Runtime) -> None:
         until: Annotated[AwareDatetime, Query()],
         caller: Annotated[Caller, permit("trail:read", central=True)],
     ) -> dict[str, Any]:
-        """Breach report: whose personal values a principal read between two times, what kind and with which reason."""
+        """Breach report: whose personal values a principal read between two times, which field or kind, and why."""
         question = Question(actor=actor, since=since, until=until)
         async with runtime.unit_of_work() as unit:
             report = await personal_reads(unit.conn, actor, since, until)

@@ -30,7 +30,7 @@ from salur.registry.usecases.guardians import end_what_has_run_out
 from salur.registry.usecases.indicators import count_step
 from salur.registry.usecases.notices import TOPICS as NOTICE_TOPICS
 from salur.registry.usecases.notices import Notices, load_templates
-from salur.registry.usecases.send_notices import send_notices
+from salur.registry.usecases.send_notices import forget_destroyed, send_notices
 from salur.registry.worker import ImportWorker, matching_step
 
 log = get_logger("registry")
@@ -40,6 +40,7 @@ OVERDUE_POLL_S = 60.0
 ERASE_POLL_S = 60.0
 RUN_OUT_POLL_S = 60.0
 NOTICE_POLL_S = 1.0
+CLEAR_POLL_S = 300.0
 COUNT_POLL_S = 1.0
 NOTICE_RECORDS = 1_000
 MATCHING_POLL_S = 1.0
@@ -85,6 +86,11 @@ def build(runtime: Runtime) -> Service:
             unit.emit(*drafts)
         return more
 
+    async def clear_outbox() -> bool:
+        async with runtime.db.connection() as conn:
+            await forget_destroyed(conn, outbox)
+        return False
+
     async def erase() -> bool:
         async with runtime.db.transaction() as conn:
             return await erase_again(conn)
@@ -111,6 +117,7 @@ def build(runtime: Runtime) -> Service:
             Worker("erase-again", erase, ERASE_POLL_S),
             Worker("run-out", run_out, RUN_OUT_POLL_S),
             Worker("send-notices", send, NOTICE_POLL_S),
+            Worker("clear-outbox", clear_outbox, CLEAR_POLL_S),
             Worker("count-indicators", count, COUNT_POLL_S),
             Worker("matching", matching_step(runtime), MATCHING_POLL_S, settings.matching_waits),
         ],

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import orjson
 import psycopg
@@ -96,6 +97,8 @@ class Evidence:
     entitled: Sequence[str]
     held: Sequence[str]
     """Entitlements that wait for a person: the bank refused the same account in an earlier round."""
+    ledger: Mapping[str, Any]
+    """The answer of the payments service's `GET /ledger`."""
     sums_minor: Mapping[str, int]
     differing: Sequence[str]
     funds: Sequence[Fund]
@@ -132,7 +135,7 @@ def gather(platform: Platform, pipeline: Pipeline, programme_id: str, numbers: S
     return Evidence(
         appended=appended, heads=heads, records=records, results=results, leaves=leaves, outside=outside,
         verified=verified, payments=payments, approved=approved, entitled=entitled, held=held,
-        sums_minor=sums,
+        ledger=ledger, sums_minor=sums,
         differing=ledger["differing_accounts"], funds=funds, books=[transfers(path) for path in paths],
         book_states=_book_states(paths), household_ids=_household_ids(pipeline.registrar, numbers),
         eligible=progress["eligible_by_criterion"].get("poverty", 0), dead_letters=letters, suspended=suspended,

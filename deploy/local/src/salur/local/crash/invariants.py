@@ -12,12 +12,14 @@ from itertools import pairwise
 from typing import Any, get_args
 
 from partner_bank.book import most_live
+from salur.audit.domain.ledger import Ledger
 from salur.audit.log.errors import ProofBroken
 from salur.audit.log.note import Checkpoint
 from salur.audit.log.tree import verify_consistency
 from salur.audit.log.verify import VerifyReport
 from salur.common.events.envelope import partition_for
 from salur.local.crash.households import Expected
+from salur.local.ledger import differing, reserves_differing
 from salur.payments.domain.machine import FINAL, IN_FLIGHT, MOVES, PaymentState
 
 Movement = tuple[float, int, str, str, int, str, int]
@@ -321,6 +323,20 @@ def _in_its_partition(event: Event) -> bool:
 
 
 MARK_TYPES = frozenset({"salur.registry.cut.v1", "salur.cycle.granted.v1"})
+
+
+def replayed(leaves: Sequence[Event], stated: Mapping[str, Any]) -> Finding:
+    """I9. `leaves`: the log's events, in its order; `stated`: the answer of the payments service's `GET /ledger`."""
+    finding = Finding("I9 the log alone leads to the same ledger, reserves among it")
+    again = Ledger()
+    for leaf in leaves:
+        again.take(leaf.type, leaf.data)
+    finding.look(again.hash() == stated["moved_hash"], "the movements are not those of the ledger")
+    differ = differing(again, stated)
+    finding.look(not differ, f"accounts by the log and by the ledger: {differ}")
+    for currency, (by_log, held) in reserves_differing(again, stated).items():
+        finding.broken(f"{currency}: {by_log} in flight by the log, {held} reserved")
+    return finding
 
 
 def nobody_forgotten(

@@ -268,6 +268,7 @@ def judge(
         invariants.moves(e.leaves, e.payments),
         invariants.lag(quiet_s, QUIET_S, left),
         invariants.order(e.records, e.heads, e.leaves, e.book_states),
+        invariants.replayed(e.leaves, e.ledger),
         invariants.lost(e.book_states, e.payments, e.entitled, e.held),
         invariants.nobody_forgotten(wanted, e.household_ids, e.leaves, e.eligible, len(run.outcome.lists)),
         _nothing_aside(e),

@@ -50,7 +50,7 @@ def promises_of(report: Mapping[str, Any]) -> list[Promise]:
         ),
         ("the ledger sums to zero", r["ledger_sum_minor"] == 0, str(r["ledger_sum_minor"])),
         (
-            "the log alone leads to the same ledger",
+            "the log alone leads to the same ledger, reserves among it",
             r["ledger_hash_equal"] is True and not r["ledger_differs"],
             ", ".join(r["ledger_differs"]) or "no account differs",
         ),

@@ -17,7 +17,7 @@ from salur.local.demo.agreement import Agreement, agreement, refused_rows
 from salur.local.demo.evidence import book_totals, double_payments
 from salur.local.demo.pipeline import FINAL_STATES, Pipeline, Stage, Watch, amount_of, count_of
 from salur.local.demo.report import Promise, promises_of, stage_rows
-from salur.local.ledger import differing, ledger_of
+from salur.local.ledger import differing, ledger_of, reserves_differing
 from salur.local.platform import Options, Platform
 
 FUND = "example-fund"
@@ -203,7 +203,7 @@ def money_figures(pipeline: Pipeline) -> dict[str, Any]:
         "ledger_sum_minor": ledger["sum_minor"],
         "ledger_hash": ledger["hash"],
         "ledger_hash_equal": again.hash() == ledger["moved_hash"],
-        "ledger_differs": differing(again, ledger),
+        "ledger_differs": differing(again, ledger) | reserves_differing(again, ledger),
         "fund_budget_minor": fund["budget_minor"],
         "fund_available_minor": fund["available_minor"],
         "double_payments": double_payments(pipeline.platform),

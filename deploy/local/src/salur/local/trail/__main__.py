@@ -34,7 +34,8 @@ def main(
     for name in (
         "entries", "appends_per_second", "integration_p99_s", "proofs_checked", "proofs_failed",
         "verify_seconds_per_1000", "fsck_ok", "sumdb_ok", "witnesses", "tamper_cases", "tamper_caught", "crash_seeds",
-        "crash_failures", "gaps", "query_p95_ms", "query_entries", "index_lag_s", "ledger_hash_equal", "heads",
+        "crash_failures", "gaps", "query_p95_ms", "query_entries", "breach_report_s", "index_lag_s",
+        "search_catch_up_s", "ledger_hash_equal", "heads",
         "seconds",
     ):  # fmt: skip
         out.print(f"{name:24} {report[name]}", highlight=False)

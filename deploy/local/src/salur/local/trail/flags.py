@@ -27,7 +27,14 @@ from salur.local.population.model import Family
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 SHARED_BY = 2
-LISTS, ONE_DEVICE = 40, 5
+LISTS, ONE_DEVICE, TOO_FAST = 40, 5, range(3, 10)
+PAUSE_S, FAST_S = 60.0, 4.0
+"""Between any two events; between submitting a list and approving it unread."""
+LATE_CHANGE_EVERY, EARLY_CHANGE_EVERY = 83, 59
+"""One of so many families names another account right before it is paid, or long before."""
+BEFORE_PAYMENTS_S = 5 * 86_400.0
+PROGRAMMES, BY_PROPOSER, CHANGED_LATE = 20, 3, range(2, 6)
+CYCLE_AFTER_S, CYCLE_SOON_S = 2 * 86_400.0, 3_600.0
 OPENINGS, WITHOUT_CASE = 60, 6
 AMOUNT_MINOR, WRONG_MINOR, WRONG_EVERY = 60_000_000, 61_000_000, 97
 VILLAGE, VILLAGE_FAMILIES = "31.71.01.1001", 60
@@ -43,18 +50,21 @@ AGAIN_EVERY = 150
 class Story:
     """Events as the services would write them, and what each rule should find in them."""
 
-    facts: list[tuple[str, str, str, str, dict[str, Any]]] = field(default_factory=list)
+    facts: list[tuple[float, str, str, str, str, dict[str, Any]]] = field(default_factory=list)
     truth: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     planted_twice: set[str] = field(default_factory=set)
 
-    def say(self, topic: str, kind: str, key: str, /, actor: str = "service:x", **data: Any) -> None:
-        """The next event."""
-        self.facts.append((topic, kind, key, actor, data))
+    def say(
+        self, topic: str, kind: str, key: str, /, actor: str = "service:x", after_s: float = PAUSE_S, **data: Any
+    ) -> None:
+        """The next event, so long after the one before."""
+        self.facts.append((after_s, topic, kind, key, actor, data))
 
     def entries(self, first: int) -> Iterator[Entry]:
-        """As rows of the log, a minute between any two."""
-        for index, (topic, kind, key, actor, data) in enumerate(self.facts, first):
-            event_id, moment = derived_id("flag-event", str(index)), BEGAN + timedelta(minutes=index)
+        """As rows of the log."""
+        moment = BEGAN
+        for index, (after_s, topic, kind, key, actor, data) in enumerate(self.facts, first):
+            event_id, moment = derived_id("flag-event", str(index)), moment + timedelta(seconds=after_s)
             time = moment.isoformat().replace("+00:00", "Z")
             stream, sequence = f"{topic}/0", index + 1
             leaf = orjson.dumps(
@@ -75,6 +85,7 @@ def tell(families: Sequence[Family], seed: int) -> Story:
     _payments(story, families)
     _villages(story, chance)
     _lists(story)
+    _programmes(story)
     _openings(story)
     return story
 
@@ -85,20 +96,16 @@ def _intake(story: Story, families: Sequence[Family]) -> None:
         id_ = derived_id("household", family.kk)
         story.say("registry.households", "salur.household.registered.v1", id_, household_id=id_, region=family.region)
         account = token(family.account.bank, family.account.number)
-        identity = token("nik", family.members[0].nik)
-        dead = any(truth.kind == "dead" and truth.nik == family.members[0].nik for truth in family.truths)
-        payee: dict[str, Any] = {
-            "beneficiary_id": id_, "account_token": account, "identity_token": identity, "bank": family.account.bank,
-            "version": 1, "living": "deceased" if dead else "alive",
-        }  # fmt: skip
-        story.say("registry.payees", "salur.payee.registered.v1", id_, **payee)
-        if dead:
+        _payee(story, family, 1, account)
+        if _is_dead(family):
             story.truth["payment-after-death"].add(f"household={id_}")
         if any(truth.kind in TWICE for truth in family.truths):
             story.planted_twice.add(id_)
         sharing[f"account={account}"] += 1
         if any(truth.kind in ("shared-account", "ghost") for truth in family.truths):
             story.truth["shared-account"].add(f"account={account}")
+    for family in families[::EARLY_CHANGE_EVERY]:
+        _payee(story, family, 2, token("early", family.kk))
     # The population ends in the middle of a group: two on one account are no finding yet.
     story.truth["shared-account"] &= {account for account, on_it in sharing.items() if on_it > SHARED_BY}
     for family in families[::AGAIN_EVERY]:
@@ -108,6 +115,19 @@ def _intake(story: Story, families: Sequence[Family]) -> None:
             "registry.payees", "salur.payee.registered.v1", again, beneficiary_id=again, version=1, living="alive",
             account_token=token("again", family.kk), identity_token=identity, bank=family.account.bank,
         )  # fmt: skip
+
+
+def _is_dead(family: Family) -> bool:
+    return any(truth.kind == "dead" and truth.nik == family.members[0].nik for truth in family.truths)
+
+
+def _payee(story: Story, family: Family, version: int, account: str) -> None:
+    id_ = derived_id("household", family.kk)
+    story.say(
+        "registry.payees", "salur.payee.registered.v1", id_, beneficiary_id=id_, account_token=account,
+        identity_token=token("nik", family.members[0].nik), bank=family.account.bank, version=version,
+        living="deceased" if _is_dead(family) else "alive",
+    )  # fmt: skip
 
 
 def _payments(story: Story, families: Sequence[Family]) -> None:
@@ -121,7 +141,11 @@ def _payments(story: Story, families: Sequence[Family]) -> None:
             "eligibility.entitlements", "salur.entitlement.granted.v1", id_, entitlement_id=entitlement,
             beneficiary_id=id_, cycle_id=cycle, programme_id="sembako", region="99.99",
             amount_minor=WRONG_MINOR if wrong else AMOUNT_MINOR, currency="IDR",
+            after_s=PAUSE_S if number else BEFORE_PAYMENTS_S,
         )  # fmt: skip
+        if number % LATE_CHANGE_EVERY == 0:
+            story.truth["account-changed-before-payment"].add(f"household={id_}")
+            _payee(story, family, 3, token("late", family.kk))
         story.say(
             f"payments.instructions.{family.account.bank}", "salur.payment.instructed.v1", id_,
             payment_id=derived_id("payment", family.kk)[:30], entitlement_id=entitlement, bank=family.account.bank,
@@ -150,17 +174,38 @@ def _lists(story: Story) -> None:
         devices = [derived_id("device", "one")] * 2 if number < ONE_DEVICE else ["maker", "checker"]
         if number < ONE_DEVICE:
             story.truth["submitted-and-approved-on-one-device"].add(f"list={list_id}")
+        if number in TOO_FAST:
+            story.truth["approved-too-fast"].add(f"list={list_id}")
         for act, device in zip(("submitted", "approved"), devices, strict=True):
             story.say(
                 "payments.lists", f"salur.payment-list.{act}.v1", list_id, actor=f"person:{act}", list_id=list_id,
-                device=device,
+                device=device, after_s=FAST_S if act == "approved" and number in TOO_FAST else PAUSE_S,
             )  # fmt: skip
+
+
+def _programmes(story: Story) -> None:
+    """Rules published by one or two people, a cycle opened soon after or later."""
+    for number in range(PROGRAMMES):
+        programme_id, cycle_id = f"programme-{number}", derived_id("cycle", "of", str(number))
+        alone, soon = number < BY_PROPOSER, number in CHANGED_LATE
+        if alone:
+            story.truth["programme-approved-by-its-proposer"].add(programme_id)
+        if soon:
+            story.truth["rules-changed-before-cycle"].add(f"programme={programme_id}")
+        story.say(
+            "eligibility.programmes", "salur.programme.published.v1", programme_id, programme_id=programme_id,
+            proposed_by="person:one", actor="person:one" if alone else "person:two",
+        )  # fmt: skip
+        story.say(
+            "eligibility.cycles", "salur.cycle.opened.v1", cycle_id, cycle_id=cycle_id, programme_id=programme_id,
+            after_s=CYCLE_SOON_S if soon else CYCLE_AFTER_S,
+        )  # fmt: skip
 
 
 def _openings(story: Story) -> None:
     for number in range(OPENINGS):
         subject = derived_id("opened", str(number))
-        case = {} if number < WITHOUT_CASE else {"case_id": derived_id("case", str(number))}
+        case: dict[str, Any] = {} if number < WITHOUT_CASE else {"case_id": derived_id("case", str(number))}
         if not case:
             story.truth["value-opened-without-a-case"].add(subject)
         story.say(
@@ -170,7 +215,7 @@ def _openings(story: Story) -> None:
 
 
 async def measure(db: Database, families: int, seed: int) -> dict[str, dict[str, Any]]:
-    """Precision and recall of every rule that has something planted, in an empty audit database."""
+    """Precision and recall of every rule, in an empty audit database."""
     story = tell(list(households(families, seed, DEFAULT_BANKS)), seed)
     entries = list(story.entries(0))
     async with db.transaction() as conn:
@@ -187,6 +232,7 @@ async def measure(db: Database, families: int, seed: int) -> dict[str, dict[str,
             for draft in drafts:
                 assert isinstance(draft.data, FlagRaised)
                 found[draft.data.rule].add(_subject(draft.data, entries))
+    assert set(story.truth) == {rule.rule for rule in rules}, "each rule has something planted"
     figures = {name: _figures(found[name], truth) for name, truth in sorted(story.truth.items())}
     # What the payee's identity alone cannot show: records of one person under another number, or as another member.
     figures[DUPLICATES]["planted_records"] = len(story.planted_twice)
@@ -198,7 +244,7 @@ def _subject(fact: FlagRaised, entries: Sequence[Entry]) -> str:
     if not fact.subject.startswith("event="):
         return fact.subject
     data = orjson.loads(entries[fact.evidence[0]].leaf)["data"]
-    return str(data.get("entitlement_id") or data["subject"])
+    return str(data.get("entitlement_id") or data.get("subject") or data["programme_id"])
 
 
 def _figures(found: set[str], truth: set[str]) -> dict[str, Any]:

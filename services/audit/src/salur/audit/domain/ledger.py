@@ -1,7 +1,8 @@
 """The ledger again, from the events of the log alone.
 
 Every movement of money is announced by one event, so the movements the payments service booked can be made again from
-the trail: the same ids, accounts and amounts. Reserves move nothing and are left out.
+the trail: the same ids, accounts and amounts. Of the reserves, which move nothing, the log tells those of what was
+instructed and has no end yet.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ DISPUTED, TO_TREASURY = "salur.payment.disputed.v1", "salur.payment.sent-to-trea
 CASE_ENDED, CLAIM_REDUCED = "salur.money-case.ended.v1", "salur.claim.reduced.v1"
 _PREFIXES = tuple(f'"type":"salur.{what}.'.encode() for what in ("fund", "payment", "money-case", "claim"))
 TYPES = frozenset({OPENED, TOPPED_UP, CLOSED, SETTLED, RETURNED, DISPUTED, TO_TREASURY, CASE_ENDED, CLAIM_REDUCED})
+INSTRUCTED, REJECTED = "salur.payment.instructed.v1", "salur.payment.rejected.v1"
 
 
 class Unreadable(ValueError):
@@ -134,10 +136,12 @@ def _amount(value: Any) -> int:
 
 
 class Ledger:
-    """Movements, each once by its id, and the balances they add up to."""
+    """Movements, each once by its id, and the balances they add up to; what was instructed and what has ended."""
 
     def __init__(self) -> None:
         self._movements: dict[str, Movement] = {}
+        self._instructed: dict[str, tuple[str, int]] = {}
+        self._ended: set[str] = set()
 
     @classmethod
     def of(cls, leaves: Iterable[bytes]) -> "Ledger":
@@ -151,6 +155,10 @@ class Ledger:
 
     def take(self, type_: str, data: Mapping[str, Any]) -> None:
         """An event, in the log's order. Raises Unreadable."""
+        if type_ == INSTRUCTED:
+            self._instructed[_text(data["instruction_id"])] = _text(data["currency"]), _amount(data["amount_minor"])
+        elif type_ in (SETTLED, REJECTED):
+            self._ended.add(_text(data["instruction_id"]))
         if type_ not in TYPES:
             return
         known = [name for name in earlier_movements(type_, data) if name in self._movements]
@@ -165,6 +173,14 @@ class Ledger:
     def balances(self) -> dict[str, int]:
         """What stands on each account."""
         return balances_of(self._movements.values())
+
+    def in_flight(self) -> dict[str, int]:
+        """By currency what was instructed and is neither settled nor rejected: it stays reserved."""
+        waiting: defaultdict[str, int] = defaultdict(int)
+        for instruction in self._instructed.keys() - self._ended:
+            currency, amount = self._instructed[instruction]
+            waiting[currency] += amount
+        return dict(waiting)
 
     def hash(self) -> str:
         """Equal to that of the payments service when both hold the same movements."""

@@ -143,13 +143,13 @@ JOIN entry e USING (leaf_index)
 WHERE e.stream IS NULL ORDER BY e.leaf_index;
 
 -- name: personal_reads
--- Whose personal values somebody read in a time, counted by subject, kind and reason.
-SELECT e.topic, d.subject, d.kind, d.reason, count(*) AS reads,
+-- Whose personal values somebody read in a time, counted by subject, kind, field and reason.
+SELECT e.topic, d.subject, d.kind, d.field, d.reason, count(*) AS reads,
        min(search_time(e.event_time)) AS first_at, max(search_time(e.event_time)) AS last_at
 FROM search_hits(:terms, NULL, :since, :until, -1, :before, :before) AS hit (leaf_index) JOIN entry e USING (leaf_index)
-CROSS JOIN LATERAL json_to_record(search_document(e.leaf) -> 'data') AS d (subject text, kind text, reason text)
-GROUP BY e.topic, d.subject, d.kind, d.reason
-ORDER BY d.subject, d.kind, e.topic, d.reason LIMIT :most;
+CROSS JOIN LATERAL json_to_record(search_document(e.leaf) -> 'data') AS d (subject text, kind text, field text, reason text)
+GROUP BY e.topic, d.subject, d.kind, d.field, d.reason
+ORDER BY d.subject, d.kind, d.field, e.topic, d.reason LIMIT :most;
 
 -- name: money
 -- Per type of event that moves or promises money: how many entries and how much, by currency.

@@ -32,6 +32,7 @@ STEPS = (
     ("returned", (PaymentReturned,)),
 )
 READS_MAX = 10_000
+READ = PersonalRead.event_type
 
 
 async def follow_money(conn: Connection, caller: Caller, question: Question) -> list[dict[str, Any]]:
@@ -56,7 +57,7 @@ async def personal_reads(conn: Connection, actor: str, since: Any, until: Any) -
     """Whose personal values a principal read between two times: what a breach notice must name."""
     rows = await store.queries.personal_reads(
         conn,
-        terms=[f"actor={actor}", f"type={PersonalRead.event_type}"],
+        terms=[f"actor={actor}", f"type={READ}"],
         before=END,
         since=since,
         until=until,

@@ -45,3 +45,7 @@ WHERE household_id = :household_id AND notice_id > :after ORDER BY notice_id LIM
 
 -- name: notice_counts
 SELECT kind, recipient, state, count(*) AS notices FROM notice GROUP BY kind, recipient, state ORDER BY 1, 2, 3;
+
+-- name: notices_gone
+SELECT asked.id FROM unnest(:ids::text[]) AS asked (id)
+WHERE NOT EXISTS (SELECT FROM notice n WHERE n.notice_id = asked.id);

@@ -1,6 +1,6 @@
 """Hand waiting messages to whatever carries them, and say of each that it went out."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
 import orjson
@@ -12,6 +12,7 @@ from salur.common.secrets import Secrets
 from salur.registry.store import queries
 
 BATCH = 500
+PAGE = 5_000
 
 
 class Message(NamedTuple):
@@ -23,9 +24,14 @@ class Message(NamedTuple):
 
 
 class Carrier(Protocol):
-    """Takes messages durably, all or none. Raises when it cannot; they are handed over again then."""
+    """Takes messages durably, all or none. Raises when it cannot; they are handed over again then.
+
+    `carried`: ids of the messages it still has; `forget` destroys some of them.
+    """
 
     async def carry(self, messages: Sequence[Message]) -> None: ...
+    async def carried(self) -> Sequence[str]: ...
+    async def forget(self, ids: Collection[str]) -> None: ...
 
 
 async def send_notices(conn: Connection, carrier: Carrier, secrets: Secrets) -> tuple[bool, list[Draft]]:
@@ -46,3 +52,14 @@ async def send_notices(conn: Connection, carrier: Carrier, secrets: Secrets) -> 
         for row in rows
     ]  # fmt: skip
     return len(rows) == BATCH, drafts
+
+
+async def forget_destroyed(conn: Connection, carrier: Carrier) -> int:
+    """Destroy carried messages whose notice an erasure or its retention has ended. Returns how many."""
+    carried = await carrier.carried()
+    gone: list[str] = []
+    for first in range(0, len(carried), PAGE):
+        gone += [row["id"] for row in await queries.notices_gone(conn, ids=carried[first : first + PAGE])]
+    if gone:
+        await carrier.forget(gone)
+    return len(gone)
