@@ -51,7 +51,7 @@ GOOD = {
     "verify_seconds_per_1000": 0.2, "crash_failures": 0, "sent": 9,
     "query_p95_ms": 12.0, "query_entries": 9, "index_lag_s": 1.0, "ledger_hash_equal": True,
     "ledger_events_left_out": 3, "ledger_left_out_differs": {"fund:a": (1, 2)}, "paid_promises_broken": [],
-    "erased_subjects_proofs_ok": True,
+    "erased_subjects_proofs_ok": True, "breach_report_s": 0.1, "breach_report_reads": 3,
     "flags": {"a": {"precision": 1.0, "recall": 1.0}},
 }  # fmt: skip
 
@@ -64,7 +64,7 @@ GOOD = {
         {"tamper_cases": 13, "tamper_caught": 13}, {"verify_seconds_per_1000": 1.1}, {"crash_failures": 1},
         {"sent": 10}, {"query_p95_ms": 100.0}, {"query_entries": 0}, {"index_lag_s": 5.1}, {"ledger_hash_equal": False},
         {"flags": {}}, {"flags": {"a": {"precision": 0.9, "recall": 1.0}}}, {"ledger_left_out_differs": {}},
-        {"paid_promises_broken": ["x"]},
+        {"paid_promises_broken": ["x"]}, {"breach_report_s": 60.0}, {"breach_report_reads": 0},
     ],
 )  # fmt: skip
 def test_a_figure_that_is_wrong_breaks_a_promise(changed: dict[str, object]) -> None:

@@ -58,6 +58,8 @@ class Bank:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # A cancelled wait leaves its call at work: nobody may close the book below it.
+        self._book_thread.shutdown(wait=True, cancel_futures=True)
         for task in done - {stop}:
             task.result()
         stop.cancel()

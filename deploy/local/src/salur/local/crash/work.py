@@ -102,11 +102,11 @@ class Work:
     def _run(self) -> None:
         try:
             self._register()
-            cut = self._pipeline.cut("the intake")
-            self._pipeline.decided(self.outcome.programme_id, cut["households"])
             while self._round < self._rounds or (self._more() and self._round < self._most_rounds):
                 self._patient.until("calm before a round", self._calm, bool)
                 self._round += 1
+                cut = self._pipeline.cut(f"intake {self._round}")
+                self._pipeline.decided(self.outcome.programme_id, cut["households"])
                 self._pay(cut["cut_id"])
             self.outcome.paid_at = time.monotonic()
         except BaseException as error:
