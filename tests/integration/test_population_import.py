@@ -6,13 +6,11 @@ import io
 import resource
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
 
 from salur.local.population import body, households, write_population
-from salur.registry import reader, worker
-from support.registry import announced, api, event_counts, imports_worker, open_registry, run_imports
+from support.registry import announced, api, event_counts, open_registry, run_imports
 
 pytestmark = pytest.mark.integration
 FAMILIES = 4_000
@@ -85,35 +83,3 @@ async def test_a_family_as_a_body_is_the_same_registration(database_url: str, tm
             events = await event_counts(conn)
     assert {answer.status_code for answer in answers} == {200}
     assert events["salur.household.registered.v1"] == 50
-
-
-async def test_a_large_file_is_read_by_a_process_that_may_die(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Every family once, whoever reads; the process is started again when it was killed, and ends with the import."""
-    monkeypatch.setattr(worker, "LARGE_FILE_SIZE", 0)
-    write_population(tmp_path / "people", 3_000, 5)
-    content = (tmp_path / "people" / "population.csv").read_bytes()
-    mapping = yaml.safe_load((tmp_path / "people" / "mapping.yaml").read_text(encoding="utf-8"))
-    async with open_registry(database_url, tmp_path) as (runtime, service), api(runtime, service) as client:
-        job = (await client.post("/imports", json=announced(content, mapping))).json()
-        await client.put(f"/imports/{job['import_id']}/content", content=content)
-        imports = imports_worker(service)
-        assert await imports.step()
-        (process,) = readers()
-        process.kill()
-        with pytest.raises(ConnectionError, match="has died"):
-            while await imports.step():
-                pass
-        await run_imports(service)
-        assert not readers()
-        status = (await client.get(f"/imports/{job['import_id']}")).json()
-        async with runtime.db.connection() as conn:
-            events = await event_counts(conn)
-    assert (status["state"], status["households"]) == ("done", 3_000)
-    assert events["salur.household.registered.v1"] == 3_000
-
-
-def readers() -> list[psutil.Process]:
-    """Our reading processes."""
-    return [child for child in psutil.Process().children() if reader.__name__ in child.cmdline()]

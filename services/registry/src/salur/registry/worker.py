@@ -10,7 +10,6 @@ from salur.common.memory import end_if_out_of_memory
 from salur.common.service import Runtime
 from salur.common.traces import describe
 from salur.registry import spool
-from salur.registry.reader import ReaderProcess, Start
 from salur.registry.store import IdentifierTaken, queries
 from salur.registry.usecases.import_file import Importer
 from salur.registry.usecases.matching import MatchingWork
@@ -20,8 +19,6 @@ log = get_logger("imports")
 
 FAMILIES_PER_SLICE = 20
 """Read before others on the event loop get their turn: about two milliseconds."""
-LARGE_FILE_SIZE = 16 * 1024 * 1024
-"""From this size on a file is read in a process of its own, which takes a second to start."""
 
 
 class ImportWorker:
@@ -32,7 +29,6 @@ class ImportWorker:
         settings = runtime.settings
         self._reading = Reading(runtime.secrets, settings.banks, runtime.store.prepare)
         self._importer = Importer(settings.state_dir, runtime.secrets, settings.banks, self._reading, self._read)
-        self._reader: ReaderProcess | None = None
         self._current: str | None = None
         self._swept = False
 
@@ -53,23 +49,12 @@ class ImportWorker:
             await self._fail(error)
             return True
         if self._current is None:
-            if self._reader is not None:
-                await self._reader.close()
             return False
         if ended:
             await self._end(self._current)
         return True
 
     async def _read(self, piece: Piece) -> list[Item]:
-        if piece.size < LARGE_FILE_SIZE:
-            return await self._read_here(piece)
-        if self._reader is None:
-            settings = self._runtime.settings
-            start = Start(settings.master_key_file, settings.banks, self._runtime.store.partitions)
-            self._reader = ReaderProcess(start)
-        return await self._reader.read(piece)
-
-    async def _read_here(self, piece: Piece) -> list[Item]:
         """In slices on the event loop, not in a thread: hashing gives up the interpreter lock at every call, and two
         threads that hash take seven times as long for it (measured)."""
         items: list[Item] = []

@@ -1,6 +1,5 @@
 """`salur import-bench`: families a second from a list to the registry when nothing else runs, and its memory."""
 
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -17,15 +16,6 @@ from salur.local.population.files import MAPPING, POPULATION
 
 TIMEOUT_S = 7_200.0
 MIB = 1024 * 1024
-
-
-def resident_size(process: psutil.Process) -> int:
-    """Bytes in memory of a process and the processes it has started. One that ends meanwhile has none."""
-    size = 0
-    for each in (process, *process.children(recursive=True)):
-        with suppress(psutil.NoSuchProcess):
-            size += each.memory_info().rss
-    return size
 
 
 def import_bench(
@@ -49,7 +39,7 @@ def import_bench(
             def tend() -> None:
                 nonlocal peak
                 platform.tend()
-                peak = max(peak, resident_size(registry))
+                peak = max(peak, registry.memory_info().rss)
 
             pipeline = Pipeline(platform, timeout_s=TIMEOUT_S, tend=tend)
             status = pipeline.register(people / POPULATION, people / MAPPING)

@@ -1,7 +1,7 @@
 """Append: the last step of a transaction. In each stream, sequence order = commit order, dense, without gaps."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,11 +52,11 @@ AnyDraft = Draft | PreparedEvent
 class EventStore:
     """The event side of one service's database. Holds no state but the recorded partition counts."""
 
-    def __init__(self, service: str, secrets: Secrets, partitions: Mapping[str, int] | None = None) -> None:
+    def __init__(self, service: str, secrets: Secrets) -> None:
         self.service = service
         self.source = f"/salur/{service}"
-        self.partitions = dict(partitions or {})
         self._secrets = secrets
+        self._partitions: dict[str, int] = {}
 
     async def declare(self, conn: Connection, topics: Sequence[Topic]) -> None:
         """Record the service's topics with their partition counts, and their streams. Idempotent."""
@@ -68,7 +68,7 @@ class EventStore:
 
     async def load_partitions(self, conn: Connection) -> None:
         """Read the recorded partition counts: they hold for the life of a topic."""
-        self.partitions = {row["name"]: row["partitions"] for row in await queries.topic_partitions(conn)}
+        self._partitions = {row["name"]: row["partitions"] for row in await queries.topic_partitions(conn)}
 
     async def append(self, conn: Connection, drafts: Sequence[AnyDraft]) -> None:
         """Append events in the order given. Must be the last step before commit: it locks the streams it touches.
@@ -138,10 +138,10 @@ class EventStore:
 
     def _stream_of(self, draft: Draft) -> str:
         topic = draft.resolved_topic()
-        if not self.partitions:
+        if not self._partitions:
             raise starting(self.service)
         try:
-            count = self.partitions[topic]
+            count = self._partitions[topic]
         except KeyError:
             raise ValueError(f"{self.service} does not write topic {topic}") from None
         partition = partition_for(draft.key, count) if draft.partition is None else draft.partition

@@ -23,7 +23,7 @@ from salur.registry.usecases.torn import Torn, put_together
 from salur.registry.usecases.update import Updates, update_known
 
 Read = Callable[[Piece], Coroutine[Any, Any, list[Item]]]
-"""Reads a piece wherever it is best read. Raises ImportBroken."""
+"""Reads a piece. Raises ImportBroken."""
 
 
 @dataclass(slots=True)
@@ -88,7 +88,7 @@ class Importer:
     def _piece(self, job: Any, row: int, offset: int) -> Piece:
         import_id = job["import_id"]
         path = spool_path(self._state_dir, import_id)
-        return Piece(path, import_id, job["size"], job["mapping"], job["regions"], job["actor"], row, offset)
+        return Piece(path, import_id, job["mapping"], job["regions"], job["actor"], row, offset)
 
     async def _take(self, conn: Connection, job: Any, items: Sequence[Item]) -> list[AnyDraft]:
         outcome = await self._sort(conn, job, items)

@@ -29,11 +29,10 @@ class ImportBroken(Exception):
 
 
 class Piece(NamedTuple):
-    """What is read next: a batch of the file at `path`, which has `size` bytes, from this row and byte on."""
+    """What is read next: a batch of the file at `path` from this row and byte on."""
 
     path: Path
     import_id: str
-    size: int
     mapping: Any
     regions: Sequence[str]
     actor: str
