@@ -10,7 +10,8 @@ import pytest
 
 from salur.audit.log.disk import Disk, place
 from salur.audit.log.errors import LogBroken
-from salur.audit.log.note import Checkpoint, Signer, open_checkpoint
+from salur.audit.log.note import COSIGNATURE, Checkpoint, Signer, open_checkpoint
+from salur.audit.log.policy import Policy
 from salur.audit.log.tiles import LogWriter, TileReader, tile_path
 from salur.audit.log.verify import verify_log
 
@@ -177,6 +178,22 @@ def test_a_full_disk_leaves_the_writer_as_it_was(tmp_path: Path, at: int) -> Non
     publish(tmp_path, writer, Disk())
     report = verify_log(tmp_path, SIGNER.verifier)
     assert (report.problems, report.size) == ([], 700)
+
+
+def test_a_policy_brings_the_keys_and_asks_for_its_witnesses(tmp_path: Path) -> None:
+    writer = LogWriter(tmp_path, 0)
+    writer.append(LEAVES[:7])
+    publish(tmp_path, writer, Disk())
+    witness = Signer("witness.example", bytes(32), COSIGNATURE).verifier
+    other = Signer(SIGNER.name, bytes([9]) * 32).verifier
+    for text, problem in (
+        (f"log {SIGNER.verifier}\nquorum none\n", None),
+        (f"log {SIGNER.verifier}\nwitness w {witness}\nquorum w\n", "no quorum"),
+        (f"log {other}\nquorum none\n", "sign"),
+    ):
+        problems = verify_log(tmp_path, policy=Policy.parse(text)).problems
+        assert len(problems) == (0 if problem is None else 1)
+        assert problem is None or problem in problems[0]
 
 
 def test_a_verification_tells_how_far_it_is(tmp_path: Path) -> None:

@@ -64,16 +64,14 @@ def verify(
     console = Console()
     try:
         trust = Policy.parse(_text(policy)) if policy else None
-        keys = trust.logs if trust else _trusted(key, folder / "log.handovers")
+        keys = _trusted(key, folder / "log.handovers")
         kept = [_text(path) for path in head or ()]
         with Progress(console=Console(stderr=True), transient=True) as progress:
             bar = progress.add_task(f"verifying {folder}", total=None)
             report = verify_log(
-                folder, *keys, heads=kept,
+                folder, *keys, policy=trust, heads=kept,
                 watch=lambda done, whole: progress.update(bar, completed=done, total=whole),
             )  # fmt: skip
-        if trust and report.ok:
-            trust.open(_text(folder / "checkpoint"))
     except LogError as error:
         typer.secho(f"not proven: {error}", fg="red", err=True)
         raise typer.Exit(1) from None
@@ -82,7 +80,7 @@ def verify(
     elif report.ok:
         console.print(f"[green]the log holds[/]: {report.size} entries, {report.streams} streams without a gap")
         console.print(f"root {report.root}; {report.proofs_checked} proofs checked in {report.seconds:.1f} s")
-        if not keys:
+        if not (keys or trust):
             console.print(BESIDE, style="yellow", soft_wrap=True)
     else:
         where = f" (first bad index {report.first_bad_index})" if report.first_bad_index >= 0 else ""

@@ -10,7 +10,6 @@ from typing import Any
 import orjson
 from rich.console import Console
 
-from salur.audit.log.errors import LogError
 from salur.audit.log.policy import Policy
 from salur.audit.log.verify import VerifyReport, verify_log
 from salur.local.demo.agreement import Agreement, agreement, refused_rows
@@ -149,13 +148,7 @@ def verify(pipeline: Pipeline) -> VerifyReport:
     """Re-derive the whole log from its files, with the keys and the witnesses' quorum of the policy outside of it."""
     folder, policy = pipeline.platform.audit_log_dir, pipeline.platform.policy_file
     with pipeline.stage("verify") as stage:
-        trust = Policy.parse(policy.read_text(encoding="utf-8"))
-        verified = verify_log(folder, *trust.logs)
-        if verified.ok:
-            try:
-                trust.open((folder / "checkpoint").read_text(encoding="utf-8"))
-            except LogError as error:
-                verified.problems.append(str(error))
+        verified = verify_log(folder, policy=Policy.parse(policy.read_text(encoding="utf-8")))
         stage.count = verified.proofs_checked
     return verified
 

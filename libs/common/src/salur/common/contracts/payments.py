@@ -346,25 +346,6 @@ class MoneyCaseEnded(Fact):
     currency: Currency | None = None
 
 
-@contract("salur.claim.reduced.v1", "payments.payments")
-class ClaimReduced(Fact):
-    """A part of a fund's claim ended. Key: case_id, that of its money case; `number` counts what ended of it.
-
-    `how`: recovered (the money is back in the fund), set-off (a later payment was less by it), written-off, or the bank
-    returned the payment (returned, and written-off-returned for what had been written off).
-    """
-
-    case_id: Id
-    number: int = Field(ge=1)
-    payment_id: Id
-    fund_id: Code
-    how: Code
-    amount_minor: AmountMinor
-    currency: Currency
-    reason: Name
-    reduced_by: str
-
-
 @contract("salur.break.raised.v1", "payments.activity")
 class BreakRaised(Fact):
     """What is due, what was instructed and what the bank booked differ. Key: break_id."""

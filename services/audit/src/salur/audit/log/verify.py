@@ -8,6 +8,7 @@ from pathlib import Path
 from salur.audit.log.completeness import open_statement
 from salur.audit.log.errors import LogBroken, LogError
 from salur.audit.log.note import Checkpoint, VerifierKey, open_checkpoint, parse_keys
+from salur.audit.log.policy import Policy
 from salur.audit.log.streams import Streams
 from salur.audit.log.tiles import HEIGHT, WIDTH, TileReader, tile_path
 from salur.audit.log.tree import HASH_SIZE, Prover, leaf_hash, leaf_hashes, perfect_root, range_root, verify_inclusion
@@ -50,10 +51,13 @@ def verify_log(
     folder: Path,
     *keys: VerifierKey,
     proofs: bool = True,
+    policy: Policy | None = None,
     heads: Sequence[str] = (),
     watch: Watch = lambda _done, _all: None,
 ) -> VerifyReport:
     """Re-derive everything under `folder`. `keys` default to `log.pub` there: give the ones you trust instead.
+
+    `policy`: its keys are the trusted ones, and enough of its witnesses must have signed.
 
     `heads` are notes that somebody kept, a witness or the holder of a receipt: this log must extend each of them.
     `proofs` also builds the inclusion proof of every entry and verifies it against the signed root. Never raises for a
@@ -62,7 +66,10 @@ def verify_log(
     began = time.monotonic()
     report = VerifyReport()
     try:
-        _verify(folder, keys or parse_keys(_text(folder, "log.pub")), report, proofs, heads, watch)
+        trusted = (policy.logs if policy else keys) or parse_keys(_text(folder, "log.pub"))
+        _verify(folder, trusted, report, proofs, heads, watch)
+        if policy:
+            policy.open(_text(folder, "checkpoint"))
     except LogError as error:
         report.problems.append(str(error))
         report.first_bad_index = error.index if isinstance(error, LogBroken) else -1

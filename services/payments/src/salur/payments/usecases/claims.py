@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from salur.common.auth import Caller
-from salur.common.contracts.payments import ClaimReduced
+from salur.common.contracts.claims import ClaimReduced
 from salur.common.database import Connection
 from salur.common.events import Draft
 from salur.payments import errors, ledger
