@@ -112,6 +112,17 @@ def test_operations_see_what_waits_and_their_commands_reach_each_services_databa
     assert salur(tmp_path, "service", "recover", "registry").returncode == 1
 
 
+def test_a_programme_is_published_by_two_people_in_one_command(printed: str, folder: Path) -> None:
+    rules = str(ROOT / "examples" / "progresa" / "programme.yaml")
+    alone = salur(folder, "programme", "publish", rules, "--as", "person:a", "--approver", "person:a")
+    assert alone.returncode == 1
+    assert "another person" in alone.stderr
+    done = salur(folder, "programme", "publish", rules, "--as", "person:a", "--approver", "person:b", "--json")
+    assert done.returncode == 0, done.stderr
+    listed = json.loads(salur(folder, "programme", "list", "--json").stdout)
+    assert json.loads(done.stdout)["version"] in json.dumps(listed["programmes"])
+
+
 def test_the_files_with_passwords_are_their_owners_alone(printed: str, folder: Path) -> None:
     files = list((folder / "run" / "secrets").iterdir())
     assert {f"{service}.env.json" for service in SERVICES} <= {file.name for file in files}

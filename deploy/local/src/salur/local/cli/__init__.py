@@ -30,6 +30,7 @@ from salur.local.cli import (
     verify,
     witness,
 )
+from salur.local.cli.output import answering
 
 app = typer.Typer(
     name="salur",
@@ -44,12 +45,12 @@ app.command("token")(up.token)
 app.command("demo")(demo.demo)
 app.command("population")(population.population)
 app.command("dedup-bench")(dedup.dedup_bench)
-app.command("simulate")(simulate.simulate)
-app.command("conditions")(conditions.conditions)
-app.command("decide")(decide.decide)
+app.command("simulate")(answering(simulate.simulate))
+app.command("conditions")(answering(conditions.conditions))
+app.command("decide")(answering(decide.decide))
 app.command("import")(importing.import_file)
 app.command("accept")(importing.accept)
-app.command("cut")(importing.cut)
+app.command("cut")(answering(importing.cut))
 app.command("feed")(feed.feed)
 app.command("import-bench")(import_bench.import_bench)
 app.command("verify")(verify.verify)
@@ -66,7 +67,7 @@ app.command("witness")(witness.witness)
 app.command("witnesses")(witness.witnesses)
 app.add_typer(witness.log_app, name="log")
 app.command("keys")(installation.keys)
-app.command("topics")(installation.topics)
+app.command("topics")(answering(installation.topics))
 app.command("acls")(installation.acls)
 app.command("asyncapi")(asyncapi.asyncapi)
 app.command("doctor")(doctor.doctor)

@@ -15,6 +15,7 @@ from rich.console import Console
 from salur.local.bank_check.cases import OFFERS
 from salur.local.bank_check.kit import ClusterInUse, Verdict, bank_process, check, own_cluster
 from salur.local.bank_check.letters import Account
+from salur.local.cli.output import AsJson
 from salur.local.cli.up import CACHE
 from salur.local.supervisor import ProcessDied
 from salur.payments.banks.signing import NO_SIGNATURES, BankKey, Signatures
@@ -44,7 +45,7 @@ def bank_check(
     timeout_s: Annotated[float, typer.Option(min=1, help="How long an answer is waited for.")] = 20.0,
     state_dir: Annotated[Path, typer.Option(help="Folder of the check; an earlier one's is emptied.")] = STATE,
     cache_dir: Annotated[Path, typer.Option(help="Where Kafka's jars are kept.")] = CACHE,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Send a bank every case of the contract and say which rules it keeps. Fails when one is broken."""
     if not command and not bootstrap:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from salur.local.cli.output import print_answer
+from salur.local.cli.output import print_answer, refusals
 from salur.local.cli.programme import WHO
 from salur.local.cli.up import STATE, StateDir
 from salur.local.client import CallFailed, Client
@@ -29,7 +29,7 @@ def conditions(
 ) -> None:
     """Report conditions for a period. Rows with errors are written to a file; sending it all again is safe."""
     totals = {"rows": 0, "reported": 0, "added": 0, "refused": 0}
-    try:
+    with refusals(CallFailed):
         client = Client(state_dir, *WHO)
         path = f"/programmes/{programme_id}/condition-files?period={period}"
         with file.open(encoding="utf-8-sig", newline="") as rows, errors.open("w", encoding="utf-8", newline="") as out:
@@ -41,9 +41,6 @@ def conditions(
                     totals[name] += answer[name]
                 totals["refused"] += len(answer["errors"])
                 told.writerows((first + one["line"] - 2, one["code"], one["message"]) for one in answer["errors"])
-    except CallFailed as error:
-        typer.secho(str(error), fg="red", err=True)
-        raise typer.Exit(1) from None
     print_answer(totals)
     if totals["refused"]:
         typer.secho(f"{totals['refused']} rows were not taken: see {errors}", fg="red", err=True)

@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from salur.local.cli.output import answer_app, answer_of, print_answer
+from salur.local.cli.output import AnswerApp, answer_of, print_answer
 from salur.local.cli.programme import WHO
 from salur.local.cli.up import STATE, StateDir
 
-app = answer_app("Open cycles and see their entitlements.")
+app = AnswerApp("Open cycles and see their entitlements.")
 
 
-@app.command("open")
+@app.answer("open")
 def open_cycle(
     programme_id: Annotated[str, typer.Argument(help="Id of the programme.")],
     name: Annotated[str, typer.Argument(help="Name of the cycle, for example 2026-Q1.")],
@@ -23,7 +23,7 @@ def open_cycle(
     print_answer(answer_of(state_dir, WHO, "eligibility", "POST", "/cycles", json=body))
 
 
-@app.command("show")
+@app.answer("show")
 def show(cycle_id: Annotated[str, typer.Argument(help="Id of the cycle.")], state_dir: StateDir = STATE) -> None:
     """A cycle's state and totals."""
     print_answer(answer_of(state_dir, WHO, "eligibility", "GET", f"/cycles/{cycle_id}"))

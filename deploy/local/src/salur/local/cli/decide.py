@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from salur.local.cli.output import AsJson, print_answer
+from salur.local.cli.output import print_answer, refusals
 from salur.local.cli.up import STATE, StateDir
 from salur.local.client import CallFailed, Client
 from salur.local.replay import replay_all
@@ -13,18 +13,14 @@ from salur.local.replay import replay_all
 def decide(
     replay: Annotated[bool, typer.Option("--replay", help="Re-run stored decisions from their rules and inputs.")],
     programme: Annotated[str | None, typer.Option(help="Only this programme's; default all.")] = None,
-    as_json: AsJson = False,
     state_dir: StateDir = STATE,
 ) -> None:
     """Re-run every decision ever made; ends with 1 when one comes out differently."""
     if not replay:
         typer.secho("decisions are made by the service: say --replay to make them again", fg="red", err=True)
         raise typer.Exit(2)
-    try:
+    with refusals(CallFailed):
         result = replay_all(Client(state_dir, "person:auditor", ["auditor"]), programme)
-    except CallFailed as error:
-        typer.secho(str(error), fg="red", err=True)
-        raise typer.Exit(1) from None
-    print_answer(result, as_json=as_json)
+    print_answer(result)
     if result["different"]:
         raise typer.Exit(1)

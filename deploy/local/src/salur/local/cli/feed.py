@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from salur.local.cli.output import AsJson, refusals
 from salur.local.cli.up import STATE, StateDir
 from salur.local.client import CallFailed, Client
 
@@ -20,10 +21,10 @@ def feed(
     name: Annotated[str, typer.Option(help="Its edition.")],
     as_of: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The day it speaks of.")],
     state_dir: StateDir = STATE,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Send a list; each match is evidence that another person decides on. Ends with 1 when lines were refused."""
-    try:
+    with refusals(CallFailed, OSError):
         client = Client(state_dir, "person:registrar", ["registrar"], timeout_s=TIMEOUT_S)
         body = {"kind": kind, "source": source, "name": name, "as_of": f"{as_of:%Y-%m-%d}"}
         feed_id = client.call("registry", "POST", "/feeds", json=body)["feed_id"]
@@ -32,9 +33,6 @@ def feed(
             taken: dict[str, Any] = client.call(
                 "registry", "PUT", f"/feeds/{feed_id}/content", content=content, headers=headers
             )
-    except (CallFailed, OSError) as error:
-        typer.secho(str(error), fg="red", err=True)
-        raise typer.Exit(1) from None
     if as_json:
         typer.echo(orjson.dumps(taken).decode())
     else:

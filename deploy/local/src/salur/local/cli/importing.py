@@ -10,12 +10,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from salur.local.announce import FileUnusable, announcement
-from salur.local.cli.output import print_answer
+from salur.local.cli.output import AsJson, print_answer, refusals
 from salur.local.cli.up import STATE, StateDir
 from salur.local.client import CallFailed, Client
 
 IMPORT_TIMEOUT_S = 3_600.0
-AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 
 ENDED = ("done", "failed", "awaiting-acceptance")
@@ -63,7 +62,7 @@ def import_file(
 ) -> None:
     """Register the households of a file. The same file again changes nothing."""
     console = Console(stderr=True)
-    try:
+    with refusals(CallFailed, FileUnusable, OSError):
         client = Client(state_dir, "person:registrar", ["registrar"])
         with Progress(console=console, transient=True) as progress:
             bar = progress.add_task(f"importing {file.name}", total=1.0)
@@ -74,9 +73,6 @@ def import_file(
             report.write_text(
                 client.call("registry", "GET", f"/imports/{status['import_id']}/report"), encoding="utf-8"
             )
-    except (CallFailed, FileUnusable, OSError) as error:
-        typer.secho(str(error), fg="red", err=True)
-        raise typer.Exit(1) from None
     if as_json:
         typer.echo(orjson.dumps(status).decode())
     else:
@@ -105,15 +101,12 @@ def accept(
 ) -> None:
     """Accept an update of known households as a second person, and wait until its rows are taken."""
     console = Console(stderr=True)
-    try:
+    with refusals(CallFailed):
         client = Client(state_dir, "person:second-registrar", ["registrar"])
         client.call("registry", "POST", f"/imports/{import_id}/acceptance")
         with Progress(console=console, transient=True) as progress:
             bar = progress.add_task("importing", total=1.0)
             status = wait_for_import(client, import_id, lambda share: progress.update(bar, completed=share))
-    except CallFailed as error:
-        typer.secho(str(error), fg="red", err=True)
-        raise typer.Exit(1) from None
     if as_json:
         typer.echo(orjson.dumps(status).decode())
     else:
@@ -124,15 +117,11 @@ def accept(
 
 def cut(
     name: Annotated[str, typer.Argument(help="Name of the intake, for example 2026-Q1.")],
-    as_json: AsJson = False,
     state_dir: StateDir = STATE,
 ) -> None:
     """Close an intake: a cycle can then name it. The same name again gives the same cut."""
-    try:
+    with refusals(CallFailed):
         answer = Client(state_dir, "person:registrar", ["registrar"]).call(
             "registry", "POST", "/cuts", json={"name": name}
         )
-    except CallFailed as error:
-        typer.secho(str(error), fg="red", err=True)
-        raise typer.Exit(1) from None
-    print_answer(answer, as_json=as_json)
+    print_answer(answer)

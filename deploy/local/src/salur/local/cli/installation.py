@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 
 from salur.common.auth import local_issuer
 from salur.local.acls import commands
+from salur.local.cli.output import print_answer
 from salur.local.kafka import create_topics, run_blocking
 from salur.local.keys import secret_file
 from salur.local.platform import DEFAULT_BANKS, declared_topics
@@ -36,7 +36,7 @@ def topics(
     bootstrap: Annotated[str | None, typer.Option(help="Kafka, host:port; without it: only show the topics.")] = None,
     bank: Annotated[list[str] | None, typer.Option(help="Code of a partner bank; may be given more than once.")] = None,
 ) -> None:
-    """Make the topics that are missing (with `--bootstrap`) and print all of them as JSON."""
+    """Make the topics that are missing (with `--bootstrap`) and print all of them."""
     declared = declared_topics(bank or DEFAULT_BANKS)
     if bootstrap is not None:
         run_blocking(create_topics(bootstrap, declared))
@@ -45,7 +45,7 @@ def topics(
          "retention_ms": t.retention_ms}
         for t in declared
     ]  # fmt: skip
-    typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+    print_answer(rows)
 
 
 def acls(

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from salur.audit.domain.ledger import Unreadable
 from salur.audit.log.errors import LogError
-from salur.local.cli.importing import AsJson
+from salur.local.cli.output import AsJson
 from salur.local.ledger import differing, ledger_of
 
 

@@ -11,8 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from salur.common.contracts.topics import topic_named
-from salur.local.cli.importing import AsJson
-from salur.local.cli.output import answer_app, answer_of, print_answer, print_json
+from salur.local.cli.output import AnswerApp, AsJson, answer_of, print_answer, print_json, refusals
 from salur.local.cli.up import STATE, StateDir
 from salur.local.client import CallFailed, Client
 from salur.local.platform import environment_file
@@ -23,7 +22,9 @@ PAGE = 500
 WAITING = ("raised", "parked")
 """States of letters whose key is blocked; a foreign one is no event of its stream and blocks nothing."""
 
-letters_app = answer_app("Events that could not be handled: find, read, replay.")
+COUNTS = ("events", "unsent", "untaken", "dead_letters", "foreign")
+
+letters_app = AnswerApp("Events that could not be handled: find, read, replay.")
 service_app = typer.Typer(help="Commands of one service on its own database.", no_args_is_help=True)
 ServiceName = Annotated[str, typer.Argument(help="registry, eligibility, payments or audit.")]
 
@@ -33,11 +34,8 @@ def status(as_json: AsJson = False, state_dir: StateDir = STATE) -> None:
 
     Then how far the log is. --json names each stream that is behind. Exit code 1 when something needs a person.
     """
-    try:
+    with refusals(CallFailed):
         client = Client(state_dir, OPERATIONS[0], [*OPERATIONS[1], "auditor"])
-    except CallFailed as error:
-        typer.secho(str(error), fg="red", err=True)
-        raise typer.Exit(1) from None
     seen = {service: _ask(client, service) for service in client.services}
     heads = {s["stream"]: s["head"] for view in seen.values() for s in view.get("streams", [])}
     rows = [_row(service, view, heads) for service, view in seen.items()]
@@ -84,16 +82,17 @@ def _behind(view: dict[str, Any], heads: dict[str, int]) -> list[dict[str, Any]]
 
 
 def _row(service: str, view: dict[str, Any], heads: dict[str, int]) -> dict[str, Any]:
-    streams, letters = view.get("streams", []), view.get("letters", [])
-    return {
-        "service": service,
-        "trouble": view["trouble"],
-        "events": sum(item["head"] for item in streams),
-        "unsent": sum(item["head"] - item["published"] for item in streams),
-        "untaken": sum(item["head"] - item["taken"] for item in _behind(view, heads)),
-        "dead_letters": sum(1 for state in letters if state in WAITING),
-        "foreign": letters.count("foreign"),
-    }
+    """A service's counts; null where it did not tell them."""
+    row: dict[str, Any] = {"service": service, "trouble": view["trouble"], **dict.fromkeys(COUNTS)}
+    if (streams := view.get("streams")) is not None:
+        row["events"] = sum(item["head"] for item in streams)
+        row["unsent"] = sum(item["head"] - item["published"] for item in streams)
+    if "marks" in view:
+        row["untaken"] = sum(item["head"] - item["taken"] for item in _behind(view, heads))
+    if (letters := view.get("letters")) is not None:
+        row["dead_letters"] = sum(1 for state in letters if state in WAITING)
+        row["foreign"] = letters.count("foreign")
+    return row
 
 
 def _show(rows: list[dict[str, Any]], log: dict[str, Any]) -> None:
@@ -103,8 +102,8 @@ def _show(rows: list[dict[str, Any]], log: dict[str, Any]) -> None:
         table.add_column(name, no_wrap=True)
     for row in rows:
         takes = "[red]no[/]" if row["trouble"] else "yes"
-        counts = (row[name] for name in ("events", "unsent", "untaken", "dead_letters", "foreign"))
-        table.add_row(row["service"], takes, *map(str, counts))
+        counts = (row[name] for name in COUNTS)
+        table.add_row(row["service"], takes, *("?" if count is None else str(count) for count in counts))
     console.print(table)
     for row in rows:
         if row["trouble"]:
@@ -129,14 +128,14 @@ def _letters(client: Client, service: str) -> list[dict[str, Any]]:
         after = page[-1]["id"]
 
 
-@letters_app.command("list")
+@letters_app.answer("list")
 def list_letters(
     service: Annotated[str | None, typer.Option(help="Only of this service.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="The replayed ones too.")] = False,
     state_dir: StateDir = STATE,
 ) -> None:
     """Events that wait, with place and reason; never their content."""
-    try:
+    with refusals(CallFailed):
         client = Client(state_dir, *OPERATIONS)
         found = [
             {"service": name, **letter}
@@ -144,13 +143,10 @@ def list_letters(
             for letter in _letters(client, name)
             if everything or letter["state"] != "replayed"
         ]
-    except CallFailed as error:
-        typer.secho(str(error), fg="red", err=True)
-        raise typer.Exit(1) from None
     print_answer(found)
 
 
-@letters_app.command("replay")
+@letters_app.answer("replay")
 def replay(
     service: ServiceName,
     letter_id: Annotated[str, typer.Argument(help="Id of the letter, as `list` shows it.")],

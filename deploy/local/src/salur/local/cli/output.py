@@ -1,7 +1,11 @@
 """One call to a running platform, its answer as a table for people or as JSON for machines."""
 
+import inspect
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,30 +16,51 @@ from rich.table import Table
 
 from salur.local.client import CallFailed, Client
 
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Machine-readable output; the default where the output is no terminal.")
-]
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 _as_json: ContextVar[bool] = ContextVar("as_json", default=False)
 
 
-def answer_app(help_text: str) -> typer.Typer:
-    """A group of commands that print a service's answer; `--json` stands before the command's name."""
-    app = typer.Typer(help=help_text, no_args_is_help=True)
-    app.callback()(_remember)
-    return app
+def answering(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command that prints its answer by `print_answer` the option `--json`."""
+
+    @wraps(command)
+    def with_json(*args: Any, as_json: bool = False, **options: Any) -> None:
+        _as_json.set(as_json)
+        command(*args, **options)
+
+    signature = inspect.signature(command)
+    option = inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=AsJson)
+    with_json.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[*signature.parameters.values(), option]
+    )
+    return with_json
 
 
-def _remember(as_json: AsJson = False) -> None:
-    _as_json.set(as_json)
+class AnswerApp(typer.Typer):
+    """A group of commands that print a service's answer."""
+
+    def __init__(self, help_text: str) -> None:
+        super().__init__(help=help_text, no_args_is_help=True)
+
+    def answer(self, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+        """Registers a command that prints an answer."""
+        return lambda command: self.command(name)(answering(command))
+
+
+@contextmanager
+def refusals(*kinds: type[Exception]) -> Iterator[None]:
+    """A refusal of these kinds is printed and ends the command with code 1."""
+    try:
+        yield
+    except kinds as error:
+        typer.secho(str(error), fg="red", err=True)
+        raise typer.Exit(1) from None
 
 
 def answer_of(state_dir: Path, who: tuple[str, list[str]], service: str, method: str, path: str, **request: Any) -> Any:
     """The service's answer; a refusal is printed and ends the command with code 1."""
-    try:
+    with refusals(CallFailed):
         return Client(state_dir, who[0], who[1]).call(service, method, path, **request)
-    except CallFailed as error:
-        typer.secho(str(error), fg="red", err=True)
-        raise typer.Exit(1) from None
 
 
 def print_json(answer: Any) -> None:
@@ -43,9 +68,9 @@ def print_json(answer: Any) -> None:
     typer.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
 
 
-def print_answer(answer: Any, *, as_json: bool = False) -> None:
+def print_answer(answer: Any) -> None:
     """A table on a terminal; JSON with `--json` or where the output goes to a program."""
-    if as_json or _as_json.get() or not sys.stdout.isatty():
+    if _as_json.get() or not sys.stdout.isatty():
         print_json(answer)
         return
     console = Console(highlight=False)

@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
-from salur.local.cli.output import answer_app, answer_of, print_answer
+from salur.local.cli.output import AnswerApp, answer_of, print_answer
 from salur.local.cli.up import STATE, StateDir
 
-app = answer_app("Funds, payment lists and payments.")
+app = AnswerApp("Funds, payment lists and payments.")
 ListId = Annotated[str, typer.Argument(help="Id of the list.")]
 Maker = Annotated[str, typer.Option("--as", help="Who acts: a pseudonym.")]
 MAKER, CHECKER = "person:payment-operator", "person:approver"
@@ -21,7 +21,7 @@ def _approver(state_dir: Any, sub: str, method: str, path: str, **request: Any) 
     return answer_of(state_dir, (sub, ["approver"]), "payments", method, path, **request)
 
 
-@app.command("fund")
+@app.answer("fund")
 def fund(
     fund_id: Annotated[str, typer.Argument(help="Id of the fund, for example central-2026.")],
     budget_minor: Annotated[int | None, typer.Option(min=0, help="Open it with this budget, in minor units.")] = None,
@@ -37,7 +37,7 @@ def fund(
     print_answer(_operator(state_dir, who, "GET", f"/funds/{fund_id}"))
 
 
-@app.command("list")
+@app.answer("list")
 def build(
     cycle_id: Annotated[str, typer.Argument(help="Id of the cycle.")],
     fund_id: Annotated[str, typer.Argument(help="Which fund pays.")],
@@ -48,13 +48,13 @@ def build(
     print_answer(_operator(state_dir, who, "POST", "/lists", json={"cycle_id": cycle_id, "fund_id": fund_id}))
 
 
-@app.command("submit")
+@app.answer("submit")
 def submit(list_id: ListId, who: Maker = MAKER, state_dir: StateDir = STATE) -> None:
     """Reserve the list's funds and ask for approval."""
     print_answer(_operator(state_dir, who, "POST", f"/lists/{list_id}/submit"))
 
 
-@app.command("approve")
+@app.answer("approve")
 def approve(
     list_id: ListId,
     content_hash: Annotated[str, typer.Argument(help="The list's content hash, as you read it.")],
@@ -65,7 +65,7 @@ def approve(
     print_answer(_approver(state_dir, who, "POST", f"/lists/{list_id}/approve", json={"content_hash": content_hash}))
 
 
-@app.command("refuse")
+@app.answer("refuse")
 def refuse(
     list_id: ListId,
     reason: Annotated[str, typer.Argument(help="Why.")],
@@ -76,13 +76,13 @@ def refuse(
     print_answer(_approver(state_dir, who, "POST", f"/lists/{list_id}/refuse", json={"reason": reason}))
 
 
-@app.command("show")
+@app.answer("show")
 def show(list_id: ListId, state_dir: StateDir = STATE) -> None:
     """A list and how many of its payments are in each state."""
     print_answer(_operator(state_dir, MAKER, "GET", f"/lists/{list_id}"))
 
 
-@app.command("find")
+@app.answer("find")
 def find(
     list_id: ListId,
     state: Annotated[str, typer.Option(help="instructed, unknown, settled, rejected or returned.")] = "unknown",
@@ -94,49 +94,49 @@ def find(
     print_answer(_operator(state_dir, MAKER, "GET", f"/lists/{list_id}/payments", params=params))
 
 
-@app.command("suspense")
+@app.answer("suspense")
 def suspense(state_dir: StateDir = STATE) -> None:
     """Banks' answers that contradict what we know; they changed no payment and wait for a person."""
     print_answer(_operator(state_dir, MAKER, "GET", "/suspense"))
 
 
-@app.command("why")
+@app.answer("why")
 def why(payment_id: Annotated[str, typer.Argument(help="Id of the payment.")], state_dir: StateDir = STATE) -> None:
     """One payment: its state, why it is there, and who must act."""
     print_answer(_operator(state_dir, MAKER, "GET", f"/payments/{payment_id}"))
 
 
-@app.command("ledger")
+@app.answer("ledger")
 def ledger(state_dir: StateDir = STATE) -> None:
     """Balances, sums and the hash of the ledger."""
     print_answer(_operator(state_dir, MAKER, "GET", "/ledger"))
 
 
-@app.command("backlog")
+@app.answer("backlog")
 def backlog(state_dir: StateDir = STATE) -> None:
     """What waits, at which bank, and how long the oldest has waited."""
     print_answer(_operator(state_dir, MAKER, "GET", "/backlog"))
 
 
-@app.command("standing")
+@app.answer("standing")
 def standing(cycle_id: Annotated[str, typer.Argument(help="Id of the cycle.")], state_dir: StateDir = STATE) -> None:
     """Every payment of a cycle in exactly one state: list = paid + in flight + returned + held + cancelled."""
     print_answer(_operator(state_dir, MAKER, "GET", f"/cycles/{cycle_id}/standing"))
 
 
-@app.command("waiting")
+@app.answer("waiting")
 def waiting(cycle_id: Annotated[str, typer.Argument(help="Id of the cycle.")], state_dir: StateDir = STATE) -> None:
     """What a cycle has not paid: held, failed or due as a supplement, its age and who must act."""
     print_answer(_operator(state_dir, MAKER, "GET", f"/cycles/{cycle_id}/waiting"))
 
 
-@app.command("unclaimed")
+@app.answer("unclaimed")
 def unclaimed(state_dir: StateDir = STATE) -> None:
     """Settled money nobody has taken, by bank and age, and what banks have given back."""
     print_answer(_operator(state_dir, MAKER, "GET", "/unclaimed"))
 
 
-@app.command("decide")
+@app.answer("decide")
 def decide(
     payment_id: Annotated[str, typer.Argument(help="Id of the payment.")],
     act: Annotated[str, typer.Argument(help="hold, release, cancel or retry.")],
@@ -149,7 +149,7 @@ def decide(
     print_answer(_operator(state_dir, who, "POST", f"/payments/{payment_id}/decisions", json=body))
 
 
-@app.command("follow-up")
+@app.answer("follow-up")
 def follow_up(
     cycle_id: Annotated[str, typer.Argument(help="Id of the cycle.")], who: Maker = MAKER, state_dir: StateDir = STATE
 ) -> None:
@@ -157,7 +157,7 @@ def follow_up(
     print_answer(_operator(state_dir, who, "POST", f"/cycles/{cycle_id}/follow-up"))
 
 
-@app.command("accept")
+@app.answer("accept")
 def accept(
     proposal_id: Annotated[str, typer.Argument(help="Id of the proposal.")],
     who: Maker = CHECKER,
@@ -167,7 +167,7 @@ def accept(
     print_answer(_approver(state_dir, who, "POST", f"/proposals/{proposal_id}/accept"))
 
 
-@app.command("breaks")
+@app.answer("breaks")
 def breaks(state_dir: StateDir = STATE) -> None:
     """Open differences between what is due, instructed and booked by the banks."""
     print_answer(_operator(state_dir, MAKER, "GET", "/breaks"))

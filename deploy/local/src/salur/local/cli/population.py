@@ -7,6 +7,7 @@ import orjson
 import typer
 from rich.console import Console
 
+from salur.local.cli.output import AsJson, refusals
 from salur.local.population import DEFAULT_BANKS, write_population
 
 
@@ -15,14 +16,11 @@ def population(
     families: Annotated[int, typer.Option(min=1, help="How many.")] = 20_000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same people, whatever their number.")] = 1,
     banks: Annotated[str, typer.Option(help="Bank codes of the installation, by comma.")] = ",".join(DEFAULT_BANKS),
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write families over real region codes, with planted duplicates, ghosts, dead and shared accounts."""
-    try:
+    with refusals(ValueError, OSError):
         written = write_population(out, families, seed, banks.split(","))
-    except (ValueError, OSError) as error:
-        typer.secho(str(error), fg="red", err=True)
-        raise typer.Exit(1) from None
     if as_json:
         figures = {
             "families": written.families, "persons": written.persons, "planted": dict(written.planted),

@@ -5,15 +5,15 @@ from typing import Annotated
 
 import typer
 
-from salur.local.cli.output import answer_app, answer_of, print_answer
+from salur.local.cli.output import AnswerApp, answer_of, print_answer
 from salur.local.cli.up import STATE, StateDir
 
-app = answer_app("Publish programmes and follow their decisions.")
+app = AnswerApp("Publish programmes and follow their decisions.")
 WHO = ("person:programme-officer", ["programme-officer"])
 APPROVER = ("person:approver", ["approver"])
 
 
-@app.command("propose")
+@app.answer("propose")
 def propose(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The programme's rules, YAML.")],
     state_dir: StateDir = STATE,
@@ -25,7 +25,7 @@ def propose(
     )
 
 
-@app.command("approve")
+@app.answer("approve")
 def approve(
     programme_id: Annotated[str, typer.Argument(help="Id of the programme.")],
     version: Annotated[str, typer.Argument(help="The proposed version, as `propose` printed it.")],
@@ -38,13 +38,31 @@ def approve(
     )
 
 
-@app.command("list")
+@app.answer("publish")
+def publish(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The programme's rules, YAML.")],
+    proposer: Annotated[str, typer.Option("--as", help="Who proposes: a pseudonym.")] = WHO[0],
+    approver: Annotated[str, typer.Option(help="Who approves: another person, or the service refuses.")] = APPROVER[0],
+    state_dir: StateDir = STATE,
+) -> None:
+    """Propose a programme and approve it, for a platform of your own: both people are you. Elsewhere each of them
+    says `propose` or `approve` with a token of their own."""
+    headers = {"content-type": "application/yaml"}
+    proposed = answer_of(
+        state_dir, (proposer, WHO[1]), "eligibility", "POST", "/programmes", content=file.read_bytes(), headers=headers
+    )
+    body = {"version": proposed["version"]}
+    path = f"/programmes/{proposed['programme_id']}/approve"
+    print_answer(answer_of(state_dir, (approver, APPROVER[1]), "eligibility", "POST", path, json=body))
+
+
+@app.answer("list")
 def list_programmes(state_dir: StateDir = STATE) -> None:
     """Programmes in force and versions that wait for approval."""
     print_answer(answer_of(state_dir, WHO, "eligibility", "GET", "/programmes"))
 
 
-@app.command("progress")
+@app.answer("progress")
 def progress(
     programme_id: Annotated[str, typer.Argument(help="Id of the programme.")], state_dir: StateDir = STATE
 ) -> None:
@@ -52,7 +70,7 @@ def progress(
     print_answer(answer_of(state_dir, WHO, "eligibility", "GET", f"/programmes/{programme_id}/progress"))
 
 
-@app.command("why")
+@app.answer("why")
 def why(
     programme_id: Annotated[str, typer.Argument(help="Id of the programme.")],
     household_id: Annotated[str, typer.Argument(help="Id of the household.")],

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from salur.local.cli.output import AsJson, print_answer
+from salur.local.cli.output import print_answer, refusals
 from salur.local.cli.programme import WHO
 from salur.local.cli.up import STATE, StateDir
 from salur.local.client import CallFailed, Client
@@ -20,14 +20,13 @@ def simulate(
         Path | None, typer.Option(exists=True, dir_okay=False, help="Other rules; default: what is in force.")
     ] = None,
     reference: Annotated[str | None, typer.Option(help="Who ought to be reached, for example 'decile <= 4'.")] = None,
-    as_json: AsJson = False,
     state_dir: StateDir = STATE,
 ) -> None:
     """Count who would gain and lose, the cost per fund, coverage and errors. Nothing in the registry is touched."""
     body = {"rules": file.read_text(encoding="utf-8"), "reference": reference}
     if against is not None:
         body["against"] = against.read_text(encoding="utf-8")
-    try:
+    with refusals(CallFailed):
         client = Client(state_dir, *WHO)
         asked = client.call("eligibility", "POST", "/simulations", json=body)
         path = f"/simulations/{asked['simulation_id']}"
@@ -35,9 +34,6 @@ def simulate(
             lambda: client.call("eligibility", "GET", path), lambda view: view["state"] != "waiting", TIMEOUT_S,
             "the end of the simulation",
         )  # fmt: skip
-    except CallFailed as error:
-        typer.secho(str(error), fg="red", err=True)
-        raise typer.Exit(1) from None
-    print_answer(done, as_json=as_json)
+    print_answer(done)
     if done["state"] == "failed":
         raise typer.Exit(1)

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from salur.local.cli.output import answer_app, answer_of, print_answer
+from salur.local.cli.output import AnswerApp, answer_of, print_answer
 from salur.local.cli.up import STATE, StateDir
 
-app = answer_app("Search the trail; follow a household or a cause; export a view.")
+app = AnswerApp("Search the trail; follow a household or a cause; export a view.")
 AUDITOR = "person:auditor"
 Who = Annotated[str, typer.Option("--as", help="Who asks: a pseudonym.")]
 Asked = Annotated[
@@ -29,7 +29,7 @@ def _question(asked: list[str] | None) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-@app.command("find")
+@app.answer("find")
 def find(
     asked: Asked = None,
     after: Annotated[int, typer.Option(help="The next page: the last leaf_index seen.")] = -1,
@@ -41,7 +41,7 @@ def find(
     print_answer(_auditor(state_dir, who, "", params={**_question(asked), "after": after, "limit": limit}))
 
 
-@app.command("household")
+@app.answer("household")
 def household(
     household_id: Annotated[str, typer.Argument(help="Id of the household.")],
     who: Who = AUDITOR,
@@ -51,7 +51,7 @@ def household(
     print_answer(_auditor(state_dir, who, f"/households/{household_id}"))
 
 
-@app.command("causes")
+@app.answer("causes")
 def causes(
     event: Annotated[str, typer.Argument(help="Id of an event, or topic/partition/offset of a bank's record.")],
     who: Who = AUDITOR,
@@ -75,7 +75,7 @@ def export(
     typer.echo(f"{out}: its SHA-256 stands in an event: salur trail find type=salur.trail.asked.v1 actor={who}")
 
 
-@app.command("money")
+@app.answer("money")
 def money(
     dimension: Annotated[str, typer.Argument(help="fund, cycle, programme, region, bank or household.")],
     value: Annotated[str, typer.Argument(help="Its id or code.")],
@@ -86,7 +86,7 @@ def money(
     print_answer(_auditor(state_dir, who, f"/money/{dimension}/{value}"))
 
 
-@app.command("reads")
+@app.answer("reads")
 def reads(
     actor: Annotated[str, typer.Argument(help="Who read.")],
     since: Annotated[str, typer.Argument(help="From, for example 2026-01-01T00:00:00Z.")],
@@ -98,7 +98,7 @@ def reads(
     print_answer(_auditor(state_dir, who, "/reads", params={"actor": actor, "since": since, "until": until}))
 
 
-@app.command("lag")
+@app.answer("lag")
 def lag(state_dir: StateDir = STATE) -> None:
     """How far search is behind the log."""
     print_answer(_auditor(state_dir, AUDITOR, "/lag"))

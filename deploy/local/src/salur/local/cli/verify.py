@@ -16,7 +16,7 @@ from salur.audit.log.note import VerifierKey, open_checkpoint, parse_keys
 from salur.audit.log.policy import Policy
 from salur.audit.log.proof import Receipt
 from salur.audit.log.verify import verify_log
-from salur.local.cli.importing import AsJson
+from salur.local.cli.output import AsJson, print_json, refusals
 from salur.local.cli.up import STATE, StateDir
 from salur.local.client import CallFailed, Client
 
@@ -96,11 +96,8 @@ def receipt(
     state_dir: StateDir = STATE,
 ) -> None:
     """Write a receipt of one event that anyone can check offline."""
-    try:
+    with refusals(CallFailed):
         text = Client(state_dir, "person:auditor", ["auditor"]).call("audit", "GET", f"/receipts/{event_id}")
-    except CallFailed as error:
-        typer.secho(str(error), fg="red", err=True)
-        raise typer.Exit(1) from None
     path = out or Path(f"{event_id}.tlog-proof")
     path.write_text(text, encoding="utf-8")
     typer.echo(f"{path}: check it with `salur verify-receipt {path} --key log.pub`")
@@ -108,14 +105,11 @@ def receipt(
 
 def completeness(state_dir: StateDir = STATE) -> None:
     """Have the log state, signed, how far it holds each stream; exit code 1 when it states a gap."""
-    try:
+    with refusals(CallFailed, LogError):
         client = Client(state_dir, "person:auditor", ["auditor"])
         note = client.call("audit", "GET", "/log/completeness")
         head = open_checkpoint(client.call("audit", "GET", "/log/checkpoint"), *parse_keys(_public_keys(client)))
         streams = open_statement(note, head, parse_keys(_public_keys(client)))
-    except (CallFailed, LogError) as error:
-        typer.secho(str(error), fg="red", err=True)
-        raise typer.Exit(1) from None
     typer.echo(note)
     typer.echo(
         f"{len(streams)} streams, {sum(streams.values())} events, none missing in the tree of {head.size} entries"
@@ -130,6 +124,7 @@ def verify_receipt(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A .tlog-proof file.")],
     key: KeyFile = None,
     policy: PolicyFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check a receipt with nothing but the file and the keys you trust: `--policy` also asks for its witnesses."""
     if (key is None) == (policy is None):
@@ -143,5 +138,9 @@ def verify_receipt(
     except LogError as error:
         typer.secho(f"not proven: {error}", fg="red", err=True)
         raise typer.Exit(1) from None
+    leaf = (proof.leaf or b"").decode(errors="replace")
+    if as_json:
+        print_json({"index": proof.index, "size": head.size, "origin": head.origin, "entry": leaf})
+        return
     typer.echo(f"proven: entry {proof.index} of {head.size} in {head.origin}")
-    typer.echo((proof.leaf or b"").decode(errors="replace"))
+    typer.echo(leaf)

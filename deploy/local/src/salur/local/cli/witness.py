@@ -1,14 +1,14 @@
 """`salur witness`: follow an audit log and cosign its heads. `salur log`: the log's own keys."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from salur.audit.log.keys import LogKeys, retire, rotate
 from salur.audit.settings import AuditSettings
 from salur.audit.witness import main
-from salur.local.cli.output import answer_of
+from salur.local.cli.output import AsJson, answer_of, print_json
 from salur.local.cli.up import STATE, StateDir
 
 log_app = typer.Typer(help="Keys of the audit log. The audit takes them when it starts next.")
@@ -30,18 +30,25 @@ def witness(
     main(["--name", name, *logs, "--state-dir", str(state_dir), "--host", host, "--port", str(port)])
 
 
-def witnesses(state_dir: StateDir = STATE) -> None:
+def witnesses(as_json: AsJson = False, state_dir: StateDir = STATE) -> None:
     """Whether the published head has its quorum, and how far each witness has followed; exit code 1 without quorum."""
     who = ("person:auditor", ["auditor"])
     view = answer_of(state_dir, who, "audit", "GET", "/log/witnesses")
+    if as_json:
+        print_json(view)
+    else:
+        _tell(view)
+    if view["quorum"] is False:
+        raise typer.Exit(1)
+
+
+def _tell(view: dict[str, Any]) -> None:
     for witness in view["witnesses"]:
         said = "cosigned" if witness["cosigned_published"] else "has not cosigned"
         typer.echo(
             f"{witness['name']}: {said} the head of {view['published']} entries, last one {witness['last_size']}"
         )
     typer.echo({True: "quorum", False: "NO QUORUM", None: "no witnesses are asked"}[view["quorum"]])
-    if view["quorum"] is False:
-        raise typer.Exit(1)
 
 
 @log_app.command("rotate-key")

@@ -122,6 +122,9 @@ def read_header(line: bytes, mapping: Mapping) -> list[str]:
     except RowRefused as error:
         raise HeaderInvalid(f"the first line is no header: {error.reason}") from None
     missing = sorted(mapping.columns() - set(names))
+    if len(names) == 1 and (other := next((sign for sign in ";\t" if sign in names[0]), "")):
+        told = "semicolons" if other == ";" else "tabs"
+        raise HeaderInvalid(f"the columns are separated by {told}: save the file with commas between them")
     if missing:
         raise HeaderInvalid(f"columns missing from the file: {', '.join(missing)}: mend the file or the mapping")
     times = Counter(names)
