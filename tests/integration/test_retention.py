@@ -76,7 +76,37 @@ async def test_the_registry_ends_what_is_due_and_people_decide_on_families(datab
             assert await conn.fetchval("SELECT count(*) FROM notice") == 1
 
 
-@pytest.mark.parametrize("service", ["registry", "eligibility", "payments"])
+async def test_the_audit_ends_what_stands_beside_the_log_and_never_the_log(database_url: str, tmp_path: Path) -> None:
+    """Of each class one record is old and one new. The old one ends; entries, open flags, differing seals stay."""
+    flag = "INSERT INTO flag VALUES ({}, 'r', 'low', 's', '{{0}}', {}, {})"
+    async with open_office("audit", database_url, tmp_path) as process:
+        await execute(
+            process,
+            "INSERT INTO entry SELECT n, '\\x00', 'banks.results.a', 0, n FROM generate_series(0, 1) AS n",
+            f"INSERT INTO outside_record VALUES (0, '\\x01', {OLD}), (1, '\\x02', now())",
+            f"INSERT INTO saved_query VALUES ('o', 'old', '{{}}', {OLD}), ('o', 'new', '{{}}', now())",
+            flag.format("'old'", "'closed'", f"'o', 'confirmed', now(), {OLD}"),
+            flag.format("'new'", "'closed'", "'o', 'confirmed', now(), now()"),
+            flag.format("'open'", "'open'", f"NULL, NULL, {OLD}, {OLD}"),
+            "INSERT INTO seal_claim (stream, first, head, range_hash, claimed_at, outcome) VALUES"
+            f" ('s/0', 1, 1, 'h', {OLD}, 'equal'), ('s/0', 2, 2, 'h', {OLD}, 'different'),"
+            f" ('s/0', 3, 3, 'h', {OLD}, 'equal')",
+        )
+        wanted = {"checked-seals": 1, "closed-flags": 1, "outside-records": 1, "saved-questions": 1}
+        assert await due(process) == wanted
+        assert await ended(process) == wanted
+        assert await ended(process) == {}
+        assert [(fact["retention_class"], fact["ended"]) for fact in await told(process)] == sorted(wanted.items())
+        async with process.runtime.db.connection() as conn:
+            held = [
+                await conn.fetchval(f"SELECT string_agg({what}, ',' ORDER BY {what}) FROM {table}")
+                for what, table in (("name", "saved_query"), ("flag_id", "flag"), ("head::text", "seal_claim"),
+                                    ("leaf_index::text", "entry"), ("sealed::text", "outside_record"))
+            ]  # fmt: skip
+        assert held == ["new", "new,open", "2,3", "0,1", "\\x,\\x02"]
+
+
+@pytest.mark.parametrize("service", ["registry", "eligibility", "payments", "audit"])
 async def test_every_class_can_be_asked_and_ended_where_nothing_is_due(
     service: str, database_url: str, tmp_path: Path
 ) -> None:

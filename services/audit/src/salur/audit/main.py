@@ -26,6 +26,7 @@ from salur.common.contracts.topics import ALL_TOPICS, instructions_topic, result
 from salur.common.events import OutsideConsumer, RawConsumer
 from salur.common.logs import get_logger
 from salur.common.reseal import Place
+from salur.common.retention import counted, load_retention
 from salur.common.roles import Access
 from salur.common.service import Runtime, Service, Worker, run
 
@@ -38,6 +39,7 @@ CLAIMS_PER_STEP = 200
 SEAL_CHECK_S = 10.0
 ANNOUNCE_INTERVAL_S = 1.0
 FLAGS_INTERVAL_S = 1.0
+RETAINED = ("checked-seals", "closed-flags", "outside-records", "saved-questions")
 APPEND_ONLY: dict[str, tuple[str, ...]] = {
     "entry": (), "outside_record": ("sealed",), "equivocation": (), "cosignature": (), "checkpoint": ("announced_at",)
 }  # fmt: skip
@@ -101,7 +103,9 @@ def build(runtime: Runtime) -> Service:
         results = [results_topic(bank).name for bank in settings.banks]
         handler = partial(record_outside, secrets=runtime.secrets)
         consumers.append(OutsideConsumer(store.BANKS_CONSUMER, results, handler, RECORDS_PER_BATCH))
+    endings = {kind: counted(store.queries, kind) for kind in RETAINED}
     return Service(
+        retention=load_retention(Path(__file__).parent / "retention.yaml", endings),
         description="The trail: an append-only Merkle log of every event, with proofs.",
         migrations=Path(__file__).parent / "migrations",
         access=Access(APPEND_ONLY, audited=None),

@@ -54,4 +54,4 @@ ORDER BY flag_id LIMIT :most;
 SELECT * FROM flag WHERE flag_id = :flag_id FOR UPDATE;
 
 -- name: move_flag!
-UPDATE flag SET state = :state, owner = :owner, outcome = :outcome WHERE flag_id = :flag_id;
+UPDATE flag SET state = :state, owner = :owner, outcome = :outcome, changed_at = now() WHERE flag_id = :flag_id;
