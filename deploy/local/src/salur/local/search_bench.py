@@ -1,6 +1,7 @@
 """`python -m salur.local.search_bench`: fill a log, index it, and measure search and what indexing costs appends.
 
 Runs on a PostgreSQL of its own with all durability on. Prints one JSON object; ends with 1 when p95 is over the limit.
+A log longer than `FILLED_FROM` is filled inside the database up to its last entries, which are appended and indexed.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import orjson
 
 from salur.audit import main as audit_main
 from salur.audit import store
-from salur.audit.search.indexer import Indexer
+from salur.audit.search.indexer import PARTITION_ENTRIES, Indexer
 from salur.audit.search.question import Question
 from salur.audit.store import Entry
 from salur.audit.usecases.money import READ, personal_reads
@@ -28,11 +29,13 @@ from salur.common.database import Database, migrate
 from salur.common.values import derived_id
 from salur.local.ports import free_ports
 from salur.local.postgres import Postgres
+from salur.local.search_fill import WIDTH, Shape, fill
 
 BATCH = 2_000
 P95_LIMIT_MS = 100.0
 EVENTS_PER_HOUSEHOLD = 5
 APPEND_CHECK = 40_000
+FILLED_FROM = 2_000_000
 CYCLES, PROGRAMMES, BANKS = 24, 4, 4
 READ_EVERY, READERS = 200, 7
 """Of so many households one has a value opened in place of its last event, by one of so many people."""
@@ -45,6 +48,8 @@ KINDS = (
     ("payments.instructions.bank-0", "salur.payment.instructed.v1"),
     ("payments.payments", "salur.payment.settled.v1"),
 )
+
+SHAPE = Shape(KINDS, CYCLES, PROGRAMMES, BANKS, READ, READ_EVERY, READERS)
 
 
 def entry(index: int) -> Entry:
@@ -166,11 +171,12 @@ async def breach_report(db: Database) -> dict[str, float]:
 async def run(url: str, entries: int, each: int) -> dict[str, Any]:
     """Fill, index, measure."""
     migrate(url, [Path(audit_main.__file__).parent / "migrations"])
+    filled = fill(url, entries - 2 * APPEND_CHECK, SHAPE, PARTITION_ENTRIES // WIDTH) if entries > FILLED_FROM else 0
     db = Database(url, pool_size=4, statement_timeout_s=120)
     await db.open()
     try:
         alone = await append(db, min(APPEND_CHECK, entries))
-        await append(db, max(0, entries - 2 * APPEND_CHECK))
+        await append(db, max(0, entries - filled - 2 * APPEND_CHECK))
         indexer = Indexer(db)
         began = time.perf_counter()
         stop = asyncio.Event()
@@ -189,7 +195,8 @@ async def run(url: str, entries: int, each: int) -> dict[str, Any]:
         await db.close()
     return {
         "entries": size,
-        "indexed_per_second": round(size / seconds),
+        "filled": filled,
+        "indexed_per_second": round((size - filled) / seconds),
         "appends_per_second_alone": round(alone),
         "appends_per_second_while_indexing": round(beside),
         "query_p95_ms": p95["all"],
