@@ -307,7 +307,7 @@ async def test_no_household_falls_between_a_consumer_at_work_and_a_publication(o
     """The consumer read the programmes in force before the publication: it holds it back, the worker finds its rows."""
     async with office.db.transaction() as conn:
         fact = household("a")
-        assert await take_households(conn, [office.received(fact)], office.rules) == []
+        assert await take_households(conn, [office.received(fact)], office.rules, office.keys) == []
         published = asyncio.create_task(office.publish())
 
         async def publication_waits() -> bool:

@@ -93,7 +93,7 @@ class Office:
 
     def __post_init__(self) -> None:
         async def handler(conn: Any, batch: Any) -> Any:
-            return await take_households(conn, batch, self.rules)
+            return await take_households(conn, batch, self.rules, self.keys)
 
         self.handler = handler
         self.processor = BatchProcessor(

@@ -36,7 +36,7 @@ def build(runtime: Runtime) -> Service:
     rules = Rules()
 
     async def take(conn: Connection, batch: Sequence[Received]) -> Sequence[Draft]:
-        return await take_households(conn, batch, rules)
+        return await take_households(conn, batch, rules, runtime.secrets)
 
     async def step(worker: Backfill | CycleWork | LateWork) -> bool:
         async with runtime.unit_of_work() as unit:

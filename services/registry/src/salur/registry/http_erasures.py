@@ -1,4 +1,4 @@
-"""The registry's HTTP API: requests to erase a family, and the decisions on them."""
+"""The registry's HTTP API: requests to erase a family, one of its people or a group, and the decisions on them."""
 
 from typing import Annotated, Any, Literal
 
@@ -19,9 +19,14 @@ Reference = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9./-]{3,64}$")]
 
 
 class ErasureBody(Body):
-    """Who is to be erased, on which basis, and the office's own number of the letter or order."""
+    """Who is to be erased, on which basis, and the office's own number of the letter or order.
 
-    household_id: Id
+    `household_id` alone: the whole family. With `member_id`: that person, the family stays. `group_id`: a group.
+    """
+
+    household_id: Id | None = None
+    member_id: Id | None = None
+    group_id: Id | None = None
     basis: erasures.Basis
     reference: Reference
 
@@ -40,8 +45,8 @@ def erasure_routes(runtime: Runtime) -> APIRouter:
     async def ask(
         body: ErasureBody, response: Response, caller: Annotated[Caller, permit("erasure:request")]
     ) -> dict[str, Any]:
-        """Ask that a family is erased. Another person decides; until then nothing is destroyed."""
-        wanted = erasures.Erasure(body.household_id, body.basis, body.reference)
+        """Ask that somebody is erased. Another person decides; until then nothing is destroyed."""
+        wanted = erasures.Erasure(body.household_id, body.basis, body.reference, body.member_id, body.group_id)
         async with runtime.unit_of_work() as unit:
             answer, new, drafts = await erasures.request_erasure(unit.conn, wanted, _by(caller))
             unit.emit(*drafts)
@@ -64,14 +69,14 @@ def erasure_routes(runtime: Runtime) -> APIRouter:
     async def accept(
         erasure_id: Id, body: DecisionBody, caller: Annotated[Caller, permit("erasure:decide")]
     ) -> dict[str, Any]:
-        """Destroy the key and the personal values of the family. Nobody can undo it."""
+        """Destroy the key and the personal values of a family or group, or all that speaks of a person. For good."""
         return await _decide(runtime, erasure_id, True, body.reason, caller)
 
     @router.post("/{erasure_id}/refuse")
     async def refuse(
         erasure_id: Id, body: DecisionBody, caller: Annotated[Caller, permit("erasure:decide")]
     ) -> dict[str, Any]:
-        """Keep the family, and say why."""
+        """Destroy nothing, and say why."""
         return await _decide(runtime, erasure_id, False, body.reason, caller)
 
     return router
@@ -79,7 +84,9 @@ def erasure_routes(runtime: Runtime) -> APIRouter:
 
 async def _decide(runtime: Runtime, erasure_id: str, accept: bool, reason: str, caller: Caller) -> dict[str, Any]:
     async with runtime.unit_of_work() as unit:
-        answer, drafts = await erasures.decide_erasure(unit.conn, erasure_id, accept, reason, _by(caller))
+        answer, drafts = await erasures.decide_erasure(
+            unit.conn, erasure_id, accept, reason, _by(caller), runtime.secrets
+        )
         unit.emit(*drafts)
     return answer
 

@@ -93,7 +93,7 @@ def build(runtime: Runtime) -> Service:
 
     async def erase() -> bool:
         async with runtime.db.transaction() as conn:
-            return await erase_again(conn)
+            return await erase_again(conn, runtime.secrets)
 
     async def count() -> bool:
         async with runtime.unit_of_work() as unit:

@@ -11,6 +11,7 @@ from salur.common.events.consumer import (
     blocked_keys,
 )
 from salur.common.events.envelope import Draft, EventTooLarge, Received, partition_for
+from salur.common.events.forget import forget_values, person_subjects
 from salur.common.events.personal import PREFIX, SEED_SIZE, commitment
 from salur.common.events.stream import AnyDraft, EventStore, PreparedEvent, erase_subjects, stream_name
 
@@ -33,6 +34,8 @@ __all__ = [
     "blocked_keys",
     "commitment",
     "erase_subjects",
+    "forget_values",
     "partition_for",
+    "person_subjects",
     "stream_name",
 ]

@@ -369,7 +369,7 @@ class BatchProcessor:
         blocked = set(waiting)
         for event in taken:
             assert event.envelope is not None
-            if event.header == personal.ERASED:
+            if event.header in (personal.ERASED, personal.PART_ERASED):
                 continue  # nobody can take it any more, and what follows it says so
             if event.key in blocked:
                 letters.append(DeadLetter(event, event.key, "parked", BEHIND))

@@ -1,6 +1,5 @@
 """Open one personal value of an event: the value and its salt, which anybody can check against the log's entry."""
 
-import base64
 from dataclasses import dataclass
 
 import orjson
@@ -8,7 +7,7 @@ import orjson
 from salur.common.contracts.base import CONTRACTS
 from salur.common.database import Connection
 from salur.common.errors import NotFound
-from salur.common.events.personal import CommitmentBroken, Opening, check_opening, salt_of
+from salur.common.events.personal import CommitmentBroken, Opening, check_opening, is_whole, opening_in
 from salur.common.events.stream import queries
 from salur.common.secrets import Secrets, open_with
 
@@ -32,20 +31,24 @@ async def open_value(conn: Connection, secrets: Secrets, stream: str, sequence: 
     model = None if document is None else CONTRACTS.get(document["type"])
     if document is None or model is None or path.partition(".")[0] not in model.personal_fields:
         raise no_such_value()
-    if row["sealed"] is None or row["subject_key"] is None:
-        raise NotFound(
-            "the personal values of this event were erased: nothing opens them any more", code="erased", who="nobody"
-        )
+    if not row["sealed"] or row["subject_key"] is None:
+        raise _erased()
     key = secrets.open(row["subject_key"], row["subject"].encode())
-    header = orjson.loads(open_with(key, row["sealed"], stream.encode()))
-    if path not in header["values"]:
-        raise no_such_value()
-    opening = Opening(path, header["values"][path], salt_of(base64.b64decode(header["salt"]), path))
+    header = open_with(key, row["sealed"], stream.encode())
+    opening = opening_in(header, path)
+    if opening is None:
+        raise no_such_value() if is_whole(header) else _erased()
     try:
         mark = check_opening(document["data"], opening)
     except CommitmentBroken:
         raise no_such_value() from None
     return Opened(document["id"], document["type"], document["subject"], document["data"].get("region"), mark, opening)
+
+
+def _erased() -> NotFound:
+    return NotFound(
+        "the personal values of this event were erased: nothing opens them any more", code="erased", who="nobody"
+    )
 
 
 def no_such_value() -> NotFound:

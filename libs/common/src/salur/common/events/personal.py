@@ -8,7 +8,7 @@ without opening the others. The commitment is SHA-256(salt ‖ path ‖ 0x00 ‖
 import base64
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from salur.common.secrets import keyed_hash
 HEADER = "personal"
 ERASED = b"erased"
 """The header of an event whose subject was erased: its values are gone for good, and nobody waits for them."""
+PART_ERASED = b"erased-in-part"
+"""The header of an event some of whose values are gone for good: nobody can take it, a later event tells what holds."""
 PREFIX = "sha256:"
 SEED_SIZE = 32
 
@@ -88,6 +90,37 @@ def split(data: dict[str, Any], personal_fields: frozenset[str], seed: bytes | N
         else:
             data[field] = commit(field, value)
     return orjson.dumps({"salt": base64.b64encode(seed).decode(), "values": values})
+
+
+def without(header: bytes, gone: Callable[[dict[str, Any]], Collection[str]]) -> bytes:
+    """What stands beside an event, without the values whose paths `gone(values)` names; empty when none is left.
+
+    The seed opens every value, so it goes too: each value that stays keeps its own salt. The same bytes when none goes.
+    """
+    parsed = orjson.loads(header)
+    going = gone(parsed["values"])
+    values = {path: value for path, value in parsed["values"].items() if path not in going}
+    if len(values) == len(parsed["values"]):
+        return header
+    salts = {path: base64.b64encode(_salt_in(parsed, path)).decode() for path in values}
+    return orjson.dumps({"salts": salts, "values": values}) if values else b""
+
+
+def is_whole(header: bytes) -> bool:
+    """Whether every value is still there: what opens all of them is."""
+    return header.startswith(b'{"salt":')
+
+
+def opening_in(header: bytes, path: str) -> "Opening | None":
+    """The opening of one value in what stands beside an event; None when it is not there."""
+    parsed = orjson.loads(header) if header else {"values": {}}
+    return Opening(path, parsed["values"][path], _salt_in(parsed, path)) if path in parsed["values"] else None
+
+
+def _salt_in(parsed: dict[str, Any], path: str) -> bytes:
+    if "salt" in parsed:
+        return salt_of(base64.b64decode(parsed["salt"]), path)
+    return base64.b64decode(parsed["salts"][path])
 
 
 def join(data: dict[str, Any], personal_fields: frozenset[str], header: bytes | None) -> None:

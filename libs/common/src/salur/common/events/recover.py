@@ -3,11 +3,12 @@
 import uuid
 from collections.abc import AsyncIterator, Callable
 
-from salur.common.contracts.erasures import SubjectErased
+from salur.common.contracts.erasures import PersonErased, SubjectErased
 from salur.common.database import Connection, Database
 from salur.common.events import personal
 from salur.common.events.consumer import KafkaRecord
 from salur.common.events.envelope import Envelope
+from salur.common.events.forget import person_subjects
 from salur.common.events.relay import TailReader, lost_past
 from salur.common.events.stream import EventRow, EventStore, PersonalRow, queries
 from salur.common.logs import get_logger
@@ -51,11 +52,14 @@ async def _take_back(conn: Connection, store: EventStore, read_stream: StreamRea
         rows[event.sequence] = (stream, event.sequence, uuid.UUID(event.id).hex, event.type, event.key, record.value)
         if event.type == SubjectErased.event_type:
             erased.append((event.key, str(event.data["erasure_id"])))
+        if event.type == PersonErased.event_type:
+            erased += [(subject, str(event.data["erasure_id"])) for subject in person_subjects(event.data)]
         header = next((value for name, value in record.headers if name == personal.HEADER), None)
         if header == personal.ERASED:
             erased.append((event.key, ""))
         if header is not None:
-            headers[event.sequence] = (stream, event.sequence, event.key, header)
+            plain = b"" if header == personal.PART_ERASED else header
+            headers[event.sequence] = (stream, event.sequence, event.key, plain)
     if sorted(rows) != list(range(head + 1, tail + 1)):
         log.error(
             "recover-incomplete",

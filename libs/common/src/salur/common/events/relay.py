@@ -221,9 +221,16 @@ class Relay:
         if row["subject"] is not None and row["subject_key"] is None:
             headers.append((personal.HEADER, personal.ERASED))
         elif row["sealed"] is not None:
-            subject_key = self._secrets.open(row["subject_key"], row["subject"].encode())
-            headers.append((personal.HEADER, open_with(subject_key, row["sealed"], row["stream"].encode())))
+            headers.append((personal.HEADER, self._beside(row)))
         return Outgoing(row["stream"], row["sequence"], topic, partition, row["key"].encode(), row["body"], headers)
+
+    def _beside(self, row: asyncpg.Record) -> bytes:
+        """The header of an event with personal values: they, or the word that some are gone."""
+        if not row["sealed"]:
+            return personal.PART_ERASED
+        subject_key = self._secrets.open(row["subject_key"], row["subject"].encode())
+        header = open_with(subject_key, row["sealed"], row["stream"].encode())
+        return header if personal.is_whole(header) else personal.PART_ERASED
 
     async def _wait(self, stop: asyncio.Event) -> None:
         stopped = asyncio.create_task(stop.wait())

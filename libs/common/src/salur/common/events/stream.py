@@ -160,7 +160,12 @@ class EventStore:
         """Seal what stands beside events. Returns how many rows speak of erased subjects: empty places are kept."""
         keys = await self._subject_keys(conn, sorted({subject for _, _, subject, _ in rows}))
         sealed = [
-            (stream, sequence, subject, seal_with(keys[subject], plain, stream.encode()) if subject in keys else b"")
+            (
+                stream,
+                sequence,
+                subject,
+                seal_with(keys[subject], plain, stream.encode()) if plain and subject in keys else b"",
+            )
             for stream, sequence, subject, plain in rows
         ]
         if sealed:

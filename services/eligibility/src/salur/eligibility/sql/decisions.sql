@@ -73,6 +73,7 @@ JOIN household h ON h.household_id = d.household_id AND h.version = d.household_
     AND h.merged_into IS DISTINCT FROM 'erased'
 WHERE (d.programme, d.household_id, d.household_version, d.occasion)
     > (:after_programme::int, :after_id::text, :after_version::int, :after_occasion::text)
+  AND d.input_hash <> 'erased'
   AND (:programme_id::text IS NULL
        OR d.programme IN (SELECT number FROM programme WHERE programme_id = :programme_id::text))
 ORDER BY d.programme, d.household_id, d.household_version, d.occasion LIMIT :most;
@@ -91,5 +92,23 @@ WITH facts AS (
     DELETE FROM late_change WHERE household_id = ANY(:ids::text[])
 ), reports AS (
     DELETE FROM condition_report WHERE household_id = ANY(:ids::text[])
+)
+SELECT 1;
+
+-- name: erase_person!
+-- One person of a family: out of every version before the given one, with the reasons such versions gave.
+WITH facts AS (
+    UPDATE household SET members = coalesce((
+        SELECT jsonb_agg(m) FROM jsonb_array_elements(members) AS m WHERE m ->> 'member_id' <> :member_id), '[]')
+    WHERE household_id = :id AND version < :version
+), reasons AS (
+    UPDATE decision SET criteria = '[]', corrections = NULL, input_hash = 'erased'
+    WHERE household_id = :id AND household_version < :version
+), appeals AS (
+    UPDATE appeal SET statement = '', evidence = '[]' WHERE household_id = :id
+), late AS (
+    DELETE FROM late_change WHERE household_id = :id AND member_id = :member_id AND done
+), reports AS (
+    DELETE FROM condition_report WHERE household_id = :id AND subject_id = :member_id
 )
 SELECT 1;

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from salur.common.contracts.erasures import SubjectErased
+from salur.common.contracts.erasures import PersonErased, SubjectErased
 from salur.common.contracts.feeds import PersonDeceased, PersonRestored
 from salur.common.contracts.registry import (
     GroupChanged,
@@ -18,7 +18,8 @@ from salur.common.contracts.registry import (
 )
 from salur.common.database import Connection
 from salur.common.errors import Refused
-from salur.common.events import Draft, Received, erase_subjects
+from salur.common.events import Draft, Received, erase_subjects, forget_values
+from salur.common.secrets import Secrets
 from salur.eligibility.domain.decide import HouseholdFacts
 from salur.eligibility.store import HouseholdRow, copy_households, queries
 from salur.eligibility.usecases.decide import Case, decide_cases, facts_of
@@ -29,7 +30,7 @@ ERASED = "erased"
 """In place of the family it was merged into: nothing of an erased household is decided, granted or replayed."""
 
 
-async def take_households(conn: Connection, batch: Sequence[Received], rules: Rules) -> list[Draft]:
+async def take_households(conn: Connection, batch: Sequence[Received], rules: Rules, secrets: Secrets) -> list[Draft]:
     """Keep each version of each household, decide it by every programme in force, record the cuts that passed.
 
     Raises Refused for an event that contradicts what is known.
@@ -52,7 +53,14 @@ async def take_households(conn: Connection, batch: Sequence[Received], rules: Ru
                 cases.append(Case(facts, event.id))
             case HouseholdMerged() | SubjectErased() as ended:
                 rows.append(_end(event, ended))
-            case HouseholdSplit() | PersonDeceased() | PersonMerged() | PersonRestored() | GuardianChanged():
+            case (
+                HouseholdSplit()
+                | PersonDeceased()
+                | PersonErased()
+                | PersonMerged()
+                | PersonRestored()
+                | GuardianChanged()
+            ):
                 pass  # the snapshots of the families follow as events of their own
             case GroupRegistered() | GroupChanged() as group:
                 rows.append(row := _group(event, group))
@@ -64,6 +72,7 @@ async def take_households(conn: Connection, batch: Sequence[Received], rules: Ru
     if rows:
         await _keep(conn, rows)
         await _erase(conn, batch)
+    await _erase_people(conn, batch, secrets)
     await keep_late_changes(conn, batch)
     if cuts:
         ids, partitions, sequences, households = zip(*cuts, strict=True)
@@ -117,6 +126,20 @@ async def _erase(conn: Connection, batch: Sequence[Received]) -> None:
     if erased:
         await queries.erase_households(conn, ids=[household_id for household_id, _ in erased])
         await erase_subjects(conn, erased)
+
+
+async def _erase_people(conn: Connection, batch: Sequence[Received], secrets: Secrets) -> None:
+    """Destroy what was kept of single people: them among earlier facts, and the reasons that facts with them gave.
+
+    What was decided stands, and grants of it do; only it cannot be made again. The family's snapshot without them is
+    decided when it comes.
+    """
+    for event in batch:
+        if not isinstance(person := event.data, PersonErased):
+            continue
+        _check_key(event, person.household_id)
+        await queries.erase_person(conn, id=person.household_id, member_id=person.member_id, version=person.version)
+        await forget_values(conn, secrets, person.household_id, lambda _, values: list(values))
 
 
 def _check_key(event: Received, household_id: str) -> None:

@@ -56,6 +56,9 @@ async def propose_group(
     versions = await queries.lock_group(conn, group_id=group_id)
     if not new and (not versions or not within(versions[-1]["region"], by.regions)):
         raise unknown_group()
+    if any(row["state"] == "erased" for row in versions):
+        raise Conflict("the group was erased: register another under its own name", code="group-erased",
+                       who="registrar")  # fmt: skip
     if new and any(row["state"] == "accepted" for row in versions):
         raise Conflict("a group of that kind and name is registered there: change that one", code="group-exists",
                        who="registrar")  # fmt: skip

@@ -59,6 +59,25 @@ WITH gone AS (
 )
 SELECT count(*) FROM keys;
 
+-- name: personal_of_subject
+SELECT p.stream, p.sequence, p.sealed, e.body
+FROM event_personal p JOIN event e ON e.stream = p.stream AND e.sequence = p.sequence
+WHERE p.subject = :subject AND p.sealed <> '' ORDER BY p.stream, p.sequence FOR UPDATE OF p;
+
+-- name: save_personal!
+UPDATE event_personal p SET sealed = g.sealed
+FROM unnest(:streams::text[], :sequences::bigint[], :sealed::bytea[]) AS g (stream, sequence, sealed)
+WHERE p.stream = g.stream AND p.sequence = g.sequence;
+
+-- name: lock_subject_key$
+SELECT sealed FROM subject_key WHERE subject = :subject FOR UPDATE;
+
+-- name: replace_subject_key!
+UPDATE subject_key SET sealed = :sealed WHERE subject = :subject;
+
+-- name: empty_replayed_letters!
+UPDATE dead_letter SET sealed = '' WHERE key = :subject AND state = 'replayed' AND sealed <> '';
+
 -- name: stream_heads
 SELECT s.name AS stream, s.sequence AS head, s.fenced, r.published
 FROM stream s JOIN relay r ON r.stream = s.name ORDER BY s.name;
