@@ -193,7 +193,7 @@ def right_used_twice() -> Forbidden:
 
 def follow_up_waits(cycle_id: str) -> Conflict:
     return Conflict(
-        f"a list of cycle {cycle_id} is not decided yet: let it be approved or refused first",
+        f"a list of cycle {cycle_id} is not decided, or not yet told to the banks: decide on it, or wait, first",
         code="list-exists",
         who="payment-operator",
     )

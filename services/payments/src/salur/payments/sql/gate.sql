@@ -150,7 +150,9 @@ WHERE i.payment_id = :payment_id AND l.state NOT IN ('refused', 'expired')
 ORDER BY l.built_at DESC LIMIT 1 FOR UPDATE OF l, i;
 
 -- name: cycle_has_open_list$
-SELECT count(*) FROM payment_list WHERE cycle_id = :cycle_id AND state IN ('building', 'locked', 'submitted');
+-- Undecided, or approved and not yet told to the banks: what it holds would be listed twice.
+SELECT count(*) FROM payment_list WHERE cycle_id = :cycle_id
+    AND (state IN ('building', 'locked', 'submitted') OR state = 'approved' AND instructed_rank < last_rank);
 
 -- name: funds_of_cycle
 SELECT DISTINCT f.fund_id, f.share, f.position FROM payment_list l JOIN list_fund f USING (list_id)

@@ -146,13 +146,33 @@ LEFT JOIN LATERAL (
 ) a ON n.hold IS NULL OR a.state IN ('treasury', 'cancelled')
 ORDER BY e.cycle_id, e.entitlement_id, e.part;
 
+-- name: begin_change!
+-- A change waits until every instruction under way is committed, and no instruction begins before it is taken: what one
+-- of them has read, the other must not have moved.
+SELECT pg_advisory_xact_lock(hashtext('salur.payments.instruct'));
+
+-- name: begin_instruct!
+SELECT pg_advisory_xact_lock_shared(hashtext('salur.payments.instruct'));
+
+-- name: lock_late_lists!
+-- The lists of these payments, so that nobody decides on them meanwhile.
+SELECT list_id FROM payment_list WHERE state NOT IN ('refused', 'expired')
+    AND list_id IN (SELECT list_id FROM list_item WHERE payment_id = ANY (:payment_ids::text[]))
+ORDER BY list_id FOR UPDATE;
+
+-- name: lock_late_attempts!
+-- The attempts of these payments: a bank's answer comes before the change or after it.
+SELECT instruction_id FROM payment WHERE payment_id = ANY (:payment_ids::text[]) ORDER BY instruction_id FOR UPDATE;
+
 -- name: late_items
--- The newest item of each payment with its list, locked in one order, and its newest attempt.
+-- The newest item of each payment with its list, and the state of its newest attempt; none when this item is the next
+-- attempt, which no bank has been told. Lists and attempts must be locked by statements before this one.
 SELECT i.*, l.state AS list_state, l.cycle_id, l.programme_id, l.last_rank, l.instructed_rank,
        (SELECT coalesce(sum(s.amount_minor), 0) FROM supplement s WHERE s.entitlement_id = i.entitlement_id)::bigint
            AS supplements_minor,
        (SELECT coalesce(sum(c.amount_minor - c.returned_minor), 0) FROM claim c WHERE c.payment_id = i.payment_id)::bigint
-           AS claimed_minor, a.instruction_id AS attempt_id, a.state AS attempt_state, a.fund_id AS attempt_fund
+           AS claimed_minor, a.instruction_id AS attempt_id, a.fund_id AS attempt_fund,
+       CASE WHEN i.hold IS NOT NULL OR i.attempt = a.attempt THEN a.state END AS attempt_state
 FROM unnest(:payment_ids::text[]) AS g (payment_id)
 CROSS JOIN LATERAL (
     SELECT i.* FROM list_item i JOIN payment_list l ON l.list_id = i.list_id
@@ -160,9 +180,10 @@ CROSS JOIN LATERAL (
 ) i
 JOIN payment_list l ON l.list_id = i.list_id
 LEFT JOIN LATERAL (
-    SELECT instruction_id, state, fund_id FROM payment p WHERE p.payment_id = g.payment_id ORDER BY attempt DESC LIMIT 1
+    SELECT instruction_id, attempt, state, fund_id FROM payment p WHERE p.payment_id = g.payment_id
+    ORDER BY attempt DESC LIMIT 1
 ) a ON true
-ORDER BY l.list_id, i.rank FOR UPDATE OF l;
+ORDER BY l.list_id, i.rank;
 
 -- name: take_changes
 -- New changes of entitlements; the newest of a batch counts.

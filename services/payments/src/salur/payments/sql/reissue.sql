@@ -6,14 +6,15 @@ SET max_minor = excluded.max_minor, attempts_max = excluded.attempts_max, retry_
     proposal_id = excluded.proposal_id, set_at = now();
 
 -- name: next_reissue^
--- The next cycle with a failed payment under a standing order and no list that is undecided.
+-- The next cycle with a failed payment under a standing order and no list that is undecided or not yet instructed.
 SELECT f.cycle_id, l.programme_id, o.max_minor, o.attempts_max, o.retry_after_s, o.proposal_id, d.proposed_by, d.decided_by
 FROM reissue_order o
 JOIN proposal d ON d.proposal_id = o.proposal_id
 JOIN payment_list l ON l.programme_id = o.programme_id AND l.state = 'approved'
 JOIN payment f ON f.list_id = l.list_id AND f.cycle_id = l.cycle_id AND f.state IN ('rejected', 'returned')
 WHERE f.cycle_id > :after AND o.max_minor > 0 AND NOT EXISTS (
-    SELECT 1 FROM payment_list u WHERE u.cycle_id = l.cycle_id AND u.state IN ('building', 'locked', 'submitted'))
+    SELECT 1 FROM payment_list u WHERE u.cycle_id = l.cycle_id
+        AND (u.state IN ('building', 'locked', 'submitted') OR u.state = 'approved' AND u.instructed_rank < u.last_rank))
 ORDER BY f.cycle_id LIMIT 1;
 
 -- name: reissue_candidates

@@ -36,7 +36,7 @@ async def decide_item(conn: Connection, command: DecideItem, person: Person) -> 
     if item is None or not person.sees(item["region"]):
         raise errors.payment_unknown()
     attempts = await queries.attempts_of_payment(conn, payment_id=command.payment_id)
-    state = attempts[-1]["state"] if attempts else None
+    state = attempts[-1]["state"] if attempts and attempts[-1]["attempt"] >= item["attempt"] else None
     if item["hold"] is not None:
         state = "cancelled" if item["hold"] == CANCELLED else "held"
     if (item["decided_act"], state) in (("release", "held"), ("cancel", "cancelled"), ("retry", state)) and item[

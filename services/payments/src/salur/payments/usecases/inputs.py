@@ -35,11 +35,14 @@ async def take_payees(
     """
     payees = [(event.data, event.time) for event in batch if isinstance(event.data, PayeeRegistered)]
     cuts = [(event.data.cut_id, event.partition) for event in batch if isinstance(event.data, RegistryCut)]
+    changed = [payee.beneficiary_id for payee, _ in payees if payee.version > 1]
+    if changed:
+        await store.queries.begin_change(conn)
     if payees:
         rows = [_payee_row(payee, since, secrets) for payee, since in payees]
         if differing := await store.insert_payees(conn, rows):
             raise Refused(f"payee of {differing[0]} came again under the same version with other content: registry")
-        if changed := [payee.beneficiary_id for payee, _ in payees if payee.version > 1]:
+        if changed:
             await payees_changed(conn, changed)
         await await_checks(conn, [payee for payee, _ in payees], checked_banks)
     await take_recorded(conn, [(event.data, event.time) for event in batch if isinstance(event.data, PayeeChecked)])

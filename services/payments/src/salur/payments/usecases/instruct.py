@@ -55,6 +55,7 @@ async def instruct_batch(
     An item whose payee has changed since the list was locked, or whose input waits behind a dead letter, is held and
     its funds are free again; the rest keeps its approval.
     """
+    await queries.begin_instruct(conn)
     row = await queries.list_to_instruct(conn)
     if row is None:
         return False, []

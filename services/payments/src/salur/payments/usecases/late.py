@@ -45,6 +45,7 @@ class Work:
 
 async def take_changes(conn: Connection, changes: Sequence[Change]) -> list[Draft]:
     """Take new changes of entitlements; known ones are repeats."""
+    await queries.begin_change(conn)
     rows = await queries.take_changes(
         conn, change_ids=[change.change_id for change in changes],
         entitlement_ids=[change.entitlement_id for change in changes],
@@ -54,6 +55,8 @@ async def take_changes(conn: Connection, changes: Sequence[Change]) -> list[Draf
     changed = {payment_id(row["entitlement_id"], FIRST_PART): row for row in rows}
     if not changed:
         return []
+    await queries.lock_late_lists(conn, payment_ids=sorted(changed))
+    await queries.lock_late_attempts(conn, payment_ids=sorted(changed))
     work = Work()
     for item in await queries.late_items(conn, payment_ids=sorted(changed)):
         _judge(work, item, changed[item["payment_id"]])
