@@ -112,6 +112,8 @@ class Kafka:
         self._env = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
         self.child = Child("kafka", [], self._env, log_path, echo=echo, stop_signal=signal.SIGTERM, stage=1)
         self.child.data_dir = self.data_dir
+        self.format_options: list[str] = []
+        """More for the format tool: the first users of a secured broker."""
 
     def prepare(self) -> None:
         """Resolve jars, write the configuration, format the storage once."""
@@ -121,6 +123,7 @@ class Kafka:
         java = [str(JAVA), *JVM, *LOGS, "-cp", path]
         if not (self.data_dir / "logs" / "meta.properties").exists():
             command = [*java, "kafka.tools.StorageTool", "format", "-t", new_cluster_id(), "-c", str(self._config)]
+            command += self.format_options
             done = subprocess.run(  # noqa: S603 - the command is ours
                 command, capture_output=True, text=True, check=False, env=self._env,
                 preexec_fn=child_setup(signal.SIGKILL),

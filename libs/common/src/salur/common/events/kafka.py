@@ -18,7 +18,7 @@ from salur.common.events.acks import Acks, answers
 from salur.common.events.consumer import BatchProcessor, Outcome
 from salur.common.events.envelope import Envelope, Undecodable, parse
 from salur.common.events.relay import KafkaAway, Outgoing, Producer, Tail
-from salur.common.events.security import KafkaAddress
+from salur.common.events.security import KafkaAddress, why_away
 from salur.common.events.stream import stream_name
 from salur.common.logs import get_logger
 from salur.common.telemetry import HOLES, TAKEN
@@ -62,7 +62,7 @@ class KafkaProducer:
             await producer.start()
         except KafkaError as error:
             await producer.stop()
-            raise KafkaAway(f"Kafka does not answer: {type(error).__name__}") from error
+            raise KafkaAway(await why_away(kafka, error)) from error
         return cls(producer)
 
     async def send(self, record: Outgoing) -> "asyncio.Future[object]":
@@ -123,7 +123,7 @@ async def _reader(
             consumer.seek(tp, begins[tp] if depth is None else max(begins[tp], ends[tp] - depth))
         yield _until(consumer, {tp: ends[tp] for tp in partitions if ends[tp] > begins[tp]})
     except KafkaError as error:
-        raise KafkaAway(f"Kafka does not answer: {type(error).__name__}") from error
+        raise KafkaAway(await why_away(kafka, error)) from error
     finally:
         await consumer.stop()
 

@@ -4,6 +4,8 @@ import ssl
 from dataclasses import dataclass
 from typing import Any
 
+from aiokafka.conn import create_conn
+from aiokafka.errors import KafkaError, SaslAuthenticationFailed
 from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
@@ -22,6 +24,25 @@ class KafkaAddress:
     def options(self) -> dict[str, Any]:
         """What an aiokafka client is built with."""
         return {"bootstrap_servers": self.bootstrap, **parse_security(self.security)}
+
+
+async def why_away(kafka: KafkaAddress, error: Exception) -> str:
+    """Why a client could not start, in words. It asks the first broker once more where clients sign on: aiokafka tells
+    a refused name like a broker that is away.
+    """
+    options = kafka.options()
+    host, _, port = options.pop("bootstrap_servers").partition(",")[0].rpartition(":")
+    if "sasl_mechanism" in options:
+        try:
+            (await create_conn(host, int(port), **options)).close()
+        except SaslAuthenticationFailed:
+            return (
+                "Kafka refused the name or password this service signs on with: compare SALUR_KAFKA_USERNAME and the "
+                "file of SALUR_KAFKA_PASSWORD_FILE with the cluster's users"
+            )
+        except (KafkaError, OSError, TimeoutError, ValueError):
+            pass
+    return f"Kafka does not answer: {type(error).__name__}"
 
 
 def kafka_address(settings: Settings) -> KafkaAddress:
