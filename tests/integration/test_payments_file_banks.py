@@ -114,6 +114,25 @@ async def test_what_a_file_says_of_other_accounts_is_put_aside_row_by_row(desk: 
     assert desk.refusal("bank-a") == "csv"
 
 
+async def test_money_nobody_takes_is_told_by_a_file_and_only_of_the_banks_own_payments(desk: Desk) -> None:
+    """The same ageing as over HTTP; what speaks of another bank's payment or of none is put aside, row by row."""
+    await paid(desk, [payee(number) for number in range(4)])
+    await desk.house.answers([answer(number) for number in range(4)])
+    own, other = instruction(0), instruction(1)
+    rows = [f"{own},untouched,2026-01-31", f"{other},untouched,2026-01-31", f"{'0' * 30}-001,claimed,2026-01-31"]
+    desk.put("bank-a", "unclaimed.csv", "\n".join(["instruction_id,standing,since", *rows, ""]).encode())
+    await desk.take()
+    found = await desk.house.fetch("SELECT bank, standing, instruction_id FROM unclaimed_payment")
+    assert [tuple(row) for row in found] == [("bank-a", "untouched", own)]
+    assert len(await desk.house.suspended()) == 2
+    desk.put("bank-a", "taken.csv", f"instruction_id,standing,since\n{own},claimed,2026-02-01\n".encode())
+    await desk.take()
+    assert await desk.house.fetch("SELECT 1 FROM unclaimed_payment") == []
+    desk.put("bank-a", "wrong.csv", f"instruction_id,standing,since\n{own},lost,2026-02-01\n".encode())
+    await desk.take()
+    assert desk.refusal("bank-a") == "csv"
+
+
 async def test_cash_is_ordered_and_handed_over_by_files_and_the_recipient_is_told_once(desk: Desk) -> None:
     """The pain.001 names the method and the code's commitment; the code stands in no file and no event."""
     desk.house.banks = Banks(frozenset(BANKS), cash=frozenset(BANKS))

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salur.payments.banks.check_files import Question, inspect_findings, is_findings, read_findings, write_questions
+from salur.payments.banks.check_files import (
+    Question,
+    inspect_findings,
+    inspect_unclaimed,
+    is_findings,
+    is_unclaimed,
+    read_findings,
+    read_unclaimed,
+    write_questions,
+)
 from salur.payments.banks.iso20022 import DocumentRefused
 
 HEAD = b"check_id,account_number,result\n"
@@ -53,3 +62,18 @@ def test_what_is_asked_can_be_read_by_any_csv_reader(holder: str) -> None:
     file = BytesIO()
     write_questions(file, [Question("c" * 32, "00123", holder)])
     assert file.getvalue().startswith(b"check_id,account_number,account_holder\r\n" + b"c" * 32 + b",00123,")
+
+
+REPORT = b"instruction_id,standing,since\n"
+
+
+def test_a_report_of_money_nobody_has_taken_is_read_or_refused_as_a_whole() -> None:
+    file = BytesIO(REPORT + b"i-1,untouched,2026-01-31\ni-2,claimed,2026-02-01\n")
+    assert is_unclaimed(file)
+    assert inspect_unclaimed(file, "0" * 64).transactions == 2
+    assert [(row.ordinal, row.standing, str(row.since)) for row in read_unclaimed(file)] == [
+        (1, "untouched", "2026-01-31"), (2, "claimed", "2026-02-01"),
+    ]  # fmt: skip
+    for row in (b"i-1,lost,2026-01-31\n", b"i-1,untouched,31 January\n", b"i-1,untouched\n"):
+        with pytest.raises(DocumentRefused):
+            inspect_unclaimed(BytesIO(REPORT + row), "0" * 64)

@@ -11,7 +11,7 @@ from salur.common.events import PARTITIONS
 from salur.common.logs import get_logger
 from salur.common.service import Runtime, Worker
 from salur.payments.banks import check_files
-from salur.payments.banks.check_files import Found
+from salur.payments.banks.check_files import Aged, Found
 from salur.payments.banks.folders import FILE_MAX_SIZE, BankFolder, Claimed, FileGone
 from salur.payments.banks.iso20022 import (
     DocumentRefused,
@@ -111,7 +111,7 @@ class FileChannel:
             finally:
                 await self._in_thread(said.close)
 
-    async def _take_from(self, file: FileId, said: Iterator[Told | Found], after: int) -> bool:
+    async def _take_from(self, file: FileId, said: Iterator[Told | Found | Aged], after: int) -> bool:
         items = islice(said, after, None)
         while batch := await self._in_thread(_next_batch, items):
             async with self._runtime.unit_of_work() as unit:
@@ -177,9 +177,13 @@ class FileChannel:
         return written
 
 
-def _said(source: IO[bytes], overview: Overview, standing: bank_files.Standing) -> Generator[Told | Found, None, None]:
+def _said(
+    source: IO[bytes], overview: Overview, standing: bank_files.Standing
+) -> Generator[Told | Found | Aged, None, None]:
     if overview.kind == check_files.KIND:
         yield from check_files.read_findings(source)
+    elif overview.kind == check_files.UNCLAIMED_KIND:
+        yield from check_files.read_unclaimed(source)
     elif standing.group:
         yield from bank_files.group_told(standing.group, overview.group_reason)
     else:
@@ -197,6 +201,8 @@ def _look(claimed: Claimed) -> Overview | DocumentRefused:
         with claimed.path.open("rb") as file:
             if check_files.is_findings(file):
                 return check_files.inspect_findings(file, claimed.sha256)
+            if check_files.is_unclaimed(file):
+                return check_files.inspect_unclaimed(file, claimed.sha256)
             return inspect(file)
     except DocumentRefused as refusal:
         return refusal

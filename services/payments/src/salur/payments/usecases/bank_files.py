@@ -16,13 +16,14 @@ from salur.common.database import Connection
 from salur.common.events import Draft, OutsideRecord
 from salur.common.secrets import Secrets
 from salur.common.values import derived_id
-from salur.payments.banks.check_files import Found
+from salur.payments.banks.check_files import Aged, Found
 from salur.payments.banks.iso20022 import DocumentRefused, Overview, Told
 from salur.payments.domain.reconcile import Line, Statement
 from salur.payments.domain.results import CHECK_TYPE, RESULT_TYPE
 from salur.payments.store import queries
 from salur.payments.usecases.accounts import open_account
 from salur.payments.usecases.instruct import ACTOR
+from salur.payments.usecases.recalls import Unclaimed, take_report
 from salur.payments.usecases.reconcile import take_statement
 from salur.payments.usecases.settle import files_topic, take_results
 
@@ -139,7 +140,7 @@ def group_told(group: Sequence[str], reason: str | None) -> list[Told]:
 
 
 async def take_file(
-    conn: Connection, file: FileId, items: Sequence[Told | Found], after: int, secrets: Secrets
+    conn: Connection, file: FileId, items: Sequence[Told | Found | Aged], after: int, secrets: Secrets
 ) -> Sequence[Draft] | None:
     """Judge the next transactions of a file; they are those after number `after`. None: another process has."""
     advanced = await queries.advance_bank_file(
@@ -148,12 +149,28 @@ async def take_file(
     if advanced is None:
         return None
     records = await _findings(conn, file, [item for item in items if isinstance(item, Found)], secrets)
+    records += await _unclaimed(conn, file, [item for item in items if isinstance(item, Aged)], secrets)
     told = [item for item in items if isinstance(item, Told)]
     named = await _named(conn, told)
     # A movement without our id is no answer of the bank; a report about an id that is none of ours is.
     said = [item for item in told if item.status and (item.direction is None or _ours(item))]
     records += [_record(file, item, named.get(item.reference or ""), secrets) for item in said]
     return await take_results(conn, records, secrets)
+
+
+async def _unclaimed(conn: Connection, file: FileId, aged: Sequence[Aged], secrets: Secrets) -> list[OutsideRecord]:
+    """Keep what a bank says nobody has taken. What is no payment of this bank comes back, to be put aside."""
+    if not aged:
+        return []
+    rows = await queries.named_accounts(conn, instruction_ids=sorted({item.instruction_id for item in aged}))
+    named = {row["instruction_id"]: row for row in rows}
+    own = {key for key, row in named.items() if row["bank"] == file.bank}
+    reported = [
+        Unclaimed(item.instruction_id, item.standing, item.since) for item in aged if item.instruction_id in own
+    ]
+    await take_report(conn, file.bank, file.file_id, reported)
+    others = [Told(item.ordinal, item.instruction_id, "PDNG", None) for item in aged if item.instruction_id not in own]
+    return [_record(file, item, named.get(item.reference or ""), secrets) for item in others]
 
 
 async def _findings(conn: Connection, file: FileId, found: Sequence[Found], secrets: Secrets) -> list[OutsideRecord]:
