@@ -1,6 +1,7 @@
 """Payments on a real database: inputs, lists, instructions and banks' answers, as the service takes them."""
 
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from unittest.mock import patch
 
 import orjson
 
+from salur.audit.domain.ledger import Ledger, differences
 from salur.common.contracts.base import Fact
 from salur.common.contracts.eligibility import CycleGranted, EntitlementGranted
 from salur.common.contracts.registry import PayeeRegistered, RegistryCut
@@ -337,9 +339,20 @@ class House:
         assert come_in == fund["available_minor"] + fund["reserved_minor"] + gone
         assert fund["reserved_minor"] == fund["in_flight_minor"] + waiting
         in_flight = fund["in_flight_minor"] + waiting
+        await self.check_reserves(view["accounts"])
         back = await self.returned_ever()
         assert debits == fund["settled_minor"] + fund["disputed_minor"] + in_flight + back
         return fund
+
+    async def check_reserves(self, accounts: Sequence[Any]) -> None:
+        """I9 on reserves: the events alone tell what lists have set aside and neither spent nor given back."""
+        again, held = Ledger(), Counter[str]()
+        async with self.db.connection() as conn:
+            for row in await conn.fetch("SELECT type, body FROM event ORDER BY stream, sequence"):
+                again.take(row["type"], orjson.loads(row["body"])["data"])
+        for row in accounts:
+            held[row["currency"]] += row["reserved_minor"]
+        assert differences(again.reserved(), held) == {}
 
     async def returned_ever(self) -> int:
         """Minor units that came back to the fund after they were settled."""

@@ -50,6 +50,36 @@ def test_a_dispute_ends_as_settled_or_back_in_the_fund(end: str, people: int, fu
     assert balances["fund:central"] == fund
 
 
+LISTED: list[tuple[str, dict[str, Any]]] = [
+    ("salur.payment-list.submitted.v1", {"list_id": "l1", "currency": "IDR", "funded_minor": 1_000}),
+    ("salur.payment-list.submitted.v1", {"list_id": "l2", "currency": "IDR", "funded_minor": 70}),
+    ("salur.payment.held.v1", {"list_id": "l1", "payment_id": "p9", "amount_minor": 30, "freed": False}),
+    ("salur.payment.held.v1", {"list_id": "l1", "payment_id": "p8", "amount_minor": 20, "freed": True}),
+    ("salur.payment.cancelled.v1", {"list_id": "l1", "payment_id": "p7", "amount_minor": 50, "freed": True}),
+    ("salur.payment.instructed.v1", paid("i1")),
+    ("salur.payment.instructed.v1", paid("i2", 200)),
+    ("salur.payment.settled.v1", paid("i1")),
+]
+
+
+@pytest.mark.parametrize("backwards", [False, True], ids=["in order", "as streams may interleave"])
+def test_reserves_are_what_lists_set_aside_without_what_ended_or_was_given_back(backwards: bool) -> None:
+    """1,000 + 70 set aside, 70 given back of single items, 300 paid: 700 stay, 200 of them in flight. The order of
+    streams in the log changes nothing. A refused or expired list keeps nothing, whatever was given back before."""
+    story = LISTED[::-1] if backwards else LISTED
+    made = ledger(story)
+    assert (made.reserved(), made.in_flight()) == ({"IDR": 700}, {"IDR": 200})
+    refused = ledger([*story, ("salur.payment-list.refused.v1", {"list_id": "l2"})])
+    assert refused.reserved() == {"IDR": 630}
+    given_up: list[tuple[str, dict[str, Any]]] = [
+        ("salur.payment-list.submitted.v1", {"list_id": "l3", "currency": "IDR", "funded_minor": 90}),
+        ("salur.payment.held.v1", {"list_id": "l3", "payment_id": "p1", "amount_minor": 40, "freed": True}),
+        ("salur.payment-list.expired.v1", {"list_id": "l3"}),
+    ]
+    assert ledger([*story, *given_up]).reserved() == {"IDR": 700}
+    assert ledger([event for event in story if "held" not in event[0]]).reserved() == {"IDR": 720}
+
+
 def test_claims_and_losses_stand_beside_what_was_paid() -> None:
     case = FUND | {"case_id": "c1", "amount_minor": 100, "kind": "overpayment"}
     loss = case | {"case_id": "c2", "amount_minor": 40, "resolution": "written-off"}

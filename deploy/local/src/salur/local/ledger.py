@@ -23,9 +23,9 @@ def differing(again: Ledger, stated: Mapping[str, Any]) -> dict[str, tuple[int, 
 
 
 def reserves_differing(again: Ledger, stated: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
-    """Currencies in which more or less is reserved than is in flight, once every approved list is instructed:
-    (by the log, stated), in minor units."""
+    """Currencies in which more or less is reserved than lists have set aside and not spent or given back by the log,
+    whatever waits to be checked or instructed: (by the log, stated), in minor units."""
     reserved: Counter[str] = Counter()
     for row in stated["accounts"]:
         reserved[row["currency"]] += row["reserved_minor"]
-    return differences(again.in_flight(), reserved)
+    return differences(again.reserved(), reserved)

@@ -335,7 +335,7 @@ def replayed(leaves: Sequence[Event], stated: Mapping[str, Any]) -> Finding:
     differ = differing(again, stated)
     finding.look(not differ, f"accounts by the log and by the ledger: {differ}")
     for currency, (by_log, held) in reserves_differing(again, stated).items():
-        finding.broken(f"{currency}: {by_log} in flight by the log, {held} reserved")
+        finding.broken(f"{currency}: {by_log} set aside by the log, {held} reserved")
     return finding
 
 

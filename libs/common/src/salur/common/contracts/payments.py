@@ -288,6 +288,7 @@ class PaymentHeld(Fact):
     amount_minor: AmountMinor
     currency: Currency
     reason: Code
+    freed: bool = Field(False, description="whether its list had reserved the amount, which is free again now")
 
 
 @contract("salur.payment.disputed.v1", "payments.payments")
@@ -435,6 +436,7 @@ class PaymentCancelled(_Item):
     currency: Currency
     reason: Name
     cancelled_by: str
+    freed: bool = Field(False, description="whether its list had reserved the amount, which is free again now")
 
 
 @contract("salur.bank-result.suspended.v1", "payments.activity")

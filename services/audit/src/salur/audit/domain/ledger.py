@@ -1,8 +1,8 @@
 """The ledger again, from the events of the log alone.
 
 Every movement of money is announced by one event, so the movements the payments service booked can be made again from
-the trail: the same ids, accounts and amounts. Of the reserves, which move nothing, the log tells those of what was
-instructed and has no end yet.
+the trail: the same ids, accounts and amounts. Reserves move nothing, but the log tells them too: what each submitted
+list set aside, what was given back of it, and what was instructed and has ended.
 """
 
 import hashlib
@@ -16,8 +16,12 @@ OPENED, TOPPED_UP, CLOSED = "salur.fund.opened.v1", "salur.fund.topped-up.v1", "
 SETTLED, RETURNED = "salur.payment.settled.v1", "salur.payment.returned.v1"
 DISPUTED, TO_TREASURY = "salur.payment.disputed.v1", "salur.payment.sent-to-treasury.v1"
 CASE_ENDED, CLAIM_REDUCED = "salur.money-case.ended.v1", "salur.claim.reduced.v1"
-_PREFIXES = tuple(f'"type":"salur.{what}.'.encode() for what in ("fund", "payment", "money-case", "claim"))
+_PREFIXES = tuple(
+    f'"type":"salur.{what}.'.encode() for what in ("fund", "payment", "payment-list", "money-case", "claim")
+)
 TYPES = frozenset({OPENED, TOPPED_UP, CLOSED, SETTLED, RETURNED, DISPUTED, TO_TREASURY, CASE_ENDED, CLAIM_REDUCED})
+SUBMITTED, REFUSED = "salur.payment-list.submitted.v1", "salur.payment-list.refused.v1"
+EXPIRED, HELD, CANCELLED = "salur.payment-list.expired.v1", "salur.payment.held.v1", "salur.payment.cancelled.v1"
 INSTRUCTED, REJECTED = "salur.payment.instructed.v1", "salur.payment.rejected.v1"
 
 
@@ -136,12 +140,15 @@ def _amount(value: Any) -> int:
 
 
 class Ledger:
-    """Movements, each once by its id, and the balances they add up to; what was instructed and what has ended."""
+    """Movements, each once by its id, and the balances they add up to; what lists set aside and what became of it."""
 
     def __init__(self) -> None:
         self._movements: dict[str, Movement] = {}
         self._instructed: dict[str, tuple[str, int]] = {}
-        self._ended: set[str] = set()
+        self._ended: dict[str, tuple[str, int]] = {}
+        self._lists: dict[str, tuple[str, int]] = {}
+        self._given_up: set[str] = set()
+        self._freed: dict[tuple[str, str], int] = {}
 
     @classmethod
     def of(cls, leaves: Iterable[bytes]) -> "Ledger":
@@ -155,15 +162,14 @@ class Ledger:
 
     def take(self, type_: str, data: Mapping[str, Any]) -> None:
         """An event, in the log's order. Raises Unreadable."""
-        if type_ == INSTRUCTED:
-            self._instructed[_text(data["instruction_id"])] = _text(data["currency"]), _amount(data["amount_minor"])
-        elif type_ in (SETTLED, REJECTED):
-            self._ended.add(_text(data["instruction_id"]))
-        if type_ not in TYPES:
-            return
-        known = [name for name in earlier_movements(type_, data) if name in self._movements]
-        for movement in movements(type_, data, known):
-            self._movements.setdefault(movement.id, movement)
+        if type_ in TYPES:
+            known = [name for name in earlier_movements(type_, data) if name in self._movements]
+            for movement in movements(type_, data, known):
+                self._movements.setdefault(movement.id, movement)
+        try:
+            self._take_reserve(type_, data)
+        except (KeyError, TypeError) as error:
+            raise Unreadable(f"{type_} does not say {error}") from None
 
     @property
     def movements(self) -> list[Movement]:
@@ -174,10 +180,35 @@ class Ledger:
         """What stands on each account."""
         return balances_of(self._movements.values())
 
+    def _take_reserve(self, type_: str, data: Mapping[str, Any]) -> None:
+        if type_ == INSTRUCTED:
+            self._instructed[_text(data["instruction_id"])] = _text(data["currency"]), _amount(data["amount_minor"])
+        elif type_ in (SETTLED, REJECTED):
+            self._ended[_text(data["instruction_id"])] = _text(data["currency"]), _amount(data["amount_minor"])
+        elif type_ == SUBMITTED:
+            self._lists[_text(data["list_id"])] = _text(data["currency"]), _amount(data["funded_minor"])
+        elif type_ in (REFUSED, EXPIRED):
+            self._given_up.add(_text(data["list_id"]))
+        elif type_ in (HELD, CANCELLED) and data.get("freed"):
+            self._freed[_text(data["list_id"]), _text(data["payment_id"])] = _amount(data["amount_minor"])
+
+    def reserved(self) -> dict[str, int]:
+        """By currency what lists have set aside: for what waits to be checked or instructed, and what is in flight."""
+        aside: defaultdict[str, int] = defaultdict(int)
+        for list_id, (currency, amount) in self._lists.items():
+            if list_id not in self._given_up:
+                aside[currency] += amount
+        for (list_id, _), amount in self._freed.items():
+            if list_id in self._lists and list_id not in self._given_up:
+                aside[self._lists[list_id][0]] -= amount
+        for currency, amount in self._ended.values():
+            aside[currency] -= amount
+        return dict(aside)
+
     def in_flight(self) -> dict[str, int]:
         """By currency what was instructed and is neither settled nor rejected: it stays reserved."""
         waiting: defaultdict[str, int] = defaultdict(int)
-        for instruction in self._instructed.keys() - self._ended:
+        for instruction in self._instructed.keys() - self._ended.keys():
             currency, amount = self._instructed[instruction]
             waiting[currency] += amount
         return dict(waiting)

@@ -78,22 +78,22 @@ def _check(command: DecideItem, item: Any, state: str | None) -> None:
 async def _do(conn: Connection, command: DecideItem, item: Any, state: str | None, person: Person) -> list[Draft]:
     if command.act not in ("hold", "cancel"):
         return []
-    if state is None:
-        await free(conn, item)
+    freed = state is None and await free(conn, item)
     hold = BY_PERSON if command.act == "hold" else CANCELLED
     await queries.hold_items(conn, list_id=item["list_id"], payment_ids=[command.payment_id], holds=[hold])
     names = ("payment_id", "entitlement_id", "beneficiary_id", "cycle_id", "list_id", "amount_minor", "currency")
     common = {name: item[name] for name in names}
     fact: PaymentHeld | PaymentCancelled = (
-        PaymentHeld(**common, reason=BY_PERSON)
+        PaymentHeld(**common, reason=BY_PERSON, freed=freed)
         if command.act == "hold"
-        else PaymentCancelled(**common, reason=command.reason, cancelled_by=person.actor)
+        else PaymentCancelled(**common, reason=command.reason, cancelled_by=person.actor, freed=freed)
     )
     return [Draft(fact, command.payment_id, person.actor, person.cause)]
 
 
-async def free(conn: Connection, item: Any) -> None:
-    """Give back an item's reserve, when its list has one for it. The list's row must be locked."""
-    reserved = item["list_state"] in ("submitted", "approved") and item["rank"] is not None
-    if reserved and item["rank"] <= item["last_rank"]:
-        await ledger.apply_all(conn, [release(item["list_id"], item["payment_id"])])
+async def free(conn: Connection, item: Any) -> bool:
+    """Give back an item's reserve, when its list has one for it; whether it had. The list's row must be locked."""
+    if item["list_state"] not in ("submitted", "approved") or item["rank"] is None or item["rank"] > item["last_rank"]:
+        return False
+    await ledger.apply_all(conn, [release(item["list_id"], item["payment_id"])])
+    return True

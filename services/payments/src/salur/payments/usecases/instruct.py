@@ -105,8 +105,9 @@ async def _new_holds(conn: Connection, items: list[Any]) -> dict[str, str]:
 def _held(item: Any, reason: str, row: Any) -> Draft:
     names = ("payment_id", "entitlement_id", "beneficiary_id", "amount_minor", "currency")
     fact = PaymentHeld(
-        **{name: item[name] for name in names}, cycle_id=row["cycle_id"], list_id=row["list_id"], reason=reason
-    )
+        **{name: item[name] for name in names}, cycle_id=row["cycle_id"], list_id=row["list_id"], reason=reason,
+        freed=True,
+    )  # fmt: skip
     return Draft(fact, fact.payment_id, ACTOR, row["check_cause"])
 
 

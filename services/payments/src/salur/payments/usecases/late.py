@@ -84,7 +84,7 @@ def _judge(work: Work, item: Any, change: Any) -> None:
                 work.cases.append(difference_case(item, difference, change["reason"], item["claimed_minor"]))
         case None if item["hold"] is None:
             work.held.append(item)
-            if item["list_state"] != "locked" and item["rank"] <= item["last_rank"]:
+            if _is_reserved(item):
                 work.freed.append(release(item["list_id"], item["payment_id"]))
         case _:
             pass  # held, or failed: the next list pays what is due then
@@ -104,9 +104,14 @@ async def paid_in_spite(conn: Connection, instruction_ids: Sequence[str]) -> lis
     return await open_cases(conn, cases)
 
 
+def _is_reserved(item: Any) -> bool:
+    """Whether its list holds money for an item that no bank has been told about."""
+    return bool(item["list_state"] != "locked" and item["rank"] <= item["last_rank"])
+
+
 def _held(item: Any) -> Draft:
     names = ("payment_id", "entitlement_id", "beneficiary_id", "cycle_id", "list_id", "amount_minor", "currency")
-    fact = PaymentHeld(**{name: item[name] for name in names}, reason=ENTITLEMENT_CHANGED)
+    fact = PaymentHeld(**{name: item[name] for name in names}, reason=ENTITLEMENT_CHANGED, freed=_is_reserved(item))
     return Draft(fact, fact.payment_id, SERVICE, item["list_id"])
 
 

@@ -39,7 +39,7 @@ async def stop_list(
     for item in items:
         cancelled = PaymentCancelled(
             **dict(item), cycle_id=row["cycle_id"], list_id=proposal.subject, reason=proposal.reason,
-            cancelled_by=person.actor,
+            cancelled_by=person.actor, freed=True,
         )  # fmt: skip
         drafts.append(Draft(cancelled, cancelled.payment_id, person.actor, person.cause))
     return {"list_id": proposal.subject, "cancelled_items": len(items), "asked_items": len(ids)}, drafts
