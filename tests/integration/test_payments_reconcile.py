@@ -4,10 +4,10 @@ import pytest
 
 from salur.common.auth import Caller
 from salur.common.database import Database
-from salur.common.errors import Conflict
+from salur.common.errors import Conflict, Forbidden, NotFound
 from salur.common.secrets import Secrets
 from salur.payments import ledger
-from salur.payments.usecases import gate, reconcile, views
+from salur.payments.usecases import gate, proposals, reconcile, views
 from salur.payments.usecases.gate import AccountReport
 from salur.payments.usecases.proposals import Person
 from support.payments import (
@@ -16,6 +16,7 @@ from support.payments import (
     CHECKER,
     CURRENCY,
     CYCLE,
+    MAKER,
     House,
     answer,
     bank_of,
@@ -81,6 +82,45 @@ async def test_what_settled_and_is_missing_leaves_settled_until_two_people_end_i
     await house.statement(BANKS[0], [line(0, attempt=2)])
     assert (await house.run(reconcile.sign_off, CYCLE, BANKS[0], SIGNER))["difference_minor"] == 0
     assert len(await house.events("salur.payment.disputed.v1")) == 2
+
+
+async def propose_all(house: House, resolution: str, actor: str = MAKER) -> str:
+    """All that the newest statement of the first bank does not show is proposed to end alike."""
+    async with house.db.connection() as conn:
+        proposal = await reconcile.breaks_proposal(
+            conn, BANKS[0], f"statement-{house.statements}", "missing-in-statement", resolution, "the bank admits it"
+        )
+    return str((await house.run(proposals.propose, proposal, Person(actor, "request-b")))["proposal_id"])
+
+
+async def test_all_breaks_of_a_statement_end_by_one_act_of_two_people(house: House) -> None:
+    """A bank lied about four payments: one proposal names their count and sum, another person ends all of them, each
+    with its own refund and event. What changed since the proposal is not ended by it.
+    """
+    await house.instructed(12)
+    await house.answers([answer(number) for number in range(12)])
+    assert (await house.statement(BANKS[0], [line(0), line(2)]))["breaks"] == 4
+    early = await propose_all(house, "not-paid")
+    with pytest.raises(Forbidden):
+        await house.decide(early, MAKER)
+    (first, *_) = await house.fetch("SELECT break_id FROM recon_break ORDER BY instruction_id")
+    await house.act(reconcile.BREAK_RESOLVE, first["break_id"], resolution="paid")
+    with pytest.raises(Conflict) as changed:
+        await house.decide(early)
+    assert changed.value.code == "breaks-changed"
+    await house.decide(early, accept=False)
+    done = await house.decide(await propose_all(house, "not-paid"))
+    assert done["breaks"] == 3
+    assert await breaks(house) == {}
+    states = sorted((await house.states()).values())
+    assert states == ["returned"] * 3 + ["settled"] * 9
+    fund = await house.check_books()
+    assert fund["settled_minor"] == 9 * AMOUNT_MINOR
+    assert await house.returned_ever() == 3 * AMOUNT_MINOR
+    ended = await house.events("salur.break.resolved.v1")
+    assert sorted(fact["resolution"] for fact in ended) == ["not-paid"] * 3 + ["paid"]
+    with pytest.raises(NotFound):
+        await propose_all(house, "not-paid")
 
 
 async def test_every_kind_of_difference_is_a_break_of_its_own(house: House) -> None:

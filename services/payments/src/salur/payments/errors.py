@@ -306,6 +306,15 @@ def break_resolution(kind: str) -> Conflict:
     )
 
 
+def breaks_changed(proposed: int, found: int) -> Conflict:
+    return Conflict(
+        f"{proposed} breaks were proposed to end and {found} are open now, or about another amount: "
+        "refuse this and propose again",
+        code="breaks-changed",
+        who="payment-operator",
+    )
+
+
 def not_reconciled(breaks: int, payments: int, difference_minor: int) -> Conflict:
     return Conflict(
         f"{breaks} breaks and {payments} payments are open and the totals differ by {difference_minor}: "

@@ -17,6 +17,8 @@ from salur.payments.usecases.proposals import Proposal
 from salur.payments.usecases.recalls import Unclaimed
 
 LINES_MAX = 5_000
+StatementId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
+"""In a path: a statement whose id holds a slash is ended break by break."""
 BankText = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:/-]{1,64}$")]
 
 
@@ -57,6 +59,12 @@ class BreakBody(BaseModel):
     reason: Reason
 
 
+class BreaksBody(BreakBody):
+    """How all open breaks of one kind in a statement end, and why."""
+
+    kind: Code
+
+
 class CaseBody(BaseModel):
     """How a money case ends, and why."""
 
@@ -76,6 +84,12 @@ class OwnerBody(BaseModel):
     """Who looks into it."""
 
     owner: Name
+
+
+class OwnersBody(OwnerBody):
+    """Who looks into all open breaks of one kind in a statement."""
+
+    kind: Code
 
 
 def _proposer(runtime: Runtime) -> Callable[[Caller, Proposal], Awaitable[dict[str, Any]]]:
@@ -132,6 +146,27 @@ def money_routes(router: APIRouter, runtime: Runtime) -> None:
         """Propose how a break ends; another person accepts."""
         content = {"resolution": body.resolution}
         return await propose(caller, Proposal(reconcile.BREAK_RESOLVE, break_id, body.reason, content))
+
+    @router.post("/banks/{bank}/statements/{statement_id}/breaks/owner", tags=["reconciliation"])
+    async def own_all(
+        bank: BankCode, statement_id: StatementId, body: OwnersBody,
+        _caller: Annotated[Caller, permit("statement:take", central=True)],
+    ) -> dict[str, Any]:  # fmt: skip
+        """Name who looks into all open breaks of one kind in a statement."""
+        async with runtime.db.transaction() as conn:
+            return await reconcile.own_breaks(conn, bank, statement_id, body.kind, body.owner)
+
+    @router.post("/banks/{bank}/statements/{statement_id}/breaks/resolve", tags=["reconciliation"], status_code=202)
+    async def resolve_all(
+        bank: BankCode, statement_id: StatementId, body: BreaksBody,
+        caller: Annotated[Caller, permit("proposal:make", central=True)],
+    ) -> dict[str, Any]:  # fmt: skip
+        """Propose how all open breaks of one kind in a statement end, at once; another person accepts."""
+        async with runtime.db.connection() as conn:
+            proposal = await reconcile.breaks_proposal(
+                conn, bank, statement_id, body.kind, body.resolution, body.reason
+            )
+        return await propose(caller, proposal)
 
     @router.get("/cycles/{cycle_id}/banks/{bank}", tags=["reconciliation"])
     async def totals(

@@ -223,9 +223,10 @@ class Settlement:
         with self.stage("reconcile"):
             self._statements()
             breaks = self._open_breaks()
-            for found in breaks:
-                self.maker(f"/breaks/{found['break_id']}/owner", owner="person:payment-operator")
-                self.act(f"/breaks/{found['break_id']}/resolve", resolution="not-paid")
+            for bank, statement_id, kind in sorted({(row["bank"], row["statement_id"], row["kind"]) for row in breaks}):
+                path = f"/banks/{bank}/statements/{statement_id}/breaks"
+                self.maker(f"{path}/owner", owner="person:payment-operator", kind=kind)
+                self.act(f"{path}/resolve", resolution="not-paid", kind=kind)
         return len(breaks)
 
     def _statements(self) -> None:

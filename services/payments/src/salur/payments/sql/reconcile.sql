@@ -70,9 +70,25 @@ SELECT * FROM recon_break WHERE break_id = :break_id FOR UPDATE;
 -- name: own_break!
 UPDATE recon_break SET owner = :owner WHERE break_id = :break_id;
 
--- name: resolve_break!
+-- name: own_breaks$
+WITH owned AS (
+    UPDATE recon_break SET owner = :owner
+    WHERE bank = :bank AND statement_id = :statement_id AND kind = :kind AND state = 'open' RETURNING 1
+)
+SELECT count(*) FROM owned;
+
+-- name: open_breaks_of^
+-- How many breaks of one kind a statement has left open, and what they are about.
+SELECT count(*) AS breaks, coalesce(sum(expected_minor), 0)::bigint AS amount_minor FROM recon_break
+WHERE bank = :bank AND statement_id = :statement_id AND kind = :kind AND state = 'open';
+
+-- name: breaks_for_update
+SELECT * FROM recon_break
+WHERE bank = :bank AND statement_id = :statement_id AND kind = :kind AND state = 'open' ORDER BY break_id FOR UPDATE;
+
+-- name: resolve_breaks!
 UPDATE recon_break SET state = 'resolved', resolution = :resolution, proposal_id = :proposal_id, resolved_at = now()
-WHERE break_id = :break_id;
+WHERE break_id = ANY (:break_ids::text[]);
 
 -- name: breaks_page
 SELECT break_id, bank, statement_id, kind, instruction_id, cycle_id, expected_minor, found_minor, state, owner,

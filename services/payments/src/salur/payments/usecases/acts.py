@@ -39,4 +39,5 @@ ACTS: Mapping[str, Execute] = {
     bank_keys.ADD: bank_keys.add_key,
     bank_keys.END: bank_keys.end_key,
     reconcile.BREAK_RESOLVE: reconcile.resolve_break,
+    reconcile.BREAKS_RESOLVE: reconcile.resolve_breaks,
 }

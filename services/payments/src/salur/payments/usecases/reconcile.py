@@ -19,6 +19,7 @@ from salur.common.contracts.payments import (
 )
 from salur.common.database import Connection
 from salur.common.events import Draft
+from salur.common.values import derived_id
 from salur.payments import errors, ledger, store
 from salur.payments.domain.reconcile import MISSING, Line, Statement
 from salur.payments.ledger import Move
@@ -28,7 +29,7 @@ from salur.payments.usecases.checks import SERVICE
 from salur.payments.usecases.proposals import Person, Proposal
 from salur.payments.usecases.recalls import Unclaimed, take_report
 
-BREAK_RESOLVE = "break-resolve"
+BREAK_RESOLVE, BREAKS_RESOLVE = "break-resolve", "breaks-resolve"
 PAID, NOT_PAID, EXPLAINED = "paid", "not-paid", "explained"
 NOT_CREDITED_REASON = "FOCR"  # following cancellation request: the bank never credited it
 FACTS = (
@@ -134,6 +135,12 @@ async def own_break(conn: Connection, break_id: str, owner: str) -> dict[str, An
     return {"break_id": break_id, "owner": owner}
 
 
+async def own_breaks(conn: Connection, bank: str, statement_id: str, kind: str, owner: str) -> dict[str, Any]:
+    """Who looks into all open breaks of one kind in a statement. Returns how many they are."""
+    owned = await queries.own_breaks(conn, bank=bank, statement_id=statement_id, kind=kind, owner=owner)
+    return {"breaks": owned, "owner": owner}
+
+
 async def resolve_break(
     conn: Connection, proposal_id: str, proposal: Proposal, person: Person
 ) -> tuple[dict[str, Any], list[Draft]]:
@@ -145,37 +152,83 @@ async def resolve_break(
         raise errors.break_unknown(proposal.subject)
     if row["state"] != "open":
         raise errors.break_ended(proposal.subject, row["resolution"])
-    resolution = proposal.content["resolution"]
+    drafts = await _end(conn, [row], proposal_id, proposal, person)
+    return {"break_id": proposal.subject, "resolution": proposal.content["resolution"]}, drafts
+
+
+async def breaks_proposal(
+    conn: Connection, bank: str, statement_id: str, kind: str, resolution: str, reason: str
+) -> Proposal:
+    """To end all open breaks of one kind in a statement alike. It says how many and how much, so that who accepts
+    knows what they sign. Raises NotFound when there is none.
+    """
+    row = await queries.open_breaks_of(conn, bank=bank, statement_id=statement_id, kind=kind)
+    if not row["breaks"]:
+        raise errors.break_unknown(f"{bank}/{statement_id}/{kind}")
+    about = {"bank": bank, "statement_id": statement_id, "kind": kind, "resolution": resolution}
+    return Proposal(BREAKS_RESOLVE, derived_id("breaks", bank, statement_id, kind), reason, about | dict(row))
+
+
+async def resolve_breaks(
+    conn: Connection, proposal_id: str, proposal: Proposal, person: Person
+) -> tuple[dict[str, Any], list[Draft]]:
+    """End what was proposed, in one step. Raises Conflict when other breaks are open by now, or a state differs."""
+    content = proposal.content
+    names = ("bank", "statement_id", "kind")
+    rows = await queries.breaks_for_update(conn, **{name: content[name] for name in names})
+    if (len(rows), sum(row["expected_minor"] or 0 for row in rows)) != (content["breaks"], content["amount_minor"]):
+        raise errors.breaks_changed(content["breaks"], len(rows))
+    drafts = await _end(conn, rows, proposal_id, proposal, person)
+    return {"breaks": len(rows), "resolution": content["resolution"]}, drafts
+
+
+async def _end(
+    conn: Connection, rows: Sequence[Any], proposal_id: str, proposal: Proposal, person: Person
+) -> list[Draft]:
+    """End breaks of one kind: what became of their payments, then the breaks themselves."""
+    resolution, kind = proposal.content["resolution"], rows[0]["kind"]
     drafts: list[Draft] = []
-    if row["kind"] == MISSING:
-        drafts = await _end_dispute(conn, row, resolution, person)
+    if kind == MISSING:
+        drafts = await _end_disputes(conn, rows, resolution, person)
     elif resolution != EXPLAINED:
-        raise errors.break_resolution(row["kind"])
-    await queries.resolve_break(conn, break_id=proposal.subject, resolution=resolution, proposal_id=proposal_id)
-    drafts.append(_resolved(proposal.subject, row["kind"], resolution, person.actor))
-    return {"break_id": proposal.subject, "resolution": resolution}, drafts
+        raise errors.break_resolution(kind)
+    ids = [row["break_id"] for row in rows]
+    await queries.resolve_breaks(conn, break_ids=ids, resolution=resolution, proposal_id=proposal_id)
+    return drafts + [_resolved(break_id, kind, resolution, person.actor) for break_id in ids]
 
 
-async def _end_dispute(conn: Connection, row: Any, resolution: str, person: Person) -> list[Draft]:
+async def _end_disputes(conn: Connection, rows: Sequence[Any], resolution: str, person: Person) -> list[Draft]:
     if resolution == PAID:
-        return await _settle_again(conn, [row])
+        return await _settle_again(conn, list(rows))
     if resolution != NOT_PAID:
-        raise errors.break_resolution(row["kind"])
-    (payment,) = await queries.lock_payments(conn, instruction_ids=[row["instruction_id"]])
-    if payment["state"] != "disputed":
-        raise errors.act_not_possible("resolve", payment["state"])
+        raise errors.break_resolution(MISSING)
+    found = {row["instruction_id"]: row["break_id"] for row in rows}
+    payments = await queries.lock_payments(conn, instruction_ids=sorted(found))
+    for payment in payments:
+        if payment["state"] != "disputed":
+            raise errors.act_not_possible("resolve", payment["state"])
+    await ledger.apply_pages(conn, [_refund(payment) for payment in payments])
+    moved = [(row["instruction_id"], found[row["instruction_id"]]) for row in payments]
+    await store.move_payments(
+        conn, [Moved(instruction, "returned", NOT_CREDITED_REASON, None, told) for instruction, told in moved]
+    )
+    facts = [
+        PaymentReturned(
+            **{name: row[name] for name in FACTS}, reason=NOT_CREDITED_REASON,
+            bank_reference=found[row["instruction_id"]], bank_message_id="statement",
+        )
+        for row in payments
+    ]  # fmt: skip
+    ended = await claims.end_returned(conn, [row["payment_id"] for row in payments], person.cause)
+    return [*(Draft(fact, fact.payment_id, person.actor, person.cause) for fact in facts), *ended]
+
+
+def _refund(payment: Any) -> Move:
+    """What was never credited goes back to its fund."""
     fund = ledger.fund(payment["fund_id"], payment["currency"]).id
     waiting = ledger.disputed(payment["bank"], payment["currency"]).id
-    instruction = payment["instruction_id"]
-    back = Move(f"refund/{instruction}", "transfer", None, waiting, fund, payment["amount_minor"], payment["currency"])
-    await ledger.apply_all(conn, [back])
-    await store.move_payments(conn, [Moved(instruction, "returned", NOT_CREDITED_REASON, None, row["break_id"])])
-    fact = PaymentReturned(
-        **{name: payment[name] for name in FACTS}, reason=NOT_CREDITED_REASON, bank_reference=row["break_id"],
-        bank_message_id="statement",
-    )  # fmt: skip
-    ended = await claims.end_returned(conn, [payment["payment_id"]], person.cause)
-    return [Draft(fact, fact.payment_id, person.actor, person.cause), *ended]
+    move_id = f"refund/{payment['instruction_id']}"
+    return Move(move_id, "transfer", None, waiting, fund, payment["amount_minor"], payment["currency"])
 
 
 async def totals(conn: Connection, cycle_id: str, bank: str) -> dict[str, Any]:
