@@ -89,7 +89,7 @@ async def test_a_family_is_told_of_registration_decision_and_payment_in_its_lang
     await feed.said("eligibility.decisions", decision(en, "not-enrolled", ("poverty",)))
     await feed.said(
         "payments.payments",
-        payment(PaymentSettled, id_, bank_reference="r"),
+        payment(PaymentSettled, id_, bank_reference="r", method="cash", offset_minor=5_000_000),
         payment(PaymentReturned, en, reason="AC04", bank_reference="r"),
         payment(PaymentReady, id_, collect_until="2026-02-01T00:00:00Z"),
     )
@@ -100,7 +100,10 @@ async def test_a_family_is_told_of_registration_decision_and_payment_in_its_lang
     assert sorted(text.split()[0] for text in to_id) == ["IDR", "IDR", "Keluarga", "Keluarga"]
     assert any("menunggu Anda di bank-a sampai 2026-02-01" in text for text in to_id)
     assert any("Bantuan PROGRESA" in text and "Indeks kemiskinan tidak melebihi" in text for text in to_id)
-    assert any("IDR 600,000.00 telah masuk" in text for text in to_id)
+    assert any(
+        "IDR 600,000.00 telah diambil tunai" in text and "IDR 50,000.00 ditahan untuk kelebihan bayar" in text
+        for text in to_id
+    )
     assert [text.split(".")[0] for text in sorted(to_en)][1:] == [
         "Your family is registered", "Your family no longer receives PROGRESA grant",
         "Your family was found eligible for PROGRESA grant",

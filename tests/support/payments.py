@@ -98,16 +98,16 @@ def cut_marks(partitions: Sequence[int]) -> list[Received]:
     return [received("registry.payees", CUT, fact, fact.partition) for fact in facts]
 
 
-def grant_marks(partitions: Sequence[int], count: int, amount_minor: int) -> list[Received]:
+def grant_marks(partitions: Sequence[int], count: int, amount_minor: int, cycle: str = CYCLE) -> list[Received]:
     """The cycle's grant mark in each of these partitions, with totals of `count` entitlements."""
     facts = [
         CycleGranted(
-            cycle_id=CYCLE, programme_id="test-programme", cut_id=CUT, partition=place, entitlements=count,
+            cycle_id=cycle, programme_id="test-programme", cut_id=CUT, partition=place, entitlements=count,
             amount_minor=amount_minor, currency=CURRENCY,
         )
         for place in partitions
     ]  # fmt: skip
-    return [received("eligibility.entitlements", CYCLE, fact, fact.partition) for fact in facts]
+    return [received("eligibility.entitlements", cycle, fact, fact.partition) for fact in facts]
 
 
 def answer(
@@ -206,6 +206,20 @@ class House:
         await self.pass_cut(range(8))
         await self.pass_grant(range(8), len(amounts), sum(amounts))
 
+    async def next_cycle(self, cycle: str, amounts: Sequence[int]) -> dict[str, Any]:
+        """Another cycle of the same people, granted and listed. Returns the list."""
+        await self.take_entitlements([granted(number, amount, cycle) for number, amount in enumerate(amounts)])
+        await self.take_entitlements(grant_marks(range(8), len(amounts), sum(amounts), cycle))
+        return dict(
+            await self.run(lists.build_list, lists.BuildList(cycle, ((FUND, 1),), self.banks, MAKER, "request-2"))
+        )
+
+    async def pay(self, built: dict[str, Any]) -> None:
+        """A list submitted, approved and instructed."""
+        await self.submit(built["list_id"])
+        await self.approve(built["list_id"], built["content_hash"])
+        await self.instruct()
+
     async def pass_cut(self, partitions: Sequence[int]) -> None:
         await self.take_payees(cut_marks(partitions))
 
@@ -227,8 +241,8 @@ class House:
         command = ListCommand(list_id, actor, "request-4", regions=regions, **more)
         return dict(await self.run(checks.approve_list, command, content_hash))
 
-    async def follow_up(self, actor: str = MAKER) -> dict[str, Any]:
-        command = lists.BuildList(CYCLE, (), self.banks, actor, "request-8")
+    async def follow_up(self, actor: str = MAKER, cycle: str = CYCLE) -> dict[str, Any]:
+        command = lists.BuildList(cycle, (), self.banks, actor, "request-8")
         return dict(await self.run(lists.build_follow_up, command))
 
     async def paid_by_follow_up(self) -> dict[str, Any]:
@@ -239,8 +253,10 @@ class House:
         await self.instruct()
         return built
 
-    async def decide_item(self, number: int, act: Any, regions: tuple[str, ...] = ()) -> dict[str, Any]:
-        command = decisions.DecideItem(payment_id(entitlement(number), 1), act, "as told")
+    async def decide_item(
+        self, number: int, act: Any, regions: tuple[str, ...] = (), cycle: str = CYCLE
+    ) -> dict[str, Any]:
+        command = decisions.DecideItem(payment_id(entitlement(number, cycle), 1), act, "as told")
         return dict(await self.run(decisions.decide_item, command, Person(MAKER, "request-9", regions)))
 
     async def refuse(self, list_id: str, actor: str = CHECKER) -> dict[str, Any]:

@@ -70,6 +70,10 @@ class CaseBody(BaseModel):
 
     resolution: Literal["offset", "recovery", "written-off", "paid", "retried", "ended"]
     reason: Reason
+    percent_max: Annotated[int, Field(ge=1, le=50)] = claims.PERCENT_MAX
+    """Of an offset: the share of each payment that may be taken at most."""
+    notice_days: Annotated[int, Field(ge=0, le=365)] = claims.NOTICE_DAYS
+    """Of an offset: how long the person has to object before the first payment is less."""
 
 
 class ClaimBody(BaseModel):
@@ -207,7 +211,9 @@ def ending_routes(router: APIRouter, runtime: Runtime) -> None:
         case_id: Id, body: CaseBody, caller: Annotated[Caller, permit("proposal:make")]
     ) -> dict[str, Any]:
         """Propose how a money case ends; another person accepts."""
-        content = {"resolution": body.resolution}
+        content: dict[str, Any] = {"resolution": body.resolution}
+        if body.resolution == "offset":
+            content |= {"percent_max": body.percent_max, "notice_days": body.notice_days}
         return await propose(caller, Proposal(money_cases.CASE_RESOLVE, case_id, body.reason, content))
 
     @router.get("/claims", tags=["payments"])

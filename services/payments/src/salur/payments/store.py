@@ -19,7 +19,7 @@ CANDIDATE_FIELDS = len(fields(Candidate))
 
 _ITEM_COLUMNS = (
     "list_id", "payment_id", "rank", "hold", "entitlement_id", "part", "attempt", "instruction_id", "beneficiary_id",
-    "payee_version", "bank", "amount_minor", "currency", "region", "fund_id", "payee_id", "method",
+    "payee_version", "bank", "amount_minor", "currency", "region", "fund_id", "payee_id", "method", "offset_minor",
 )  # fmt: skip
 
 

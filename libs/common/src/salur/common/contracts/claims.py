@@ -9,8 +9,9 @@ from salur.common.contracts.base import AmountMinor, Code, Currency, Fact, Id, N
 class ClaimReduced(Fact):
     """A part of a fund's claim ended. Key: case_id, that of its money case; `number` counts what ended of it.
 
-    `how`: recovered (the money is back in the fund), set-off (a later payment was less by it), written-off, or the bank
-    returned the payment (returned, and written-off-returned for what had been written off).
+    `how`: recovered (the money is back in the fund), set-off (a later payment was less by it; set-off-returned: that
+    payment came back, so it is owed again), written-off, or the bank returned the payment (returned, and
+    written-off-returned for what had been written off).
     """
 
     case_id: Id

@@ -231,10 +231,15 @@ class _PaymentState(Fact):
 
 @contract("salur.payment.settled.v1", "payments.payments")
 class PaymentSettled(_PaymentState):
-    """The bank credited the account (ISO 20022 status ACCC). Key: payment_id."""
+    """The bank credited the account (ISO 20022 status ACCC). Key: payment_id.
+
+    `offset_minor`: what was kept back of what is due, for money paid before and not due.
+    """
 
     bank_reference: Name
     bank_message_id: Name
+    method: Code | None = None
+    offset_minor: AmountMinor | None = None
 
 
 @contract("salur.payment.ready-for-collection.v1", "payments.payments")
@@ -334,7 +339,8 @@ class MoneyCaseOpened(Fact):
 class MoneyCaseEnded(Fact):
     """Two people ended a money case, or a newer change took its place (ended). Key: case_id.
 
-    Where it became a claim of a fund (offset, recovery) or its loss (written-off), fund and amount stand here.
+    Where it became a claim of a fund (offset, recovery) or its loss (written-off), fund and amount stand here. An
+    offset is taken from the beneficiary's payments: at most `offset_percent` of each, from `offset_from` on.
     """
 
     case_id: Id
@@ -345,6 +351,9 @@ class MoneyCaseEnded(Fact):
     fund_id: Code | None = None
     amount_minor: AmountMinor | None = None
     currency: Currency | None = None
+    beneficiary_id: Id | None = None
+    offset_percent: int | None = None
+    offset_from: datetime | None = None
 
 
 @contract("salur.break.raised.v1", "payments.activity")

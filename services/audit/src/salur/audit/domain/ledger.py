@@ -86,6 +86,7 @@ _REDUCED = {
     "set-off": ("claims", "overpaid"),
     "written-off": ("claims", "written-off"),
     "returned": ("claims", "overpaid"),
+    "set-off-returned": ("overpaid", "claims"),
     "written-off-returned": ("written-off", "overpaid"),
 }
 

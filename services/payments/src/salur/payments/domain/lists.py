@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from salur.common.values import instruction_id, payment_id
@@ -78,6 +78,36 @@ class Source:
     amount_minor: int = 0
 
 
+@dataclass(slots=True)
+class Offset:
+    """What is left of a fund's claim against a beneficiary, to be taken from payments, at most `percent` of each."""
+
+    case_id: str
+    fund_id: str
+    currency: str
+    percent: int
+    left_minor: int
+
+
+OFFSETS_PERCENT_MAX = 50
+"""Of a payment, whatever the claims are and agree: people live on the rest."""
+
+
+def cut(offsets: Sequence[Offset], fund_id: str, currency: str, due_minor: int) -> list[tuple[str, int]]:
+    """(case, minor units) that a payment of this fund bears, in the order given; what it bears is left no more."""
+    bearable = due_minor * OFFSETS_PERCENT_MAX // 100
+    borne: list[tuple[str, int]] = []
+    for offset in offsets:
+        if (offset.fund_id, offset.currency) != (fund_id, currency):
+            continue
+        amount = min(offset.left_minor, due_minor * offset.percent // 100, bearable)
+        if amount:
+            offset.left_minor -= amount
+            bearable -= amount
+            borne.append((offset.case_id, amount))
+    return borne
+
+
 def choose_source(sources: Sequence[Source], region: str, amount_minor: int) -> Source | None:
     """The fund that pays an item: of those that pay in its region, the one furthest behind its share.
 
@@ -107,6 +137,7 @@ class Item:
     fund_id: str | None
     payee_id: str
     method: str | None
+    offset_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,19 +180,32 @@ class ListBuilder:
         self.items = 0
         self.amount_minor = 0
         self.held: dict[Hold, int] = {}
+        self.cuts: list[tuple[str, str, int]] = []
 
-    def add(self, candidate: Candidate, *, blocked: bool, hits: Sequence[Hit] = ()) -> Item:
-        """Lock one candidate. `hits`: what the gate found."""
+    def add(
+        self, candidate: Candidate, *, blocked: bool, hits: Sequence[Hit] = (), offsets: Sequence[Offset] = ()
+    ) -> Item:
+        """Lock one candidate. `hits`: what the gate found; `offsets`: what the beneficiary owes.
+
+        Supplements bear none of it.
+        """
+        if candidate.part != FIRST_PART:
+            offsets = ()
         hold = hold_of(candidate, blocked=blocked, banks=self._banks)
         if hits and hold != INPUT_BLOCKED:
             hold = gravest(hits)
         payment = payment_id(candidate.entitlement_id, candidate.part)
         instruction = instruction_id(payment, candidate.attempt)
         rank = source = None
+        offset_minor = 0
         if hold is None:
-            source = self._source(candidate)
+            source = self._source(candidate, offsets)
             hold = None if source else NO_FUND_HERE
         if source is not None:
+            borne = cut(offsets, source.fund_id, candidate.currency, candidate.amount_minor)
+            self.cuts += [(payment, case_id, amount) for case_id, amount in borne]
+            offset_minor = sum(amount for _, amount in borne)
+            candidate = replace(candidate, amount_minor=candidate.amount_minor - offset_minor) if borne else candidate
             self.items = rank = self.items + 1
             self.amount_minor += candidate.amount_minor
             source.items += 1
@@ -173,13 +217,21 @@ class ListBuilder:
             payment, rank, hold, candidate.entitlement_id, candidate.part, candidate.attempt, instruction,
             candidate.beneficiary_id, candidate.payee_version, candidate.bank,
             candidate.amount_minor, candidate.currency, candidate.region, source.fund_id if source else None,
-            candidate.payee_id, candidate.method,
+            candidate.payee_id, candidate.method, offset_minor,
         )  # fmt: skip
 
-    def _source(self, candidate: Candidate) -> Source | None:
+    def _source(self, candidate: Candidate, offsets: Sequence[Offset] = ()) -> Source | None:
+        """The fund that pays; where the beneficiary owes one of them, that one, for only it may take it."""
         only = self.sources[0]
         if len(self.sources) == 1 and not only.region:
             return only
+        owed = {offset.fund_id for offset in offsets if offset.left_minor}
+        if owed and (
+            found := choose_source(
+                [source for source in self.sources if source.fund_id in owed], candidate.region, candidate.amount_minor
+            )
+        ):
+            return found
         return choose_source(self.sources, candidate.region, candidate.amount_minor)
 
     @property

@@ -1,10 +1,10 @@
 -- name: insert_payments!
 INSERT INTO payment (instruction_id, payment_id, attempt, entitlement_id, part, beneficiary_id, cycle_id, list_id,
                      fund_id, bank, amount_minor, currency, region, state, execute_until, answer_due_at,
-                     account_commitment, payee_id, method)
+                     account_commitment, payee_id, method, offset_minor)
 SELECT i.instruction_id, i.payment_id, i.attempt, i.entitlement_id, i.part, i.beneficiary_id, l.cycle_id, l.list_id,
        i.fund_id, i.bank, i.amount_minor, i.currency, i.region, 'instructed', g.execute_until, g.answer_due_at,
-       g.account_commitment, i.payee_id, i.method
+       g.account_commitment, i.payee_id, i.method, i.offset_minor
 FROM unnest(:payment_ids::text[], :account_commitments::text[], :execute_until::timestamptz[],
             :answer_due_at::timestamptz[]) AS g (payment_id, account_commitment, execute_until, answer_due_at)
 JOIN payment_list l ON l.list_id = :list_id
@@ -37,7 +37,7 @@ JOIN bank_message m ON m.bank = g.bank AND m.message_id = g.message_id;
 
 -- name: lock_payments
 SELECT instruction_id, payment_id, entitlement_id, beneficiary_id, cycle_id, list_id, fund_id, bank, amount_minor,
-       currency, region, cancel_reason, method, execute_until, ready_at, state, reason, bank_reference, return_reference, account_commitment,
+       currency, region, cancel_reason, method, offset_minor, execute_until, ready_at, state, reason, bank_reference, return_reference, account_commitment,
        (SELECT c.state FROM recall c WHERE c.instruction_id = payment.instruction_id) AS recall
 FROM payment WHERE instruction_id = ANY (:instruction_ids::text[]) ORDER BY instruction_id FOR UPDATE;
 
@@ -80,7 +80,7 @@ SELECT suspense_id, bank, topic, partition, kafka_offset, reason, instruction_id
 FROM suspense WHERE suspense_id > :after AND ended_at IS NULL ORDER BY suspense_id LIMIT :most;
 
 -- name: attempts_of_payment
-SELECT instruction_id, attempt, entitlement_id, cycle_id, list_id, bank, amount_minor, currency, region, state, reason,
+SELECT instruction_id, attempt, entitlement_id, cycle_id, list_id, bank, amount_minor, offset_minor, currency, region, state, reason,
        inquiries, changed_at,
        EXISTS (SELECT 1 FROM parked_return r WHERE r.instruction_id = p.instruction_id AND r.judged_at IS NULL)
            AS return_waits
@@ -91,7 +91,7 @@ SELECT instruction_id, region, method, state, execute_until FROM payment
 WHERE payment_id = :payment_id ORDER BY attempt DESC LIMIT 1;
 
 -- name: items_of_payment
-SELECT i.list_id, i.entitlement_id, i.rank, i.hold, i.amount_minor, i.currency, i.region, i.bank,
+SELECT i.list_id, i.entitlement_id, i.rank, i.hold, i.amount_minor, i.offset_minor, i.currency, i.region, i.bank,
        l.state AS list_state, l.cycle_id
 FROM list_item i JOIN payment_list l ON l.list_id = i.list_id
 WHERE i.payment_id = :payment_id ORDER BY l.built_at DESC;

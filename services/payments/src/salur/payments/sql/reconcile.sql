@@ -184,10 +184,11 @@ SELECT instruction_id FROM payment WHERE payment_id = ANY (:payment_ids::text[])
 -- The newest item of each payment with its list, and the state of its newest attempt; none when this item is the next
 -- attempt, which no bank has been told. Lists and attempts must be locked by statements before this one.
 SELECT i.*, l.state AS list_state, l.cycle_id, l.programme_id, l.last_rank, l.instructed_rank,
-       (SELECT coalesce(sum(s.amount_minor), 0) FROM supplement s WHERE s.entitlement_id = i.entitlement_id)::bigint
-           AS supplements_minor,
-       (SELECT coalesce(sum(c.amount_minor - c.returned_minor), 0) FROM claim c WHERE c.payment_id = i.payment_id)::bigint
-           AS claimed_minor, a.instruction_id AS attempt_id, a.fund_id AS attempt_fund,
+       (SELECT coalesce(sum(s.amount_minor), 0) FROM supplement s WHERE s.entitlement_id = i.entitlement_id
+            AND NOT s.gives_back)::bigint AS supplements_minor,
+       (SELECT coalesce(sum(c.amount_minor - c.returned_minor - c.surplus_minor), 0) FROM claim c
+            WHERE c.payment_id = i.payment_id)::bigint AS claimed_minor,
+       a.instruction_id AS attempt_id, a.fund_id AS attempt_fund,
        CASE WHEN i.hold IS NOT NULL OR i.attempt = a.attempt THEN a.state END AS attempt_state
 FROM unnest(:payment_ids::text[]) AS g (payment_id)
 CROSS JOIN LATERAL (

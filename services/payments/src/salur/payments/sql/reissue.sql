@@ -119,8 +119,8 @@ WHERE s.cycle_id = :cycle_id AND s.payment_id > :after AND NOT EXISTS (
 ORDER BY payment_id LIMIT :most;
 
 -- name: grant_supplement$
-INSERT INTO supplement (payment_id, entitlement_id, part, cycle_id, amount_minor, case_id)
-SELECT :payment_id, e.entitlement_id, :part, e.cycle_id, :amount_minor, :case_id
+INSERT INTO supplement (payment_id, entitlement_id, part, cycle_id, amount_minor, case_id, gives_back)
+SELECT :payment_id, e.entitlement_id, :part, e.cycle_id, :amount_minor, :case_id, :gives_back
 FROM entitlement e WHERE e.entitlement_id = :entitlement_id RETURNING payment_id;
 
 -- name: parts_of$
@@ -135,11 +135,11 @@ RETURNING case_id, kind, payment_id;
 -- name: paid_in_spite
 -- Of these settled payments those that a later change had made worth something else: the bank was faster.
 SELECT p.payment_id, p.entitlement_id, p.beneficiary_id, p.region, p.currency, p.cancel_reason,
-       p.amount_minor - d.due_minor AS difference_minor
+       p.amount_minor + p.offset_minor - d.due_minor AS difference_minor
 FROM payment p
 JOIN entitlement e ON e.entitlement_id = p.entitlement_id AND e.due_minor IS NOT NULL
 CROSS JOIN LATERAL part_due(p.entitlement_id, p.part) AS d (due_minor)
-WHERE p.instruction_id = ANY (:instruction_ids::text[]) AND p.amount_minor <> d.due_minor
+WHERE p.instruction_id = ANY (:instruction_ids::text[]) AND p.amount_minor + p.offset_minor <> d.due_minor
   AND EXISTS (SELECT 1 FROM entitlement_change c WHERE c.entitlement_id = p.entitlement_id AND c.retroactive)
 ORDER BY p.payment_id;
 

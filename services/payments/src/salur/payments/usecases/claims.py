@@ -3,7 +3,9 @@
 A claim never touches what was paid: `beneficiaries` stays equal to the settled payments. Its other side is `overpaid`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from salur.common.auth import Caller
@@ -19,14 +21,31 @@ from salur.payments.usecases.proposals import Person, Proposal
 
 REDUCE = "claim-reduce"
 RECOVERED, SET_OFF, WRITTEN_OFF = "recovered", "set-off", "written-off"
-RETURNED, LOSS_RETURNED = "returned", "written-off-returned"
+RETURNED, LOSS_RETURNED, SET_OFF_RETURNED = "returned", "written-off-returned", "set-off-returned"
+PERCENT_MAX, NOTICE_DAYS = 20, 14
+"""Of an offset whose proposal says nothing else."""
 CLAIMED = frozenset({"offset", "recovery"})
 """Resolutions of a case that leave a claim; `written-off` leaves a loss."""
 
 
-async def begin(conn: Connection, case: Any, resolution: str) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How an offset is taken: at most `percent` of a payment (1 to 50), from payments listed `from_` on."""
+
+    percent: int
+    from_: datetime
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> "Terms":
+        """As proposed; the notice begins when the second person accepts."""
+        notice = timedelta(days=content.get("notice_days", NOTICE_DAYS))
+        return cls(content.get("percent_max", PERCENT_MAX), datetime.now(UTC) + notice)
+
+
+async def begin(conn: Connection, case: Any, resolution: str, terms: Terms | None = None) -> dict[str, Any]:
     """Post what a case became: a claim or a loss of the fund that paid. Returns what the event tells of it.
 
+    `terms`: those of an offset.
     Nothing where the payment is not settled any more: its money is back. Raises Conflict while a bank disputes it.
     """
     payment = await queries.newest_attempt_for_update(conn, payment_id=case["payment_id"])
@@ -42,8 +61,15 @@ async def begin(conn: Connection, case: Any, resolution: str) -> dict[str, Any]:
     await queries.insert_claim(
         conn, case_id=case["case_id"], payment_id=case["payment_id"], region=case["region"], **told,
         open_minor=case["amount_minor"] if claimed else 0, written_off_minor=0 if claimed else case["amount_minor"],
+        offset_percent=terms.percent if terms else None, offset_from=terms.from_ if terms else None,
     )  # fmt: skip
-    return told
+    if terms is None:
+        return told
+    return told | {
+        "beneficiary_id": case["beneficiary_id"],
+        "offset_percent": terms.percent,
+        "offset_from": terms.from_,
+    }
 
 
 def _accounts(row: Any) -> dict[str, Account]:
@@ -61,8 +87,14 @@ LEGS = {
     SET_OFF: ("claims", "overpaid"),
     WRITTEN_OFF: ("claims", "written-off"),
     RETURNED: ("claims", "overpaid"),
+    SET_OFF_RETURNED: ("overpaid", "claims"),
     LOSS_RETURNED: ("written-off", "overpaid"),
 }
+
+
+def leg(how: str, row: Any, number: int, amount_minor: int) -> Move:
+    """The ledger's side of the claim's end number `number`."""
+    return _move(f"{how}/{row['case_id']}/{number}", row, *LEGS[how], amount_minor)
 
 
 async def reduce(
@@ -84,8 +116,7 @@ async def _reduce(
 ) -> Draft:
     row["reductions"] += 1
     number = row["reductions"]
-    move = _move(f"{how}/{row['case_id']}/{number}", row, *LEGS[how], amount_minor)
-    await ledger.apply_all(conn, [move])
+    await ledger.apply_all(conn, [leg(how, row, number, amount_minor)])
     loss = {WRITTEN_OFF: amount_minor, LOSS_RETURNED: -amount_minor}.get(how, 0)
     await queries.reduce_claim(
         conn, case_id=row["case_id"], number=number, open_minor=0 if how == LOSS_RETURNED else amount_minor,
@@ -99,15 +130,24 @@ async def _reduce(
     return Draft(fact, fact.case_id, person.actor, person.cause)
 
 
-async def end_returned(conn: Connection, payment_ids: Sequence[str], cause: str) -> list[Draft]:
-    """A bank returned these payments: nobody owes anything of them any more. Few ever have a claim."""
-    drafts = []
+async def end_returned(
+    conn: Connection, payment_ids: Sequence[str], cause: str
+) -> tuple[list[Draft], list[dict[str, Any]]]:
+    """A bank returned these payments: nobody owes anything of them any more. Few ever have a claim.
+
+    Returns events, and the claims of which something had been given back (`given_minor`): that belongs to the person.
+    """
+    drafts: list[Draft] = []
+    surplus = []
     for found in await queries.claims_of_payments(conn, payment_ids=sorted(payment_ids)):
         row = dict(found)
+        if row["given_minor"]:
+            await queries.add_surplus(conn, case_id=row["case_id"], amount_minor=row["given_minor"])
+            surplus.append(row)
         for how, amount in ((RETURNED, found["open_minor"]), (LOSS_RETURNED, found["written_off_minor"])):
             if amount:
                 drafts.append(await _reduce(conn, row, how, amount, RETURNED, Person(SERVICE, cause)))
-    return drafts
+    return drafts, surplus
 
 
 async def page(conn: Connection, caller: Caller, *, only_open: bool, after: str, most: int) -> dict[str, Any]:

@@ -79,7 +79,8 @@ def _judge(work: Work, item: Any, change: Any) -> None:
             pass  # it was right when it was paid: the next cycle knows better
         case "settled" | "disputed":
             work.superseded.append(item["payment_id"])
-            difference = item["amount_minor"] + item["supplements_minor"] - item["claimed_minor"] - change["due_minor"]
+            paid = item["amount_minor"] + item["offset_minor"] + item["supplements_minor"] - item["claimed_minor"]
+            difference = paid - change["due_minor"]
             if difference:
                 work.cases.append(difference_case(item, difference, change["reason"], item["claimed_minor"]))
         case None if item["hold"] is None:

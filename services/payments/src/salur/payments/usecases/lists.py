@@ -13,6 +13,7 @@ from salur.payments import errors, store
 from salur.payments.domain.gate import Hit
 from salur.payments.domain.lists import Banks, Candidate, Item, ListBuilder, Source, hold_of
 from salur.payments.store import queries
+from salur.payments.usecases import offsets
 from salur.payments.usecases.gate import gate_hits, keep_hits
 from salur.payments.usecases.inputs import ENTITLEMENTS_CONSUMER, PAYEES_CONSUMER
 
@@ -47,7 +48,9 @@ async def build_list(conn: Connection, command: BuildList) -> tuple[dict[str, An
         raise errors.list_exists(command.cycle_id, known)
     builder = ListBuilder(command.banks, _sources(funds, command.funds))
     hits = await gate_hits(conn, command.cycle_id, cycle["programme_id"], command.banks)
-    held = await _lock_items(conn, list_id, store.candidates(conn, command.cycle_id), builder, hits)
+    owed = await offsets.due(conn, command.cycle_id, builder.sources)
+    held = await _lock_items(conn, list_id, store.candidates(conn, command.cycle_id), builder, hits, owed)
+    await offsets.plan(conn, list_id, builder)
     await keep_hits(
         conn, list_id, {item.payment_id: hits[item.entitlement_id] for item in held if item.entitlement_id in hits}
     )
@@ -150,6 +153,7 @@ async def build_from(
         programme_id=cycle["programme_id"], currency=cycle["currency"], built_by=command.actor,
     )  # fmt: skip
     await store.insert_items(conn, list_id, items)
+    await offsets.plan(conn, list_id, builder)
     return await _lock(conn, list_id, cycle, builder), []
 
 
@@ -162,6 +166,7 @@ async def _payable_now(
 ) -> list[Item]:
     """Ranked items only: what would be held again stays where it is held."""
     hits = await gate_hits(conn, command.cycle_id, cycle["programme_id"], command.banks)
+    owed = await offsets.due(conn, command.cycle_id, builder.sources)
     items: list[Item] = []
     async for page in pages:
         blocked = await _blocked(conn, [candidate for candidate, _ in page])
@@ -169,7 +174,8 @@ async def _payable_now(
             found = [hit for hit in hits.get(candidate.entitlement_id, ()) if hit.code not in released]
             held = hold_of(candidate, blocked=candidate.entitlement_id in blocked, banks=command.banks)
             if not found and held is None:
-                items.append(builder.add(candidate, blocked=False))
+                offset = owed.get(candidate.beneficiary_id, ())
+                items.append(builder.add(candidate, blocked=False, offsets=offset))
     return [item for item in items if item.rank is not None]
 
 
@@ -192,13 +198,17 @@ async def _lock_items(
     pages: AsyncIterator[list[Candidate]],
     builder: ListBuilder,
     hits: Mapping[str, Sequence[Hit]],
+    owed: offsets.Offsets,
 ) -> list[Item]:
     held: list[Item] = []
     async for page in pages:
         blocked = await _blocked(conn, page)
         items = [
             builder.add(
-                candidate, blocked=candidate.entitlement_id in blocked, hits=hits.get(candidate.entitlement_id, ())
+                candidate,
+                blocked=candidate.entitlement_id in blocked,
+                hits=hits.get(candidate.entitlement_id, ()),
+                offsets=owed.get(candidate.beneficiary_id, ()),
             )
             for candidate in page
         ]

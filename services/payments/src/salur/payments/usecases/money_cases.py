@@ -16,12 +16,14 @@ from salur.payments.usecases.checks import SERVICE
 from salur.payments.usecases.proposals import Person, Proposal
 
 CASE_RESOLVE = "money-case-resolve"
-FAILED = "failed-payment"
+FAILED, SURPLUS = "failed-payment", "surplus"
+OWED_TO_PEOPLE = frozenset({"supplement", SURPLUS})
 RESOLUTIONS: dict[str, frozenset[str]] = {
     "overpayment": frozenset({"offset", "recovery", "written-off"}),
     "supplement": frozenset({"paid", "written-off"}),
     "not-received": frozenset({"paid", "recovery", "written-off"}),
     FAILED: frozenset({"retried", "ended"}),
+    SURPLUS: frozenset({"paid", "written-off"}),
 }
 """How each kind of case may end."""
 
@@ -71,12 +73,13 @@ async def resolve_case(
         raise errors.case_resolution(row["kind"], RESOLUTIONS[row["kind"]])
     drafts: list[Draft] = []
     told: dict[str, Any] = {}
-    if state in claims.CLAIMED or (state == claims.WRITTEN_OFF and row["kind"] != "supplement"):
-        told = await claims.begin(conn, row, state)
+    if state in claims.CLAIMED or (state == claims.WRITTEN_OFF and row["kind"] not in OWED_TO_PEOPLE):
+        terms = claims.Terms.of(proposal.content) if state == "offset" else None
+        told = await claims.begin(conn, row, state, terms)
     elif state == "retried":
         command = decisions.DecideItem(row["payment_id"], "retry", proposal.reason)
         _, drafts = await decisions.decide_item(conn, command, person)
-    elif row["kind"] == "supplement" and state == "paid":
+    elif row["kind"] in OWED_TO_PEOPLE and state == "paid":
         await _grant(conn, row)
     elif state == "ended":
         drafts = await endings.end_failed(conn, row["payment_id"], proposal_id, proposal, person)
@@ -90,8 +93,18 @@ async def _grant(conn: Connection, case: Any) -> None:
     part = await queries.parts_of(conn, entitlement_id=case["entitlement_id"]) + 1
     await queries.grant_supplement(
         conn, payment_id=payment_id(case["entitlement_id"], part), entitlement_id=case["entitlement_id"], part=part,
-        amount_minor=case["amount_minor"], case_id=case["case_id"],
+        amount_minor=case["amount_minor"], case_id=case["case_id"], gives_back=case["kind"] == SURPLUS,
     )  # fmt: skip
+
+
+async def end_returned(conn: Connection, payment_ids: Sequence[str], cause: str) -> list[Draft]:
+    """Banks returned these payments: their claims end, and what people had given back for them is a case."""
+    drafts, surplus = await claims.end_returned(conn, payment_ids, cause)
+    cases = [
+        case_of(SURPLUS, row, row["given_minor"], "returned-after-pay-back", row["case_id"], str(row["surplus_minor"]))
+        for row in surplus
+    ]
+    return drafts + await open_cases(conn, cases)
 
 
 async def supersede(conn: Connection, payment_ids: Sequence[str]) -> list[Draft]:

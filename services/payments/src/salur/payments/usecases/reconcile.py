@@ -24,7 +24,7 @@ from salur.payments import errors, ledger, store
 from salur.payments.domain.reconcile import MISSING, Line, Statement
 from salur.payments.ledger import Move
 from salur.payments.store import Moved, queries
-from salur.payments.usecases import claims
+from salur.payments.usecases import money_cases, offsets
 from salur.payments.usecases.checks import SERVICE
 from salur.payments.usecases.proposals import Person, Proposal
 from salur.payments.usecases.recalls import Unclaimed, take_report
@@ -121,8 +121,9 @@ async def _settle_again(conn: Connection, breaks: list[Any]) -> list[Draft]:
     drafts = []
     for row in rows:
         fact = PaymentSettled(
-            **{name: row[name] for name in FACTS}, bank_reference=row["bank_reference"], bank_message_id="statement"
-        )
+            **{name: row[name] for name in FACTS}, bank_reference=row["bank_reference"], bank_message_id="statement",
+            method=row["method"], offset_minor=row["offset_minor"] or None,
+        )  # fmt: skip
         drafts.append(Draft(fact, fact.payment_id, SERVICE, fact.instruction_id))
     return drafts
 
@@ -219,7 +220,10 @@ async def _end_disputes(conn: Connection, rows: Sequence[Any], resolution: str, 
         )
         for row in payments
     ]  # fmt: skip
-    ended = await claims.end_returned(conn, [row["payment_id"] for row in payments], person.cause)
+    ended = await money_cases.end_returned(conn, [row["payment_id"] for row in payments], person.cause)
+    cut = [row["instruction_id"] for row in payments if row["offset_minor"]]
+    if cut:
+        ended += await offsets.returned(conn, cut, person.actor, person.cause)
     return [*(Draft(fact, fact.payment_id, person.actor, person.cause) for fact in facts), *ended]
 
 

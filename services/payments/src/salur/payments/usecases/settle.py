@@ -36,17 +36,21 @@ from salur.payments.domain.results import (
 )
 from salur.payments.ledger import Move
 from salur.payments.store import MessageId, Moved, Parked, Suspended
+from salur.payments.usecases import offsets
 from salur.payments.usecases.account_checks import take_findings
 from salur.payments.usecases.checks import reserve_id
-from salur.payments.usecases.claims import end_returned
 from salur.payments.usecases.instruct import ACTOR
 from salur.payments.usecases.late import paid_in_spite
+from salur.payments.usecases.money_cases import end_returned
 from salur.payments.usecases.recalls import end_recalls
 from salur.payments.usecases.reissue import open_failed
 
 RESULTS_CONSUMER = "payments.bank-results"
 FILES_PREFIX = "banks.files."
 
+
+OFFSETS = {"settled": offsets.settled, "returned": offsets.returned}
+"""What becomes of a claim that a payment is less by, in the order in which both may happen in one batch."""
 
 R = TypeVar("R", bound=BankResult | CheckResult)
 
@@ -97,6 +101,7 @@ class Batch:
     asked_about: list[str] = field(default_factory=list)
     returned: list[str] = field(default_factory=list)
     came_back: list[str] = field(default_factory=list)
+    cut: dict[str, list[str]] = field(default_factory=dict)
     refused_recalls: list[tuple[Any, str]] = field(default_factory=list)
     ready: dict[str, Answer[BankResult]] = field(default_factory=dict)
 
@@ -181,6 +186,8 @@ class Batch:
         step.postings += postings(payment, act)
         if act == "settled" and payment["cancel_reason"] is not None:
             self.asked_about.append(result.instruction_id)
+        if payment["offset_minor"]:
+            self.cut.setdefault(act, []).append(result.instruction_id)
         if act == "returned":
             self.came_back.append(payment["payment_id"])
         if act == "returned" and standing.recall == "asked":
@@ -230,7 +237,10 @@ def _fact(payment: Any, answer: Answer[BankResult], act: str, reason: str | None
     }  # fmt: skip
     match act:
         case "settled":
-            return PaymentSettled(**common, bank_reference=result.bank_reference)
+            return PaymentSettled(
+                **common, bank_reference=result.bank_reference, method=payment["method"],
+                offset_minor=payment["offset_minor"] or None,
+            )  # fmt: skip
         case "rejected":
             return PaymentRejected(**common, reason=reason)
         case _:
@@ -268,6 +278,9 @@ async def take_results(
     drafts = [*batch.drafts, *await open_failed(conn, batch.failed)]
     if batch.asked_about:
         drafts += await paid_in_spite(conn, batch.asked_about)
+    for act, end in OFFSETS.items():
+        if act in batch.cut:
+            drafts += await end(conn, batch.cut[act], ACTOR, RESULTS_CONSUMER)
     if batch.came_back:
         drafts += await end_returned(conn, batch.came_back, RESULTS_CONSUMER)
     if batch.ready:

@@ -149,7 +149,10 @@ def explain(state: str, hold: str | None, reason: str | None) -> tuple[str, str]
 
 
 async def payment_view(conn: Connection, caller: Caller, payment_id: str) -> dict[str, Any]:
-    """One payment with its attempts, its state, why, and who must act. Raises NotFound, also outside the scope."""
+    """One payment with its attempts, its state, why, and who must act. Raises NotFound, also outside the scope.
+
+    `amount_minor` + `offset_minor` are due: the second is kept back for what `offsets` name.
+    """
     attempts = [dict(row) for row in await queries.attempts_of_payment(conn, payment_id=payment_id)]
     items = await queries.items_of_payment(conn, payment_id=payment_id)
     known = attempts[-1] if attempts else (dict(items[0]) if items else None)
@@ -164,7 +167,8 @@ async def payment_view(conn: Connection, caller: Caller, payment_id: str) -> dic
     else:
         state, reason = items[0]["list_state"], None
     why, who = explain(state, hold, reason)
-    names = ("entitlement_id", "cycle_id", "list_id", "bank", "amount_minor", "currency", "region")
+    names = ("entitlement_id", "cycle_id", "list_id", "bank", "amount_minor", "offset_minor", "currency", "region")
+    cuts = await queries.offsets_of_payment(conn, payment_id=payment_id)
     return {
         "payment_id": payment_id,
         **{name: known[name] for name in names},
@@ -172,6 +176,7 @@ async def payment_view(conn: Connection, caller: Caller, payment_id: str) -> dic
         "reason": reason,
         "why": why,
         "who_must_act": who,
+        "offsets": [dict(row) for row in cuts],
         "gate": [dict(row) for row in await queries.hits_of_payment(conn, payment_id=payment_id)],
         "attempts": attempts,
     }

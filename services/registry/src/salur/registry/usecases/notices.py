@@ -11,14 +11,20 @@ import orjson
 import yaml
 
 from salur.common.contracts.eligibility import DecisionMade, ProgrammePublished
-from salur.common.contracts.payments import PaymentReady, PaymentRejected, PaymentReturned, PaymentSettled
+from salur.common.contracts.payments import (
+    MoneyCaseEnded,
+    PaymentReady,
+    PaymentRejected,
+    PaymentReturned,
+    PaymentSettled,
+)
 from salur.common.contracts.registry import HouseholdChanged, HouseholdRegistered, PayeeRegistered
 from salur.common.database import Connection
 from salur.common.events import Draft, Received
 from salur.common.secrets import Secrets
 from salur.common.values import Money, derived_id
 from salur.registry.domain.identity import Contact
-from salur.registry.domain.notices import DEFAULT_LANGUAGE, Templates, check_templates, reasons_text, render
+from salur.registry.domain.notices import DEFAULT_LANGUAGE, LANGUAGES, Templates, check_templates, reasons_text, render
 from salur.registry.store import queries
 from salur.registry.usecases.identities import Identities
 
@@ -33,11 +39,10 @@ FORMER_WITHIN = timedelta(days=30)
 """Whoever changes a telephone number and then the account cannot keep the family from hearing of it."""
 TO_FORMER = frozenset({"account-changed", "contact-changed"})
 REFERENCE_LENGTH = 8
-PAYMENT_KINDS = {
-    PaymentSettled: "paid",
-    PaymentRejected: "payment-refused",
-    PaymentReturned: "payment-returned",
-}
+PAYMENT_KINDS = {PaymentRejected: "payment-refused", PaymentReturned: "payment-returned"}
+PAID = "paid-"
+"""With the method of payment: what a person has to look at is another thing each time."""
+DEFAULT_METHOD = "account"
 
 
 class Occasion(NamedTuple):
@@ -86,7 +91,7 @@ class Notices:
     async def take(self, conn: Connection, batch: Sequence[Received]) -> Sequence[Draft]:
         """Write the messages a batch calls for. Who has left no telephone number gets none."""
         await _take_programmes(conn, [event for event in batch if isinstance(event.data, ProgrammePublished)])
-        occasions = [occasion for event in batch for occasion in _occasions(event)]
+        occasions = [occasion for event in batch for occasion in _occasions(event, self._templates)]
         occasions += await _outcomes(conn, [event for event in batch if isinstance(event.data, DecisionMade)])
         if occasions:
             await self._write(conn, occasions)
@@ -135,7 +140,7 @@ class Notices:
             yield notice_id, occasion.household_id, occasion.kind, recipient, language, occasion.cause, sealed
 
 
-def _occasions(event: Received) -> Iterable[Occasion]:
+def _occasions(event: Received, templates: Templates) -> Iterable[Occasion]:
     fact, day = event.data, {"date": f"{event.time:%Y-%m-%d}"}
     match fact:
         case HouseholdRegistered():
@@ -144,13 +149,31 @@ def _occasions(event: Received) -> Iterable[Occasion]:
             yield _same(fact.household_id, "contact-changed", event, day)._replace(replaced=fact.version - 1)
         case PayeeRegistered() if fact.version > 1:
             yield _same(fact.beneficiary_id, "account-changed", event, day)
-        case PaymentSettled() | PaymentRejected() | PaymentReturned():
+        case PaymentSettled():
+            yield _paid(fact, event, templates)
+        case MoneyCaseEnded() if fact.offset_from and fact.beneficiary_id and fact.amount_minor and fact.currency:
+            amount = str(Money(fact.amount_minor, fact.currency))
+            values = {"amount": amount, "percent": str(fact.offset_percent), "date": f"{fact.offset_from:%Y-%m-%d}"}
+            yield _same(fact.beneficiary_id, "offset-agreed", event, values)
+        case PaymentRejected() | PaymentReturned():
             values = {"amount": str(Money(fact.amount_minor, fact.currency)), "bank": fact.bank} | day
             yield _same(fact.beneficiary_id, PAYMENT_KINDS[type(fact)], event, values)
         case PaymentReady():
             values = {"amount": str(Money(fact.amount_minor, fact.currency)), "bank": fact.bank}
             until = f"{fact.collect_until:%Y-%m-%d}"
             yield _same(fact.beneficiary_id, "cash-ready", event, values | {"date": until})
+
+
+def _paid(fact: PaymentSettled, event: Received, templates: Templates) -> Occasion:
+    """Where the money is by its method (one we have no words for: the account), and what was kept back of it."""
+    kind = PAID + (fact.method or DEFAULT_METHOD)
+    kept = "deducted" if fact.offset_minor else "nothing-deducted"
+    kept_minor = {"amount": str(Money(fact.offset_minor or 0, fact.currency))}
+    told = str(Money(fact.amount_minor, fact.currency))
+    values = {"amount": told, "bank": fact.bank, "date": f"{event.time:%Y-%m-%d}"}
+    texts = {language: render(templates, kept, language, kept_minor) for language in LANGUAGES}
+    by_language = {language: values | {"deducted": text} for language, text in texts.items()}
+    return Occasion(fact.beneficiary_id, kind if kind in templates else PAID + DEFAULT_METHOD, event.id, by_language)
 
 
 def _same(household_id: str, kind: str, event: Received, values: Mapping[str, str]) -> Occasion:
