@@ -103,3 +103,14 @@ async def test_a_revoked_right_is_refused_in_another_service_within_the_bound(fr
             return bool(answer.json().get("code") == "not-registered")
 
         await eventually(refused, BOUND_S, "an administrator by token alone is refused")
+        # Their time ran out: who holds the issuer's key begins anew, or nobody ever could.
+        with psycopg.connect(fresh_pair.postgres.url().rsplit("/", 1)[0] + "/registry", autocommit=True) as database:
+            database.execute(
+                "UPDATE known_principal SET grants = jsonb_set(grants, '{0,expires_at}', '\"2026-01-01T00:00:00Z\"') "
+                "WHERE administers"
+            )
+
+        async def let_in() -> bool:
+            return (await registry.administrator("wati", "GET", "/principals")).status_code == 200
+
+        await eventually(let_in, BOUND_S, "an administrator by token when all others' rights have ended")

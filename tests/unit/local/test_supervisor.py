@@ -47,6 +47,16 @@ def test_a_dead_child_is_started_again_and_its_log_is_kept(tmp_path: Path, super
     assert all(line.startswith("at ") for line in lines)
 
 
+def test_a_full_disk_costs_log_lines_and_never_the_service(tmp_path: Path, supervisor: Supervisor) -> None:
+    """More than a pipe holds is said; a reader that gave up would hold the process in its next line for ever."""
+    code = "for number in range(20_000): print('a line of the log', number)"
+    talking = supervisor.add(Child("talking", [sys.executable, "-u", "-c", code], dict(os.environ), Path("/dev/full")))
+    talking.start()
+    until(lambda: not talking.running, "its end")
+    assert talking.process is not None
+    assert talking.process.returncode == 0
+
+
 def test_the_back_off_grows(tmp_path: Path, supervisor: Supervisor) -> None:
     crashing = supervisor.add(child(tmp_path, "raise SystemExit(1)"))
     crashing.start()

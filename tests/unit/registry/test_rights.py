@@ -51,6 +51,15 @@ def test_who_uses_a_lent_right_stands_for_the_lender_too() -> None:
     assert held(own, TOKEN, "list:approve", NOW).delegators == frozenset()
 
 
+@pytest.mark.parametrize("lent_regions", [(), ("31", "32.01")])
+def test_a_small_right_of_ones_own_does_not_hide_whose_the_larger_one_is(lent_regions: tuple[str, ...]) -> None:
+    lent = grant("approver", *lent_regions, expires_at=NOW + timedelta(days=1), delegated_by="person:budi")
+    mixed = held(standing(grant("approver", "32.01"), lent), TOKEN, "list:approve", NOW)
+    assert mixed.delegators == {"person:budi"}
+    wide = held(standing(grant("approver", "31", "32"), lent), TOKEN, "list:approve", NOW)
+    assert wide.delegators == (frozenset() if lent_regions else {"person:budi"})
+
+
 @pytest.mark.parametrize(
     ("told", "code"),
     [

@@ -131,9 +131,12 @@ class Child:
             prefix = f"\x1b[{self.colour}m{prefix}\x1b[0m"
         with self.log_path.open("ab", buffering=0) as log:
             while line := stream.readline(LOG_LINE_BYTES):
-                log.write(line)
-                if self.echo:
-                    sys.stderr.write(prefix + line.decode(errors="replace"))
+                # A line that cannot be kept is lost: a pipe nobody reads would hold up the process behind it for ever.
+                with contextlib.suppress(OSError):
+                    log.write(line)
+                with contextlib.suppress(OSError, ValueError):
+                    if self.echo:
+                        sys.stderr.write(prefix + line.decode(errors="replace"))
         stream.close()
 
     def signal(self, number: int) -> None:

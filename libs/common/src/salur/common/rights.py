@@ -19,6 +19,7 @@ from salur.common.contracts.principals import Grant, PrincipalChanged
 from salur.common.database import Connection, Database, load_queries
 from salur.common.errors import Forbidden
 from salur.common.events import Consumer, Draft, Received
+from salur.common.values.region import region_within
 
 queries = load_queries(Path(__file__).parent / "sql")
 
@@ -121,7 +122,7 @@ class Rights:
             return replace(caller, roles=frozenset({CITIZEN}))
         if ADMINISTRATOR in caller.roles:
             async with self._db.connection() as conn:
-                if await queries.administrators(conn) < ENOUGH_ADMINISTRATORS:
+                if await queries.administrators(conn, role=ADMINISTRATOR) < ENOUGH_ADMINISTRATORS:
                     return replace(caller, roles=frozenset({ADMINISTRATOR}))
         raise Forbidden(
             "the registry knows no rights of yours: ask an administrator to register you",
@@ -153,10 +154,19 @@ def held(standing: Standing, caller: Caller, permission: str, now: datetime) -> 
     everywhere = any(not grant.regions for grant in giving)
     regions = () if everywhere else tuple(sorted({region for grant in giving for region in grant.regions}))
     borrowed = {grant.delegated_by for grant in giving if grant.delegated_by is not None}
-    own = any(grant.delegated_by is None for grant in giving)
+    own = [grant for grant in giving if grant.delegated_by is None]
     return replace(
         caller,
         roles=frozenset(grant.role for grant in valid),
         regions=regions,
-        delegators=frozenset() if own else frozenset(borrowed),
+        delegators=frozenset() if _reach(own, regions) else frozenset(borrowed),
     )
+
+
+def _reach(own: Sequence[Grant], regions: Sequence[str]) -> bool:
+    """Whether one's own grants alone reach these regions (empty = everywhere): what is lent beyond them is used as the
+    lender's."""
+    if any(not grant.regions for grant in own):
+        return True
+    scopes = [scope for grant in own for scope in grant.regions]
+    return bool(regions) and all(any(region_within(region, scope) for scope in scopes) for region in regions)

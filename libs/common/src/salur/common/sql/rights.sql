@@ -13,7 +13,12 @@ WHERE known.version < excluded.version;
 SELECT status, grants, device_bound, devices FROM known_principal WHERE principal_id = :id;
 
 -- name: administrators$
-SELECT count(*) FROM (SELECT FROM known_principal WHERE administers LIMIT 2) AS found;
+-- Two at most are counted, of those whose right has not ended.
+SELECT count(*) FROM (
+    SELECT FROM known_principal p WHERE administers AND EXISTS (
+        SELECT FROM jsonb_array_elements(p.grants) AS g (given) WHERE given ->> 'role' = :role
+            AND coalesce((given ->> 'expires_at')::timestamptz > now(), true))
+    LIMIT 2) AS found;
 
 -- name: device_owner$
 SELECT principal_id FROM known_principal WHERE devices @> ARRAY[:device::text] LIMIT 1;
