@@ -248,3 +248,125 @@ async def test_a_death_of_an_earlier_version_is_refused_with_what_can_be_done(re
         await conn.execute("DELETE FROM person_death")
     answer = await changed(first, second, {"kind": "undo-death", "household_id": home, "match_id": match_id})
     assert (answer.status_code, answer.json()["code"]) == (409, "death-not-kept")
+
+
+async def acted_for(first: httpx.AsyncClient, household_id: str) -> list[tuple[str, str, bool]]:
+    """(ward, guardian, whether they receive) of a family."""
+    rows = (await first.get(f"/households/{household_id}/guardians")).json()["guardians"]
+    return [(row["member_id"], row["guardian_id"], row["receives"]) for row in rows]
+
+
+async def made(registry: Registry, proposal: dict[str, Any]) -> dict[str, Any]:
+    _, _, first, second = registry
+    answer = await changed(first, second, proposal)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def aunt_receives(home: str, child: str, number: int = 20) -> dict[str, Any]:
+    return guardian(home, child, person={"scheme": "nik", "value": nik(number)}, receives=True, until="2099-01-31")
+
+
+async def newest(runtime: Runtime, member_id: str) -> str:
+    return (await payee_states(runtime, member_id))[-1][1]
+
+
+async def test_the_guardian_of_a_merged_ward_is_who_they_turned_out_to_be_s_until_the_merge_is_undone(
+    registry: Registry,
+) -> None:
+    runtime, _, first, _ = registry
+    home, (_, child) = await registered(first, 1)
+    _, (aunt, _) = await registered(first, 2)
+    third, (_, same) = await registered(first, 3)
+    await made(registry, aunt_receives(home, child))
+    merge = {"kind": "merge", "household_id": home, "into": third, "same": {child: same}, "whole": False}
+    merged = await made(registry, merge)
+    assert await acted_for(first, third) == [(same, aunt, True)]
+    assert await acted_for(first, home) == []
+    assert (await newest(runtime, child), await newest(runtime, same)) == ("closed", "active")
+    facts = [fact for fact in await told(runtime, "salur.guardian.changed.v1") if fact["member_id"] == same]
+    assert [(fact["household_id"], fact["guardian_id"], fact["until"]) for fact in facts] == [
+        (third, aunt, "2099-01-31")
+    ]  # fmt: skip
+
+    await made(registry, {"kind": "undo-merge", "household_id": home, "merge_id": merged["merge_id"]})
+    assert await acted_for(first, home) == [(child, aunt, True)]
+    assert await acted_for(first, third) == []
+    assert (await newest(runtime, child), await newest(runtime, same)) == ("active", "closed")
+
+
+async def test_a_guardian_who_is_merged_acts_under_the_new_id_and_is_back_with_the_undoing(registry: Registry) -> None:
+    runtime, _, first, _ = registry
+    home, (_, child) = await registered(first, 1)
+    other, (aunt, _) = await registered(first, 2)
+    third, (same, _) = await registered(first, 3)
+    await made(registry, aunt_receives(home, child))
+    merge = {"kind": "merge", "household_id": other, "into": third, "same": {aunt: same}, "whole": False}
+    merged = await made(registry, merge)
+    assert await acted_for(first, home) == [(child, same, True)]
+    assert await payers(runtime) == [third]
+    await made(registry, {"kind": "undo-merge", "household_id": other, "merge_id": merged["merge_id"]})
+    assert await acted_for(first, home) == [(child, aunt, True)]
+    assert await payers(runtime) == [other]
+    assert await newest(runtime, child) == "active"
+
+
+async def payers(runtime: Runtime) -> list[str]:
+    async with runtime.db.connection() as conn:
+        rows = await conn.fetch("SELECT payer_id FROM guardianship WHERE ended_at IS NULL")
+    return [row["payer_id"] for row in rows]
+
+
+async def test_a_ward_taken_for_somebody_with_a_guardian_keeps_that_one(registry: Registry) -> None:
+    runtime, _, first, _ = registry
+    home, (_, child) = await registered(first, 1)
+    _, (aunt, _) = await registered(first, 2)
+    third, (head, same) = await registered(first, 3)
+    await made(registry, aunt_receives(home, child))
+    await made(registry, guardian(third, same, person={"scheme": "nik", "value": nik(30)}))
+    merge = {"kind": "merge", "household_id": home, "into": third, "same": {child: same}, "whole": False}
+    merged = await made(registry, merge)
+    assert await acted_for(first, third) == [(same, head, False)]
+    assert await newest(runtime, child) == "closed"
+    await made(registry, {"kind": "undo-merge", "household_id": home, "merge_id": merged["merge_id"]})
+    assert await acted_for(first, third) == [(same, head, False)]
+    assert await acted_for(first, home) == [(child, aunt, True)]
+
+
+async def test_a_ward_taken_for_their_guardian_has_none(registry: Registry) -> None:
+    _, _, first, _ = registry
+    home, (_, child) = await registered(first, 1)
+    other, (aunt, _) = await registered(first, 2)
+    await made(registry, aunt_receives(home, child))
+    merge = {"kind": "merge", "household_id": home, "into": other, "same": {child: aunt}, "whole": False}
+    merged = await made(registry, merge)
+    assert await acted_for(first, other) == []
+    await made(registry, {"kind": "undo-merge", "household_id": home, "merge_id": merged["merge_id"]})
+    assert await acted_for(first, home) == [(child, aunt, True)]
+
+
+async def test_what_was_ended_since_does_not_come_back_with_the_undoing(registry: Registry) -> None:
+    runtime, _, first, _ = registry
+    home, (_, child) = await registered(first, 1)
+    await registered(first, 2)
+    third, (_, same) = await registered(first, 3)
+    await made(registry, aunt_receives(home, child))
+    merge = {"kind": "merge", "household_id": home, "into": third, "same": {child: same}, "whole": False}
+    merged = await made(registry, merge)
+    await made(registry, guardian(third, same))
+    await made(registry, {"kind": "undo-merge", "household_id": home, "merge_id": merged["merge_id"]})
+    assert await acted_for(first, home) == await acted_for(first, third) == []
+    assert await newest(runtime, child) == "closed"
+
+
+async def test_the_guardianships_before_a_merge_can_be_erased_with_their_family(registry: Registry) -> None:
+    """What a merge began follows what it ended; the erasure of the old family takes only its own."""
+    runtime, _, first, _ = registry
+    home, (_, child) = await registered(first, 1)
+    _, (aunt, _) = await registered(first, 2)
+    third, (_, same) = await registered(first, 3)
+    await made(registry, aunt_receives(home, child))
+    await made(registry, {"kind": "merge", "household_id": home, "into": third, "same": {child: same}, "whole": False})
+    async with runtime.db.transaction() as conn:
+        await conn.execute("SELECT erase_households($1)", [home])
+    assert await acted_for(first, third) == [(same, aunt, True)]

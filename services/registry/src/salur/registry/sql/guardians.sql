@@ -5,9 +5,27 @@ RETURNING guardianship_id, ward_id, household_id, receives, since;
 
 -- name: insert_guardianship!
 INSERT INTO guardianship (guardianship_id, ward_id, household_id, guardian_kind, guardian_id, payer_id, receives,
-    evidence, since, until, made_by, made_at)
+    evidence, since, until, made_by, made_at, follows)
 VALUES (:guardianship_id, :ward_id, :household_id, :kind, :guardian_id, :payer_id, :receives, :evidence, :since, :until,
-    :actor, clock_timestamp());
+    :actor, clock_timestamp(), :follows);
+
+-- name: end_merged_guardianships
+-- Those of or by people who turned out to be others.
+UPDATE guardianship SET ended_by = :actor, ended_at = clock_timestamp(), ended_in_merge = :merge_id
+WHERE ended_at IS NULL
+  AND (ward_id = ANY(:people::text[]) OR (guardian_kind = 'person' AND guardian_id = ANY(:people::text[])))
+RETURNING guardianship_id, ward_id, household_id, guardian_kind, guardian_id, payer_id, receives, evidence, since, until;
+
+-- name: guarded
+SELECT ward_id FROM guardianship WHERE ward_id = ANY(:wards::text[]) AND ended_at IS NULL;
+
+-- name: ended_in_merge
+-- What a merge ended, with where its successor stands: `live` as long as nobody has ended that since.
+SELECT g.guardianship_id, g.ward_id, g.household_id, g.guardian_kind, g.guardian_id, g.payer_id, g.receives, g.evidence,
+       g.since, g.until, s.guardianship_id AS successor, s.ended_at IS NULL AS live, s.ward_id AS successor_ward,
+       s.payer_id AS successor_payer
+FROM guardianship g LEFT JOIN guardianship s ON s.follows = g.guardianship_id
+WHERE g.ended_in_merge = :merge_id ORDER BY g.made_at FOR UPDATE OF g;
 
 -- name: wards_of_guardian
 SELECT ward_id FROM guardianship WHERE guardian_id = :guardian_id AND ended_at IS NULL ORDER BY ward_id;
@@ -20,10 +38,9 @@ WHERE payer_id = ANY(:payers::text[]) AND ended_at IS NULL AND receives ORDER BY
 UPDATE guardianship SET household_id = :household_id WHERE ward_id = ANY(:wards::text[]);
 
 -- name: move_guardians
-UPDATE guardianship g SET guardian_id = m.now, payer_id = :payer_id
-FROM unnest(:people::text[], :now::text[]) AS m (was, now)
-WHERE g.guardian_kind = 'person' AND g.guardian_id = m.was AND g.ended_at IS NULL AND g.ward_id <> m.now
-RETURNING g.ward_id, g.receives;
+UPDATE guardianship SET payer_id = :payer_id
+WHERE guardian_kind = 'person' AND guardian_id = ANY(:people::text[]) AND ended_at IS NULL
+RETURNING ward_id, receives;
 
 -- name: guardianships_run_out
 SELECT ward_id FROM guardianship WHERE until < current_date AND ended_at IS NULL ORDER BY ward_id LIMIT :most;

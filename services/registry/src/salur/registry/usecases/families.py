@@ -31,6 +31,7 @@ from salur.registry.store import (
 )
 from salur.registry.usecases.change import Changed, check_version, refusal
 from salur.registry.usecases.guardians import follow_people
+from salur.registry.usecases.guardians_merged import give_back
 from salur.registry.usecases.identities import Identities
 from salur.registry.usecases.payees import set_standing
 from salur.registry.usecases.prepare import identifier_rows, tokens_of
@@ -189,7 +190,7 @@ async def merge(conn: Connection, command: Merge, by: By, secrets: Secrets) -> t
     await queries.merge_pairs(conn, **_pairs(command.same), actor=by.actor, reason=command.reason)
     drafts = _merged(absorbed, survivor, merge_id, command, by)
     people = {name: command.same.get(name, name) for name in going}
-    drafts += await follow_people(conn, people, survivor.household_id, by, secrets)
+    drafts += await follow_people(conn, people, survivor.household_id, by, secrets, merge_id)
     if command.whole:
         drafts += await set_standing(
             conn, absorbed.household_id, "closed", secrets, actor=by.actor, cause=by.cause
@@ -252,6 +253,7 @@ async def undo_merge(
         drafts += await set_standing(
             conn, absorbed.household_id, "active", secrets, actor=by.actor, cause=by.cause
         )  # fmt: skip
+    drafts += await give_back(conn, merge_id, dict.fromkeys(here, absorbed.household_id), by, secrets)
     return absorbed.household_id, drafts
 
 

@@ -13,6 +13,7 @@ from salur.common.secrets import Secrets
 from salur.common.values import new_id
 from salur.registry.domain.household import Identifier
 from salur.registry.store import queries
+from salur.registry.usecases.guardians_merged import close_lent, follow_merged, told_end
 from salur.registry.usecases.payees import lend_account, set_standing
 from salur.registry.usecases.states import By, lock_states, standing
 
@@ -52,7 +53,7 @@ async def set_guardian(conn: Connection, command: SetGuardian, by: By, secrets: 
     if command.person is None and command.institution_id is None:
         if not ended:
             raise Conflict("nobody is their guardian", code="no-guardian", who="registrar")
-        return ended[0]["guardianship_id"], await _told_end(conn, ended, by, secrets)
+        return ended[0]["guardianship_id"], await told_end(conn, ended, by, secrets)
     guardian = await _found(conn, command, secrets)
     if guardian.guardian_id == command.member_id:
         raise Invalid("nobody is their own guardian", code="guardian-invalid", who="registrar")
@@ -61,7 +62,7 @@ async def set_guardian(conn: Connection, command: SetGuardian, by: By, secrets: 
     await queries.insert_guardianship(
         conn, guardianship_id=guardianship_id, ward_id=command.member_id, household_id=command.household_id,
         kind=guardian.kind, guardian_id=guardian.guardian_id, payer_id=guardian.payer_id, receives=command.receives,
-        evidence=command.evidence, since=since, until=command.until, actor=by.actor,
+        evidence=command.evidence, since=since, until=command.until, actor=by.actor, follows=None,
     )  # fmt: skip
     fact = GuardianChanged(
         household_id=command.household_id, member_id=command.member_id, guardianship_id=guardianship_id,
@@ -77,7 +78,7 @@ async def set_guardian(conn: Connection, command: SetGuardian, by: By, secrets: 
                 who="registrar",
             )  # fmt: skip
         return guardianship_id, drafts + lent
-    return guardianship_id, drafts + await _close(conn, ended, by, secrets)
+    return guardianship_id, drafts + await close_lent(conn, ended, by, secrets)
 
 
 async def _found(conn: Connection, command: SetGuardian, secrets: Secrets) -> _Guardian:
@@ -97,55 +98,30 @@ async def _found(conn: Connection, command: SetGuardian, secrets: Secrets) -> _G
     return _Guardian("institution", row["group_id"], row["group_id"])
 
 
-async def _told_end(conn: Connection, ended: list[Any], by: By, secrets: Secrets) -> list[Draft]:
-    drafts = [
-        Draft(
-            GuardianChanged(
-                household_id=row["household_id"], member_id=row["ward_id"], guardianship_id=row["guardianship_id"],
-                guardian_kind=None, guardian_id=None, receives=False, since=row["since"].isoformat(),
-                until=datetime.now(UTC).date().isoformat(),
-            ),
-            row["household_id"], by.actor, by.cause,
-        )
-        for row in ended
-    ]  # fmt: skip
-    return drafts + await _close(conn, ended, by, secrets)
-
-
-async def _close(conn: Connection, ended: list[Any], by: By, secrets: Secrets) -> list[Draft]:
-    """What a guardian received is theirs no more to receive."""
-    drafts: list[Draft] = []
-    for row in ended:
-        if row["receives"]:
-            drafts += await set_standing(conn, row["ward_id"], "closed", secrets, actor=by.actor, cause=by.cause)
-    return drafts
-
-
 async def follow_people(
-    conn: Connection, people: Mapping[str, str], household_id: str, by: By, secrets: Secrets
+    conn: Connection, people: Mapping[str, str], household_id: str, by: By, secrets: Secrets, merge_id: str = ""
 ) -> list[Draft]:
     """People are of this family now, each under the id given: guardianships go along.
 
-    What a guardian among them receives goes to the account of their new family, or nowhere as long as it has none. A
-    ward who turned out to be somebody else of the family has no guardian under the old id any more.
+    What a guardian among them receives goes to the account of their new family, or nowhere as long as it has none.
+    `merge_id`: of the merge by which some turned out to be others.
     """
-    others = [was for was, now in people.items() if was != now]
-    ended = await queries.end_guardianships(conn, wards=others, actor=by.actor) if others else []
-    drafts = await _told_end(conn, ended, by, secrets)
     await queries.move_wards(conn, wards=list(people), household_id=household_id)
     moved = await queries.move_guardians(
-        conn, people=list(people), now=list(people.values()), payer_id=household_id
+        conn, people=[was for was, now in people.items() if was == now], payer_id=household_id
     )  # fmt: skip
     wards = sorted(row["ward_id"] for row in moved if row["receives"])
     lent = await lend_account(conn, household_id, wards, secrets, actor=by.actor, cause=by.cause)
-    return drafts + (lent or await _close(conn, moved, by, secrets))
+    drafts: list[Draft] = list(lent or await close_lent(conn, moved, by, secrets))
+    same = {was: now for was, now in people.items() if was != now}
+    return drafts + (await follow_merged(conn, same, household_id, merge_id, by, secrets) if same else [])
 
 
 async def end_guardianships_of(conn: Connection, guardian_id: str, by: By, secrets: Secrets) -> list[Draft]:
     """Who has died is nobody's guardian."""
     wards = [row["ward_id"] for row in await queries.wards_of_guardian(conn, guardian_id=guardian_id)]
     ended = await queries.end_guardianships(conn, wards=wards, actor=by.actor) if wards else []
-    return await _told_end(conn, ended, by, secrets)
+    return await told_end(conn, ended, by, secrets)
 
 
 async def end_what_has_run_out(conn: Connection, secrets: Secrets) -> tuple[bool, list[Draft]]:
@@ -156,7 +132,7 @@ async def end_what_has_run_out(conn: Connection, secrets: Secrets) -> tuple[bool
     by = By(SERVICE, SERVICE)
     wards = [row["ward_id"] for row in await queries.guardianships_run_out(conn, most=ENDED_A_STEP)]
     ended = await queries.end_guardianships(conn, wards=wards, actor=by.actor) if wards else []
-    drafts = await _told_end(conn, ended, by, secrets)
+    drafts = await told_end(conn, ended, by, secrets)
     institutions = await queries.institutions_run_out(conn, most=ENDED_A_STEP)
     for row in institutions:
         drafts += await set_standing(conn, row["group_id"], "suspended", secrets, actor=by.actor, cause=by.cause)
