@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from salur.common.auth import Caller
+from salur.common.contracts.registry import HouseholdConfirmed
 from salur.common.database import Database
 from salur.common.errors import Conflict, Forbidden, Invalid, NotFound
 from salur.common.secrets import Secrets
@@ -209,6 +210,22 @@ async def test_help_given_once_an_excluding_programme_old_data_and_graduation(of
     assert {name: second[derived_id(name)] for name in "abcd"} == {
         "a": "excluded", "b": "had-already", "c": "graduated", "d": "renewal-due",
     }  # fmt: skip
+
+
+async def test_data_stated_again_unchanged_are_new_again_and_nothing_is_decided_again(office: Office) -> None:
+    """Two families whose data are too old; of one a later list says the same, of the other only what stood before."""
+    await office.publish(HEAD + "recertify_months: 24\n")
+    await office.take(poor("a", 400.0), poor("b", 500.0), poor("b", 510.0, version=2))
+    await office.rows("UPDATE household SET taken_at = now() - interval '3 years'")
+    decided = len(await office.events("salur.decision.made.v1"))
+    assert decided == 3
+    await office.take(
+        HouseholdConfirmed(household_id=derived_id("a"), version=1),
+        HouseholdConfirmed(household_id=derived_id("b"), version=1),
+    )
+    found = await outcomes(office, await cycle_of(office, "1", 2))
+    assert {name: found[derived_id(name)] for name in "ab"} == {"a": "selected", "b": "renewal-due"}
+    assert len(await office.events("salur.decision.made.v1")) == decided
 
 
 FAIR = "fairness: {reference: 'poverty_index <= 700.0', most_change_points: 20}\n"

@@ -19,10 +19,11 @@ pytestmark = pytest.mark.integration
 PROGRESA = Path(__file__).parents[2] / "examples" / "progresa"
 MAPPING: dict[str, Any] = yaml.safe_load((PROGRESA / "mapping.yaml").read_text())
 UPDATE = MAPPING | {"known": "update"}
-REGISTERED, CHANGED, PAYEE = (
+REGISTERED, CHANGED, PAYEE, CONFIRMED = (
     "salur.household.registered.v1",
     "salur.household.changed.v1",
     "salur.payee.registered.v1",
+    "salur.household.confirmed.v1",
 )
 HOUSEHOLDS = 60
 
@@ -107,8 +108,8 @@ async def test_who_changed_stayed_arrived_and_left_is_told_apart(office: Office)
     assert len(absent["absent"]) == len(left)
     assert absent["next"] is None
     assert await office.events() == {
-        REGISTERED: len(before), PAYEE: len(before), CHANGED: len(changed),
-    }, "an event, and so a decision, only where something differs"  # fmt: skip
+        REGISTERED: len(before), PAYEE: len(before), CHANGED: len(changed), CONFIRMED: len(stayed),
+    }, "a change, and so a decision, only where something differs; who stayed is told to be as known"  # fmt: skip
 
 
 async def test_the_new_state_is_exactly_what_the_later_list_says(office: Office) -> None:

@@ -49,6 +49,14 @@ class HouseholdChanged(_Household):
     changed: list[str]
 
 
+@contract("salur.household.confirmed.v1", "registry.households")
+class HouseholdConfirmed(Fact):
+    """A later list stated the family as it is known: unchanged, its data are as new as this. Key: household_id."""
+
+    household_id: Id
+    version: int = Field(ge=1, description="that was stated again")
+
+
 @contract("salur.registry.cut.v1", "registry.households", "registry.payees")
 class RegistryCut(Fact):
     """An intake is closed: written into every partition of both topics. Key: cut_id.

@@ -1,6 +1,14 @@
 -- name: current_versions
 SELECT household_id, version FROM household WHERE household_id = ANY(:ids::text[]) AND replaced_by IS NULL;
 
+-- name: confirm_households!
+-- Joined by the key: a version that was replaced has been taken anew already.
+UPDATE household h SET taken_at = greatest(h.taken_at, g.taken)
+FROM (SELECT id, version, max(taken) AS taken
+      FROM unnest(:ids::text[], :versions::int[], :moments::timestamptz[]) AS u (id, version, taken)
+      GROUP BY id, version) AS g
+WHERE h.household_id = g.id AND h.version = g.version AND h.replaced_by IS NULL;
+
 -- name: replace_households!
 UPDATE household h SET replaced_by = g.sequence
 FROM unnest(:ids::text[], :sequences::bigint[]) AS g (id, sequence)

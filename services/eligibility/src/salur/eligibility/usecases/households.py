@@ -9,6 +9,7 @@ from salur.common.contracts.registry import (
     GroupRegistered,
     GuardianChanged,
     HouseholdChanged,
+    HouseholdConfirmed,
     HouseholdMerged,
     HouseholdRegistered,
     HouseholdRestored,
@@ -26,6 +27,10 @@ from salur.eligibility.usecases.decide import Case, decide_cases, facts_of
 from salur.eligibility.usecases.late import keep_late_changes
 from salur.eligibility.usecases.programmes import Rules
 
+NO_FACTS = (
+    HouseholdSplit, PersonDeceased, PersonErased, PersonMerged, PersonRestored, GuardianChanged, HouseholdConfirmed,
+)  # fmt: skip
+"""Snapshots of the families follow these as events of their own; a confirmation has the same facts as before."""
 ERASED = "erased"
 """In place of the family it was merged into: nothing of an erased household is decided, granted or replayed."""
 
@@ -53,15 +58,8 @@ async def take_households(conn: Connection, batch: Sequence[Received], rules: Ru
                 cases.append(Case(facts, event.id))
             case HouseholdMerged() | SubjectErased() as ended:
                 rows.append(_end(event, ended))
-            case (
-                HouseholdSplit()
-                | PersonDeceased()
-                | PersonErased()
-                | PersonMerged()
-                | PersonRestored()
-                | GuardianChanged()
-            ):
-                pass  # the snapshots of the families follow as events of their own
+            case fact if isinstance(fact, NO_FACTS):
+                pass
             case GroupRegistered() | GroupChanged() as group:
                 rows.append(row := _group(event, group))
                 groups.append((group.kind, Case(facts_of(row._asdict()), event.id)))
@@ -73,6 +71,7 @@ async def take_households(conn: Connection, batch: Sequence[Received], rules: Ru
         await _keep(conn, rows)
         await _erase(conn, batch)
     await _erase_people(conn, batch, secrets)
+    await _confirm(conn, batch)
     await keep_late_changes(conn, batch)
     if cuts:
         ids, partitions, sequences, households = zip(*cuts, strict=True)
@@ -116,6 +115,18 @@ def _end(event: Received, ended: HouseholdMerged | SubjectErased) -> HouseholdRo
     _check_key(event, ended.household_id)
     into = ended.into if isinstance(ended, HouseholdMerged) else ERASED
     return HouseholdRow(ended.household_id, ended.version, event.partition, event.sequence, None, "", {}, [], into)
+
+
+async def _confirm(conn: Connection, batch: Sequence[Received]) -> None:
+    """The facts of a household that was stated again are as new as that statement."""
+    known = [(event, event.data) for event in batch if isinstance(event.data, HouseholdConfirmed)]
+    for event, fact in known:
+        _check_key(event, fact.household_id)
+    if known:
+        await queries.confirm_households(
+            conn, ids=[fact.household_id for _, fact in known], versions=[fact.version for _, fact in known],
+            moments=[event.time for event, _ in known],
+        )  # fmt: skip
 
 
 async def _erase(conn: Connection, batch: Sequence[Received]) -> None:

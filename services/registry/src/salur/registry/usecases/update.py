@@ -1,9 +1,10 @@
-"""Known households that a list states anew: what differs becomes one change each, what does not stays as it is."""
+"""Known households that a list states anew: what differs becomes one change each, what does not is confirmed."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from salur.common.contracts.registry import HouseholdConfirmed
 from salur.common.database import Connection
 from salur.common.events import Draft
 from salur.common.secrets import Secrets
@@ -59,7 +60,11 @@ async def update_known(
             family.rows = []
         if not isinstance(result, Changed):
             updates.refused.add(household_id)
-        elif result.version > before[household_id]["version"] or household_id in accounts.changed:
+            continue
+        if result.version == before[household_id]["version"]:
+            fact = HouseholdConfirmed(household_id=household_id, version=result.version)
+            updates.drafts.append(Draft(fact, household_id, actor, cause))
+        if result.version > before[household_id]["version"] or household_id in accounts.changed:
             updates.changed += 1
         else:
             updates.unchanged += 1
