@@ -144,6 +144,22 @@ async def test_the_way_of_a_cycle(api: httpx.AsyncClient, office: Office, tmp_pa
     assert counts == {"known": 2, "decided": 2, "enrolled": 1, "eligible_by_criterion": met}
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"starts_on": "2026-02-30"}, {"starts_on": "0001-01-01"}, {"starts_on": "9999-12-31"}, {"starts_on": 7},
+              {"early_reason": "  "}, {"ends_on": "2026-01-01"}],
+)  # fmt: skip
+async def test_no_day_is_refused_before_anything_is_opened(
+    api: httpx.AsyncClient, office: Office, tmp_path: Path, wrong: dict[str, object]
+) -> None:
+    await office.publish()
+    await office.take(household("a"))
+    cut_id = await office.cut("intake", 1)
+    body = {"programme_id": "progresa", "name": "1", "cut_id": cut_id} | wrong
+    answer = await api.post("/cycles", json=body, headers=_as(tmp_path, "programme-officer"))
+    assert answer.status_code == 422, answer.text
+    assert await office.rows("SELECT 1 FROM cycle") == []
+
+
 async def test_a_decision_explains_itself(api: httpx.AsyncClient, office: Office, tmp_path: Path) -> None:
     await office.publish()
     await office.take(household("a", enrolled=[True, None]), household("b", village_treated=None))

@@ -125,7 +125,7 @@ class Office:
         """The same as a handler sees it, for a test that holds the transaction itself."""
         record = self.record(fact, fact.household_id)
         envelope = parse(record.value, topic=TOPIC, partition=record.partition, writer="registry")
-        header = record.headers[0][1]
+        header = record.headers[0][1] if record.headers else None
         return accept(envelope, header, topic=TOPIC, partition=record.partition, offset=record.offset)
 
     async def process(self, records: Sequence[Any]) -> Outcome:
@@ -177,9 +177,13 @@ class Office:
     async def grant(self, batch: int = 1_000) -> None:
         await self.work(CycleWork(self.rules, batch))
 
-    async def open(self, cut_id: str, name: str = "1998-1", programme_id: str = "progresa") -> dict[str, Any]:
+    async def open(
+        self, cut_id: str, name: str = "1998-1", programme_id: str = "progresa", **period: Any
+    ) -> dict[str, Any]:
+        """A cycle, for the first months not covered yet unless said otherwise."""
+        period = period or {"early_reason": "a test does not wait for the calendar"}
         async with self.db.transaction() as conn:
-            command = OpenCycle(programme_id, name, cut_id, "person:officer", "request-3")
+            command = OpenCycle(programme_id, name, cut_id, "person:officer", "request-3", **period)
             answer, drafts = await open_cycle(conn, self.rules, command)
             await self.store.append(conn, drafts)
         return answer

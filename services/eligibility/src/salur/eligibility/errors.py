@@ -1,5 +1,7 @@
 """Refusals of eligibility, as sentences that say who must act."""
 
+from datetime import date, timedelta
+
 from salur.common.errors import Conflict, Forbidden, Invalid, NotFound
 
 RETRY_AFTER_S = 1.0
@@ -189,6 +191,30 @@ def cut_paid(name: str) -> Conflict:
         code="cut-paid",
         who="programme-officer",
     )
+
+
+def cycle_overlaps(name: str, starts_on: date, ends_on: date) -> Conflict:
+    """Two cycles for the same months would pay them twice."""
+    last = ends_on - timedelta(days=1)
+    return Conflict(
+        f"the cycle {name!r} covers {starts_on} to {last} already: the next may begin on {ends_on}; to open it before "
+        "that day, give `starts_on` and say why as `early_reason`",
+        code="cycle-overlaps",
+        who="programme-officer",
+    )
+
+
+def cycle_early(starts_on: date) -> Conflict:
+    return Conflict(
+        f"the months the cycle is for begin on {starts_on}: open it on that day, or say why now as `early_reason`",
+        code="cycle-early",
+        who="programme-officer",
+    )
+
+
+def period_invalid() -> Invalid:
+    return Invalid("`starts_on` lies too far ahead: give the first day the cycle pays for", code="period-invalid",
+                   who="caller")  # fmt: skip
 
 
 def cut_not_passed(passed: int, partitions: int) -> Conflict:

@@ -1,5 +1,6 @@
 """The HTTP API of cycles: opening, places, conditions, indicators, what is held."""
 
+from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -17,6 +18,7 @@ from salur.eligibility.usecases.cycles import OpenCycle, open_cycle
 from salur.eligibility.usecases.fairness import release
 from salur.eligibility.usecases.programmes import Rules
 
+EARLIEST, LATEST = date(2000, 1, 1), date(2999, 12, 31)
 REPORTS_MAX = 1_000
 PAGE_MAX = 1_000
 REPORTS_CSV = text_body("text/csv", pattern=r"^household_id,(member_id,)?code,value\r?\n")
@@ -30,11 +32,16 @@ class _Body(BaseModel):
 
 
 class CycleBody(_Body):
-    """Which programme, on which registry cut; the name is unique in the programme."""
+    """Which programme, on which registry cut; the name is unique in the programme.
+
+    `starts_on`: first day of the months it pays for, without it today. Before that day only with an `early_reason`.
+    """
 
     programme_id: Code
     name: Annotated[Name, StringConstraints(strip_whitespace=True)]
     cut_id: Id
+    starts_on: date | None = Field(default=None, ge=EARLIEST, le=LATEST)
+    early_reason: Annotated[Name, StringConstraints(strip_whitespace=True, min_length=1)] | None = None
 
 
 class ReleaseBody(_Body):
@@ -65,8 +72,14 @@ def cycle_routes(runtime: Runtime, rules: Rules) -> APIRouter:
 
     @router.post("/cycles", status_code=201, tags=["cycles"])
     async def cycle(body: CycleBody, caller: Annotated[Caller, permit("cycle:open", central=True)]) -> dict[str, Any]:
-        """Open a cycle. 409 with Retry-After until the cut has passed and everyone at it is decided."""
-        command = OpenCycle(body.programme_id, body.name, body.cut_id, caller.actor, caller.request_id)
+        """Open a cycle. 409 with Retry-After until the cut has passed and everyone at it is decided.
+
+        409 without it when its months overlap those of another cycle of the programme, or have not begun.
+        """
+        command = OpenCycle(
+            body.programme_id, body.name, body.cut_id, caller.actor, caller.request_id, body.starts_on,
+            body.early_reason,
+        )  # fmt: skip
         async with runtime.unit_of_work() as unit:
             answer, drafts = await open_cycle(unit.conn, rules, command)
             unit.emit(*drafts)

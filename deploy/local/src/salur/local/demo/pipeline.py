@@ -18,6 +18,8 @@ from salur.local.demo.evidence import bank_records, book_totals, stream_heads
 from salur.local.platform import Platform
 
 DEFAULT_TIMEOUT_S = 600.0
+EARLY = "a demonstration does not wait for the calendar"
+"""Why a cycle is opened before its months begin, where it is."""
 Watch = Callable[[str, int, int | None], None]
 """Called with the stage, what is done, and the total where it is known."""
 
@@ -159,7 +161,7 @@ class Pipeline:
         return cycle
 
     def _open_cycle(self, programme_id: str, name: str, cut_id: str) -> str:
-        body = {"programme_id": programme_id, "name": name, "cut_id": cut_id}
+        body = {"programme_id": programme_id, "name": name, "cut_id": cut_id, "early_reason": EARLY}
         waits = ("cut-not-passed", "decisions-pending")
         try:
             opened = self._patient.command(self.officer, "eligibility", "/cycles", wait_codes=waits, json=body)

@@ -138,6 +138,9 @@ class CycleOpened(Fact):
     cut_id: Id
     decided: int
     enrolled: int
+    starts_on: date | None = Field(None, description="first day of the months it pays for")
+    ends_on: date | None = Field(None, description="first day after them")
+    early_reason: Name | None = Field(None, description="why it was opened before they began")
 
 
 class Component(BaseModel):

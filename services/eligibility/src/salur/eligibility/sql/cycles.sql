@@ -28,11 +28,18 @@ SELECT 1 FROM programme WHERE number = :programme FOR NO KEY UPDATE;
 -- name: cycle_on_cut$
 SELECT name FROM cycle WHERE programme_id = :programme_id AND cut_id = :cut_id LIMIT 1;
 
+-- name: cycle_in_period^
+SELECT name, starts_on, ends_on FROM cycle
+WHERE programme_id = :programme_id AND starts_on < :ends_on AND ends_on > :starts_on ORDER BY ends_on DESC LIMIT 1;
+
+-- name: covered_until$
+SELECT max(ends_on) FROM cycle WHERE programme_id = :programme_id;
+
 -- name: insert_cycle^
 INSERT INTO cycle (cycle_id, programme_id, programme, name, cut_id, currency, state, decided, enrolled, selected, chooses, regions,
-    opened_by, cause)
+    opened_by, cause, starts_on, ends_on, early_reason)
 VALUES (:cycle_id, :programme_id, :programme, :name, :cut_id, :currency, :state, :decided, :enrolled, :enrolled,
-    :state = 'selecting', coalesce(:regions::text[], '{}'), :actor, :cause)
+    :state = 'selecting', coalesce(:regions::text[], '{}'), :actor, :cause, :starts_on, :ends_on, :early_reason)
 ON CONFLICT DO NOTHING RETURNING cycle_id;
 
 -- name: lock_cycle_at_work^
@@ -89,5 +96,5 @@ UPDATE cycle SET state = 'granted' WHERE cycle_id = :cycle_id;
 -- name: cycle^
 SELECT y.cycle_id, y.programme_id, p.version AS programme_version, y.name, y.cut_id, y.state, y.decided, y.enrolled, y.selected,
        y.entitlements, y.not_due, y.amount_minor, y.currency, y.opened_by, y.opened_at,
-       y.regions, y.alarms
+       y.regions, y.alarms, y.starts_on, y.ends_on, y.early_reason
 FROM cycle y JOIN programme p ON p.number = y.programme WHERE y.cycle_id = :cycle_id;

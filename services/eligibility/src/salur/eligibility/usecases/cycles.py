@@ -5,6 +5,7 @@ Who is enrolled, and with what, is what stood at the cut, however much changed s
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from typing import Any
 
 from salur.common.contracts.eligibility import CycleOpened
@@ -13,6 +14,7 @@ from salur.common.events import PARTITIONS, Draft
 from salur.common.events.stream import queries as event_queries
 from salur.common.values import derived_id
 from salur.eligibility import errors
+from salur.eligibility.domain.periods import Period
 from salur.eligibility.store import HOUSEHOLDS_CONSUMER, queries
 from salur.eligibility.usecases.emergencies import decide_residents
 from salur.eligibility.usecases.fairness import Check
@@ -27,13 +29,18 @@ NOWHERE: Reached = ("", "", "", 0)
 
 @dataclass(frozen=True, slots=True)
 class OpenCycle:
-    """A command: a cycle of that programme, under that name, on that cut."""
+    """A command: a cycle of that programme, under that name, on that cut, for the months from `starts_on`.
+
+    Without a day it is today; with an `early_reason` and no day, the first that no cycle has covered yet.
+    """
 
     programme_id: str
     name: str
     cut_id: str
     actor: str
     cause: str
+    starts_on: date | None = None
+    early_reason: str | None = None
 
 
 async def open_cycle(conn: Connection, rules: Rules, command: OpenCycle) -> tuple[dict[str, Any], list[Draft]]:
@@ -54,23 +61,45 @@ async def open_cycle(conn: Connection, rules: Rules, command: OpenCycle) -> tupl
         raise errors.cycle_exists(command.name)
     if paid := await queries.cycle_on_cut(conn, programme_id=command.programme_id, cut_id=command.cut_id):
         raise errors.cut_paid(paid)
+    period, early_reason = await _period(conn, command, document.cycle_months)
     standing = await _standing(conn, programme["number"], document.subject, command.cut_id)
     opened = await queries.insert_cycle(
         conn, cycle_id=cycle_id, programme_id=command.programme_id, programme=programme["number"], name=command.name,
         cut_id=command.cut_id, currency=programme["currency"], state=state, regions=[], actor=command.actor,
-        cause=command.cause, **standing,
+        cause=command.cause, starts_on=period.starts_on, ends_on=period.ends_on, early_reason=early_reason, **standing,
     )  # fmt: skip
     if opened is None:
         raise errors.cycle_exists(command.name)
     fact = CycleOpened(
         cycle_id=cycle_id, programme_id=command.programme_id, programme_version=programme["version"],
-        name=command.name, cut_id=command.cut_id, **standing,
+        name=command.name, cut_id=command.cut_id, starts_on=period.starts_on, ends_on=period.ends_on,
+        early_reason=early_reason, **standing,
     )  # fmt: skip
     answer = {
         "cycle_id": cycle_id, "programme_id": command.programme_id, "programme_version": programme["version"],
-        "name": command.name, "cut_id": command.cut_id, "state": state, **standing,
+        "name": command.name, "cut_id": command.cut_id, "state": state, "starts_on": period.starts_on,
+        "ends_on": period.ends_on, "early_reason": early_reason, **standing,
     }  # fmt: skip
     return answer, [Draft(fact, cycle_id, command.actor, command.cause)]
+
+
+async def _period(conn: Connection, command: OpenCycle, months: int) -> tuple[Period, str | None]:
+    """The months it pays for, and why before they begin where it does. Raises Conflict, Invalid."""
+    today = datetime.now(UTC).date()
+    starts_on = command.starts_on or today
+    if command.starts_on is None and command.early_reason is not None:
+        latest = await queries.covered_until(conn, programme_id=command.programme_id)
+        starts_on = max(today, latest or today)
+    try:
+        period = Period.of(starts_on, months)
+    except ValueError:
+        raise errors.period_invalid() from None
+    if other := await queries.cycle_in_period(conn, programme_id=command.programme_id, **period._asdict()):
+        raise errors.cycle_overlaps(other["name"], other["starts_on"], other["ends_on"])
+    early = starts_on > today
+    if early and command.early_reason is None:
+        raise errors.cycle_early(starts_on)
+    return period, command.early_reason if early else None
 
 
 async def _standing(conn: Connection, programme: int, subject: str, cut_id: str) -> dict[str, int]:

@@ -68,7 +68,7 @@ async def approve_declaration(
     opened = await queries.insert_cycle(
         conn, cycle_id=cycle_id, programme_id=row["programme_id"], programme=programme["number"], name=row["name"],
         cut_id=row["cut_id"], currency=programme["currency"], state="deciding", regions=row["regions"],
-        actor=row["declared_by"], cause=cause, decided=0, enrolled=0,
+        actor=row["declared_by"], cause=cause, decided=0, enrolled=0, starts_on=None, ends_on=None, early_reason=None,
     )  # fmt: skip
     if opened is None:
         raise errors.cycle_exists(row["name"])
