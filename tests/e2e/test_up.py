@@ -119,6 +119,8 @@ def test_a_programme_is_published_by_two_people_in_one_command(printed: str, fol
     assert "another person" in alone.stderr
     done = salur(folder, "programme", "publish", rules, "--as", "person:a", "--approver", "person:b", "--json")
     assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["proposed_as"], told["approved_as"]) == ("person:a", "person:b")
     listed = json.loads(salur(folder, "programme", "list", "--json").stdout)
     assert json.loads(done.stdout)["version"] in json.dumps(listed["programmes"])
 

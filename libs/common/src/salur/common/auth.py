@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from salur.common.contracts.principals import PrincipalId
 from salur.common.errors import Unauthenticated
-from salur.common.values.region import RegionCode, region_within
+from salur.common.values.region import RegionCode, in_scope
 
 AUDIENCE = "salur"
 CLOCK_LEEWAY_S = 30
@@ -117,7 +117,7 @@ class Caller:
 
     def sees(self, region: str) -> bool:
         """Whether the caller's scope covers `region`."""
-        return not self.regions or any(region_within(region, scope) for scope in self.regions)
+        return in_scope(region, self.regions)
 
 
 class Claims(BaseModel):

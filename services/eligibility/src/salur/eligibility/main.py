@@ -18,7 +18,7 @@ from salur.eligibility.http_rights import appeal_routes, emergency_routes
 from salur.eligibility.http_simulations import simulation_routes
 from salur.eligibility.settings import EligibilitySettings
 from salur.eligibility.simulating import simulate
-from salur.eligibility.store import HOUSEHOLDS_CONSUMER, queries, region_of
+from salur.eligibility.store import HOUSEHOLDS_CONSUMER, queries
 from salur.eligibility.usecases.cycles import CycleWork
 from salur.eligibility.usecases.decide import Backfill
 from salur.eligibility.usecases.households import take_households
@@ -72,7 +72,7 @@ def build(runtime: Runtime) -> Service:
         retention=load_retention(Path(__file__).parent / "retention.yaml", endings),
         description="Who is owed what, and why: programmes, decisions, cycles, entitlements.",
         migrations=Path(__file__).parent / "migrations",
-        region_of=region_of,
+        region_of=queries.region_of,
         sealed=(Place("appeal", "appeal_id", "statement"),),
         consumers=[Consumer(HOUSEHOLDS_CONSUMER, ["registry.households"], take, settings.household_records)],
         workers=[

@@ -75,9 +75,3 @@ async def copy_decisions(conn: Connection, rows: Sequence[DecisionRow]) -> None:
 
 async def copy_entitlements(conn: Connection, rows: Sequence[EntitlementRow]) -> None:
     await conn.copy_records_to_table("entitlement", records=rows, columns=EntitlementRow._fields)
-
-
-async def region_of(conn: Connection, key: str) -> str | None:
-    """Where a family is, as far as it is known."""
-    region: str | None = await queries.region_of(conn, key=key)
-    return region

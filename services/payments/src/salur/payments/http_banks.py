@@ -11,8 +11,8 @@ from salur.common.contracts.base import BankCode, Sha256
 from salur.common.http import Caller, permit
 from salur.common.service import Runtime
 from salur.payments.banks.reasons import reasons
-from salur.payments.http_funds import Limit, Reason, person_of
-from salur.payments.usecases import bank_files, bank_keys, proposals
+from salur.payments.http_funds import Limit, Reason, proposer
+from salur.payments.usecases import bank_files, bank_keys
 from salur.payments.usecases.proposals import Proposal
 
 KeyId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,39}$")]
@@ -45,11 +45,7 @@ class EndBody(BaseModel):
 def bank_routes(router: APIRouter, runtime: Runtime) -> None:
     """Keys of banks, their files, what their reason codes lead to."""
 
-    async def propose(caller: Caller, proposal: Proposal) -> dict[str, Any]:
-        async with runtime.unit_of_work() as unit:
-            answer, drafts = await proposals.propose(unit.conn, proposal, person_of(caller))
-            unit.emit(*drafts)
-        return answer
+    propose = proposer(runtime)
 
     @router.post("/banks/{bank}/keys", tags=["banks"], status_code=202)
     async def add_key(

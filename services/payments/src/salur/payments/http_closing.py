@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query
 from salur.common.contracts.base import Id
 from salur.common.http import Caller, permit
 from salur.common.service import Runtime
-from salur.payments.http_funds import Limit, ReasonBody, person_of
-from salur.payments.usecases import closing, proposals, withdraw
+from salur.payments.http_funds import Limit, ReasonBody, person_of, proposer
+from salur.payments.usecases import closing, withdraw
 from salur.payments.usecases.proposals import Proposal
 
 LAST_DAY = date(9999, 12, 31)
@@ -18,11 +18,7 @@ LAST_DAY = date(9999, 12, 31)
 def closing_routes(router: APIRouter, runtime: Runtime) -> None:
     """Days, suspense, withdrawals."""
 
-    async def propose(caller: Caller, proposal: Proposal) -> dict[str, Any]:
-        async with runtime.unit_of_work() as unit:
-            answer, drafts = await proposals.propose(unit.conn, proposal, person_of(caller))
-            unit.emit(*drafts)
-        return answer
+    propose = proposer(runtime)
 
     @router.get("/closings", tags=["reconciliation"])
     async def closings(

@@ -1,5 +1,6 @@
 """HTTP: funds, their statements, and acts that need two people."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -48,6 +49,18 @@ def person_of(caller: Caller) -> Person:
     return Person(caller.actor, caller.request_id, caller.regions)
 
 
+def proposer(runtime: Runtime) -> Callable[[Caller, Proposal], Awaitable[dict[str, Any]]]:
+    """How a route proposes an act that another person must accept."""
+
+    async def propose(caller: Caller, proposal: Proposal) -> dict[str, Any]:
+        async with runtime.unit_of_work() as unit:
+            answer, drafts = await proposals.propose(unit.conn, proposal, person_of(caller))
+            unit.emit(*drafts)
+        return answer
+
+    return propose
+
+
 def fund_routes(router: APIRouter, runtime: Runtime) -> None:
     """Open, read and state funds."""
 
@@ -92,17 +105,17 @@ def fund_routes(router: APIRouter, runtime: Runtime) -> None:
     ) -> dict[str, Any]:
         """Propose more money for a fund; it is booked when another person accepts."""
         content = {"amount_minor": body.amount_minor}
-        return await _propose(runtime, caller, Proposal(funds.TOP_UP, fund_id, body.reason, content))
+        return await _propose_for_fund(runtime, caller, Proposal(funds.TOP_UP, fund_id, body.reason, content))
 
     @router.post("/funds/{fund_id}/close", tags=["funds"], status_code=202)
     async def close(
         fund_id: Code, body: ReasonBody, caller: Annotated[Caller, permit("proposal:make")]
     ) -> dict[str, Any]:
         """Propose to close a fund; what is left goes to the treasury when another person accepts."""
-        return await _propose(runtime, caller, Proposal(funds.CLOSE, fund_id, body.reason))
+        return await _propose_for_fund(runtime, caller, Proposal(funds.CLOSE, fund_id, body.reason))
 
 
-async def _propose(runtime: Runtime, caller: Caller, proposal: Proposal) -> dict[str, Any]:
+async def _propose_for_fund(runtime: Runtime, caller: Caller, proposal: Proposal) -> dict[str, Any]:
     person = person_of(caller)
     async with runtime.unit_of_work() as unit:
         await funds.fund_of(unit.conn, proposal.subject, person)

@@ -10,8 +10,8 @@ from salur.common.contracts.base import AmountMinor, BankCode, Code, Currency, I
 from salur.common.http import Caller, permit
 from salur.common.service import Runtime
 from salur.common.values.region import RegionCode
-from salur.payments.http_funds import After, Limit, Reason, ReasonBody, person_of
-from salur.payments.usecases import decisions, gate, proposals, reissue, views
+from salur.payments.http_funds import After, Limit, Reason, ReasonBody, person_of, proposer
+from salur.payments.usecases import decisions, gate, reissue, views
 from salur.payments.usecases.proposals import Proposal
 
 REPORTS_MAX = 5_000
@@ -79,11 +79,7 @@ class ReportsBody(BaseModel):
 def gate_routes(router: APIRouter, runtime: Runtime) -> None:
     """Rules that two people set, hits, and decisions."""
 
-    async def propose(caller: Caller, proposal: Proposal) -> dict[str, Any]:
-        async with runtime.unit_of_work() as unit:
-            answer, drafts = await proposals.propose(unit.conn, proposal, person_of(caller))
-            unit.emit(*drafts)
-        return answer
+    propose = proposer(runtime)
 
     @router.post("/programmes/{programme_id}/gate", tags=["gate"], status_code=202)
     async def set_gate(

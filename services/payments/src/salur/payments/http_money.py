@@ -1,6 +1,5 @@
 """HTTP: statements and breaks, sign-off, money cases, ends of failed payments, standing of cycles and beneficiaries."""
 
-from collections.abc import Awaitable, Callable
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
@@ -11,8 +10,8 @@ from salur.common.contracts.base import AmountMinor, BankCode, Code, Currency, I
 from salur.common.http import Caller, permit
 from salur.common.service import Runtime
 from salur.payments.domain.reconcile import Line, Statement
-from salur.payments.http_funds import After, Limit, Reason, ReasonBody, person_of
-from salur.payments.usecases import claims, endings, money_cases, proposals, reconcile, stop, views
+from salur.payments.http_funds import After, Limit, Reason, ReasonBody, person_of, proposer
+from salur.payments.usecases import claims, endings, money_cases, reconcile, stop, views
 from salur.payments.usecases.proposals import Proposal
 from salur.payments.usecases.recalls import Unclaimed
 
@@ -96,20 +95,10 @@ class OwnersBody(OwnerBody):
     kind: Code
 
 
-def _proposer(runtime: Runtime) -> Callable[[Caller, Proposal], Awaitable[dict[str, Any]]]:
-    async def propose(caller: Caller, proposal: Proposal) -> dict[str, Any]:
-        async with runtime.unit_of_work() as unit:
-            answer, drafts = await proposals.propose(unit.conn, proposal, person_of(caller))
-            unit.emit(*drafts)
-        return answer
-
-    return propose
-
-
 def money_routes(router: APIRouter, runtime: Runtime) -> None:
     """Reconciliation and what it finds."""
 
-    propose = _proposer(runtime)
+    propose = proposer(runtime)
 
     @router.post("/banks/{bank}/statements", tags=["reconciliation"])
     async def statement(
@@ -193,7 +182,7 @@ def money_routes(router: APIRouter, runtime: Runtime) -> None:
 
 def ending_routes(router: APIRouter, runtime: Runtime) -> None:
     """Money cases, the ends of failed payments, and where everybody stands."""
-    propose = _proposer(runtime)
+    propose = proposer(runtime)
 
     @router.get("/money-cases", tags=["payments"])
     async def cases(

@@ -8,8 +8,8 @@ from pydantic import Field
 from salur.common.contracts.base import Code, Id
 from salur.common.http import Caller, permit
 from salur.common.service import Runtime
-from salur.payments.http_funds import After, Limit, ReasonBody, person_of
-from salur.payments.usecases import proposals, recalls, views
+from salur.payments.http_funds import After, Limit, ReasonBody, proposer
+from salur.payments.usecases import recalls, views
 from salur.payments.usecases.proposals import Proposal
 
 
@@ -22,11 +22,7 @@ class RecallBody(ReasonBody):
 def recall_routes(router: APIRouter, runtime: Runtime) -> None:
     """The ageing report, and acts of two people."""
 
-    async def propose(caller: Caller, proposal: Proposal) -> dict[str, Any]:
-        async with runtime.unit_of_work() as unit:
-            answer, drafts = await proposals.propose(unit.conn, proposal, person_of(caller))
-            unit.emit(*drafts)
-        return answer
+    propose = proposer(runtime)
 
     @router.get("/unclaimed", tags=["payments"])
     async def unclaimed(_caller: Annotated[Caller, permit("payment:read", central=True)]) -> dict[str, Any]:

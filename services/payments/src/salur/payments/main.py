@@ -12,7 +12,7 @@ from salur.payments.files import file_workers
 from salur.payments.http import routes
 from salur.payments.reissuer import Reissuer
 from salur.payments.settings import PaymentsSettings
-from salur.payments.store import region_of
+from salur.payments.store import queries
 from salur.payments.usecases.account_checks import Waits, ask_batch, await_earlier
 from salur.payments.usecases.checks import expire_list
 from salur.payments.usecases.confirmations import recent_rates
@@ -114,7 +114,7 @@ def build(runtime: Runtime) -> Service:
         description="Money to people: funds, ledger, payment lists, instructions to banks and their answers.",
         migrations=Path(__file__).parent / "migrations",
         access=Access(APPEND_ONLY, audited=("event", "stream", *LEDGER)),
-        region_of=region_of,
+        region_of=queries.region_of,
         sealed=SEALED,
         consumers=consumers(runtime),
         workers=[

@@ -249,9 +249,3 @@ async def insert_suspense(conn: Connection, rows: Sequence[Suspended]) -> None:
         conn, suspense_ids=ids, banks=banks, topics=topics, partitions=partitions, offsets=offsets, reasons=reasons,
         instruction_ids=instructions, sizes=sizes, sealed=sealed,
     )  # fmt: skip
-
-
-async def region_of(conn: Connection, key: str) -> str | None:
-    """Where a payment is, as far as it is known."""
-    region: str | None = await queries.region_of(conn, key=key)
-    return region

@@ -10,14 +10,13 @@ from salur.common.contracts.base import Id
 from salur.common.errors import Invalid
 from salur.common.http import Caller, permit
 from salur.common.service import Runtime
-from salur.common.values import RegionCode
+from salur.common.values import RegionCode, in_scope
 from salur.registry.bodies import AsOf, Attributes, Body, Day, IdentifierBody, PayeeBody, Text, day, moment
 from salur.registry.bodies_changes import DecisionBody
 from salur.registry.http_changes import by_caller
 from salur.registry.scope import scope_of
 from salur.registry.store import queries
 from salur.registry.usecases.groups import Accreditation, Group, Kind, decide_group, propose_group, unknown_group
-from salur.registry.usecases.states import within
 
 MAX_GROUP_MEMBERS = 500
 PAGE_MAX = 500
@@ -143,7 +142,7 @@ def _read(router: APIRouter, runtime: Runtime) -> None:
         """Every version of a group, the newest first, with who proposed and who decided it; `as_of`: what held then."""
         async with runtime.db.connection() as conn:
             rows = await queries.group_versions(conn, group_id=group_id, most=PAGE_MAX)
-        if not rows or not within(rows[0]["region"], caller.regions):
+        if not rows or not in_scope(rows[0]["region"], caller.regions):
             raise unknown_group()
         if as_of is not None:
             then = moment(as_of)

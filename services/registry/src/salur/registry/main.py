@@ -22,7 +22,7 @@ from salur.registry.http_notices import notice_routes
 from salur.registry.http_principals import principal_routes
 from salur.registry.outbox import LocalOutbox
 from salur.registry.settings import RegistrySettings
-from salur.registry.store import queries, region_of
+from salur.registry.store import queries
 from salur.registry.usecases.cases import mark_overdue
 from salur.registry.usecases.consents import CHECKS_CONSUMER, take_checks
 from salur.registry.usecases.erasures import erase_again, records_due, request_due
@@ -108,7 +108,7 @@ def build(runtime: Runtime) -> Service:
         retention=load_retention(Path(__file__).parent / "retention.yaml", endings),
         description="Who people are: households, identifiers, payee accounts, imports.",
         migrations=Path(__file__).parent / "migrations",
-        region_of=region_of,
+        region_of=queries.region_of,
         sealed=SEALED,
         consumers=[Consumer(CHECKS_CONSUMER, ["payments.account-checks"], take_checks, NOTICE_RECORDS), *told],
         workers=[

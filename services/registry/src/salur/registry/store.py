@@ -116,9 +116,3 @@ async def save_payees(conn: Connection, rows: Sequence[PayeeRow]) -> None:
 async def known_households(conn: Connection, ids: Sequence[str]) -> dict[str, Any]:
     """Rows (content_token, import_id) of these households that are known, by id."""
     return {row["household_id"]: row for row in await queries.known_households(conn, ids=list(ids))}
-
-
-async def region_of(conn: Connection, key: str) -> str | None:
-    """Where a family or group is, as far as it is known."""
-    region: str | None = await queries.region_of(conn, key=key)
-    return region

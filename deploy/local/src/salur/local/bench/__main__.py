@@ -11,6 +11,7 @@ from salur.common.regions import regions
 from salur.local.bench.families import Kind
 from salur.local.bench.run import Plan, bench
 from salur.local.cli.up import CACHE
+from salur.local.demo.report import stages_on
 from salur.local.platform import DEFAULT_BANKS
 
 STATE = Path("var/bench")
@@ -30,16 +31,8 @@ def main(
     console.print(f"{households} families, seed {seed}")
     kind = Kind(seed, deciles, regions().districts(), DEFAULT_BANKS)
     plan = Plan(households, kind, state_dir, cache_dir)
-    shown = ""
-
-    def watch(stage: str, _done: int, _total: int | None) -> None:
-        nonlocal shown
-        if stage != shown:
-            shown = stage
-            console.print(f"[dim]{stage}[/]")
-
     try:
-        report = bench(plan, watch)
+        report = bench(plan, stages_on(console))
     except (RuntimeError, OSError) as error:
         console.print(str(error), style="red", markup=False, highlight=False)
         console.print(f"logs: {state_dir}/platform/logs")

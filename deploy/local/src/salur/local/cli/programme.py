@@ -53,7 +53,8 @@ def publish(
     )
     body = {"version": proposed["version"]}
     path = f"/programmes/{proposed['programme_id']}/approve"
-    print_answer(answer_of(state_dir, (approver, APPROVER[1]), "eligibility", "POST", path, json=body))
+    done = answer_of(state_dir, (approver, APPROVER[1]), "eligibility", "POST", path, json=body)
+    print_answer(done | {"proposed_as": proposer, "approved_as": approver})
 
 
 @app.answer("list")

@@ -8,7 +8,20 @@ from rich.console import Console
 from rich.table import Table
 
 from salur.common.values import Money
-from salur.local.demo.pipeline import Stage
+from salur.local.demo.pipeline import Stage, Watch
+
+
+def stages_on(console: Console) -> Watch:
+    """Tells each stage of a run once, when it begins."""
+    shown = ""
+
+    def watch(stage: str, _done: int, _total: int | None) -> None:
+        nonlocal shown
+        if stage != shown:
+            shown = stage
+            console.print(f"[dim]{stage}[/]")
+
+    return watch
 
 
 @dataclass(frozen=True, slots=True)

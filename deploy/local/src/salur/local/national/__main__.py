@@ -9,6 +9,7 @@ from rich.console import Console
 from salur.local.cli.up import CACHE
 from salur.local.client import CallFailed
 from salur.local.demo.calls import TimedOut
+from salur.local.demo.report import stages_on
 from salur.local.national.run import Findings, Plan, national
 
 STATE = Path("var/national")
@@ -23,16 +24,8 @@ def main(
     """A generated population through ten programmes: decisions, cycle, simulation, emergency, appeal, replay."""
     console = Console()
     console.print(f"{families} families, seed {seed}")
-    shown = ""
-
-    def watch(stage: str, _done: int, _total: int | None) -> None:
-        nonlocal shown
-        if stage != shown:
-            shown = stage
-            console.print(f"[dim]{stage}[/]")
-
     try:
-        found = national(Plan(families, seed, state_dir, cache_dir), watch)
+        found = national(Plan(families, seed, state_dir, cache_dir), stages_on(console))
     except (CallFailed, TimedOut, RuntimeError, OSError) as error:
         console.print(str(error), style="red", markup=False, highlight=False)
         console.print(f"logs: {state_dir}/platform/logs")

@@ -11,6 +11,7 @@ from salur.common.logs import configure_logs
 from salur.common.regions import regions
 from salur.local.bench.families import Kind, write_families
 from salur.local.cli.up import CACHE
+from salur.local.demo.report import stages_on
 from salur.local.demo.run import PAYMENTS_ENV, Inputs, new_platform
 from salur.local.platform import Options, running
 from salur.local.settle.promises import broken, report_of
@@ -49,16 +50,8 @@ def main(
         statement_banks=KAFKA_BANKS, bank_arguments={bank: ("--lag-s", str(2 * answer_s + 2)) for bank in BANKS},
         env={"payments": PAYMENTS_ENV | env},
     )  # fmt: skip
-    shown = ""
-
-    def watch(stage: str, _done: int, _total: int | None) -> None:
-        nonlocal shown
-        if stage != shown:
-            shown = stage
-            console.print(f"[dim]{stage}[/]")
-
     with running(new_platform(inputs, options)) as platform:
-        run = Settlement(platform, watch)
+        run = Settlement(platform, stages_on(console))
         region = sorted(kind.districts)[0].split(".")[0]
         cycle = run.prepare(data, inputs.mapping, inputs.programme)
         run.pay(cycle, region)

@@ -5,7 +5,7 @@ from salur.common.values.ids import derived_id, instruction_id, new_id, new_uuid
 from salur.common.values.money import CURRENCY_PATTERN, Money
 from salur.common.values.names import NameInvalid, person_name
 from salur.common.values.nik import Concern, Kk, Nik, NumberInvalid
-from salur.common.values.region import RegionCode, region_within
+from salur.common.values.region import RegionCode, in_scope, region_within
 
 __all__ = [
     "CURRENCY_PATTERN",
@@ -18,6 +18,7 @@ __all__ = [
     "NumberInvalid",
     "RegionCode",
     "derived_id",
+    "in_scope",
     "instruction_id",
     "new_id",
     "new_uuid",

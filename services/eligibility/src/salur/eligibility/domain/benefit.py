@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from salur.common.values import in_scope
 from salur.eligibility.domain.compiling import BenefitRule, Compiled
 from salur.eligibility.domain.programme import MAX_UNIT_MINOR, Reasons
 from salur.eligibility.domain.rules import MEMO_MAX, Present
@@ -48,7 +49,7 @@ Units = tuple[int | str, ...]
 
 def in_regions(region: Region, regions: Sequence[Region]) -> bool:
     """Whether a part of the rules that names regions (none: everywhere) holds in this one."""
-    return not regions or any(region == code or region.startswith(code + ".") for code in regions)
+    return in_scope(region, regions)
 
 
 def benefit_of(

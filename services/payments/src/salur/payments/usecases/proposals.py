@@ -8,7 +8,7 @@ from salur.common.contracts.payments import ProposalDecided, ProposalMade
 from salur.common.database import Connection
 from salur.common.events import Draft
 from salur.common.values import new_id
-from salur.common.values.region import region_within
+from salur.common.values.region import in_scope
 from salur.payments import errors
 from salur.payments.store import queries
 
@@ -22,7 +22,7 @@ class Person:
     regions: tuple[str, ...] = ()
 
     def sees(self, region: str) -> bool:
-        return not self.regions or any(region_within(region, own) for own in self.regions)
+        return in_scope(region, self.regions)
 
 
 @dataclass(frozen=True, slots=True)

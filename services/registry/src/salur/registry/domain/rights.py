@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
-from salur.common.values import region_within
+from salur.common.values import in_scope
 
 DELEGATION_MAX = timedelta(days=30)
 GRANTS_MAX = 50
@@ -41,7 +41,7 @@ def covers(scope: Collection[str], regions: Collection[str]) -> bool:
     """Whether a scope (empty = every region) covers all of `regions` (empty = every region)."""
     if not scope:
         return True
-    return bool(regions) and all(any(region_within(region, within) for within in scope) for region in regions)
+    return bool(regions) and all(in_scope(region, scope) for region in regions)
 
 
 def check_expiry(expires_at: datetime | None, now: datetime) -> None:

@@ -114,17 +114,21 @@ def split_line(line: bytes) -> list[str]:
         raise RowRefused("", "broken quoting: a quote is not closed or stands inside a field") from None
 
 
+OTHER_SEPARATORS = {b";": "semicolons", b"\t": "tabs"}
+"""What spreadsheets of some languages write for a comma."""
+
+
 def read_header(line: bytes, mapping: Mapping) -> list[str]:
     """The column names. Raises HeaderInvalid; it repeats names of the mapping only: the line may be no header at all,
     and its fields somebody's data."""
+    for sign, told in OTHER_SEPARATORS.items():
+        if line.count(sign) and not line.count(b","):
+            raise HeaderInvalid(f"the columns are separated by {told}: save the file with commas between them")
     try:
         names = split_line(line.removeprefix(UTF8_MARK))
     except RowRefused as error:
         raise HeaderInvalid(f"the first line is no header: {error.reason}") from None
     missing = sorted(mapping.columns() - set(names))
-    if len(names) == 1 and (other := next((sign for sign in ";\t" if sign in names[0]), "")):
-        told = "semicolons" if other == ";" else "tabs"
-        raise HeaderInvalid(f"the columns are separated by {told}: save the file with commas between them")
     if missing:
         raise HeaderInvalid(f"columns missing from the file: {', '.join(missing)}: mend the file or the mapping")
     times = Counter(names)

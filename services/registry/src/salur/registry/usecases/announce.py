@@ -5,7 +5,8 @@ from typing import Any
 
 from salur.common.database import Connection
 from salur.common.errors import Conflict, Forbidden, NotFound
-from salur.common.values import derived_id, region_within
+from salur.common.values import derived_id
+from salur.registry.domain.rights import covers
 from salur.registry.store import queries
 
 FIRST_ROW = 2
@@ -45,7 +46,7 @@ def unknown_import() -> NotFound:
 async def accept(conn: Connection, import_id: str, actor: str, regions: Sequence[str]) -> str:
     """Let an update's rows be taken; returns the state. Raises NotFound, Forbidden for its own sender, Conflict."""
     row = await queries.lock_import(conn, import_id=import_id)
-    if row is None or not _covers(regions, row["regions"]):
+    if row is None or not covers(regions, row["regions"]):
         raise unknown_import()
     if row["actor"] == actor:
         raise Forbidden(
@@ -57,8 +58,3 @@ async def accept(conn: Connection, import_id: str, actor: str, regions: Sequence
         return str(row["state"])
     await queries.accept_import(conn, import_id=import_id, actor=actor)
     return "queued"
-
-
-def _covers(scope: Sequence[str], regions: Sequence[str]) -> bool:
-    """Whether everything a sender of these regions may state lies in the scope; empty = every region."""
-    return not scope or (bool(regions) and all(any(region_within(r, part) for part in scope) for r in regions))

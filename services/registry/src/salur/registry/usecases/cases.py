@@ -13,7 +13,7 @@ from salur.common.database import Connection
 from salur.common.errors import Conflict, Forbidden, NotFound
 from salur.common.events import Draft
 from salur.common.secrets import Secrets
-from salur.common.values import derived_id, new_id, region_within
+from salur.common.values import derived_id, in_scope, new_id
 from salur.registry.domain.cases import MOVES, RAISED, REOPENED_WITHIN, due_at, is_sensitive, told_region
 from salur.registry.store import queries
 
@@ -188,7 +188,7 @@ async def _locked(conn: Connection, case_id: str, by: CaseWorker) -> Any:
 def _visible(row: Any, by: CaseWorker) -> Any:
     if row is None or row["about"] == by.actor:
         raise unknown_case()
-    if by.regions and not any(region_within(row["region"], region) for region in by.regions):
+    if not in_scope(row["region"], by.regions):
         raise unknown_case()
     if row["sensitive"] and not by.sensitive and by.actor not in (row["owner"], row["opened_by"]):
         raise unknown_case()

@@ -8,6 +8,7 @@ from salur.common.database import Connection
 from salur.common.errors import Conflict, Forbidden, Invalid, SalurError, Unavailable
 from salur.common.events import Draft
 from salur.common.secrets import Secrets
+from salur.common.values import in_scope
 from salur.registry.domain.household import HouseholdInvalid, Member, Scalar, check_identifier
 from salur.registry.domain.identity import Contact
 from salur.registry.store import (
@@ -20,7 +21,7 @@ from salur.registry.store import (
 )
 from salur.registry.usecases.identities import Identities
 from salur.registry.usecases.prepare import identifier_rows, member_id_of, tokens_of
-from salur.registry.usecases.states import State, check_whole, lock_states, standing, within, write_states
+from salur.registry.usecases.states import State, check_whole, lock_states, standing, write_states
 
 LOOKS = 3
 
@@ -120,7 +121,7 @@ def _apply(
     command: Change, state: State | None, identifiers: _Identifiers, secrets: Secrets
 ) -> tuple[Changed, Draft | None]:
     state = standing(state, command.regions)
-    if command.region is not None and not within(command.region, command.regions):
+    if command.region is not None and not in_scope(command.region, command.regions):
         raise Forbidden("the new region lies outside your regions", code="other-region", who="caller")
     check_version(state, command.version)
     attributes = state.attributes | dict(command.attributes or {})

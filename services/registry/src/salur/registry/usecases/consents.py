@@ -10,9 +10,9 @@ from salur.common.contracts.registry import ConsentGiven, ConsentWithdrawn, Paye
 from salur.common.database import Connection
 from salur.common.errors import Conflict, Invalid, NotFound
 from salur.common.events import Draft, Received
-from salur.common.values import derived_id
+from salur.common.values import derived_id, in_scope
 from salur.registry.store import queries
-from salur.registry.usecases.states import By, lock_states, standing, within
+from salur.registry.usecases.states import By, lock_states, standing
 
 CHECKS_CONSUMER = "registry.account-checks"
 RECORD_SCHEMA = "ISO/IEC TS 27560:2023"
@@ -101,7 +101,7 @@ def unknown_consent() -> NotFound:
 async def withdraw(conn: Connection, consent_id: str, reason: str, by: By) -> list[Draft]:
     """Take a consent back. Raises NotFound, Conflict."""
     row = await queries.lock_consent(conn, consent_id=consent_id)
-    if row is None or not within(row["region"], by.regions):
+    if row is None or not in_scope(row["region"], by.regions):
         raise unknown_consent()
     if row["withdrawn_at"] is not None:
         raise Conflict("the consent was withdrawn already", code="consent-withdrawn", who="registrar")

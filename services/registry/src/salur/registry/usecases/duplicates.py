@@ -8,8 +8,9 @@ from salur.common.contracts.registry import DuplicateDismissed
 from salur.common.database import Connection
 from salur.common.errors import Conflict, NotFound
 from salur.common.events import Draft
+from salur.common.values import in_scope
 from salur.registry.store import queries
-from salur.registry.usecases.states import By, within
+from salur.registry.usecases.states import By
 
 SURE = 0.5
 """Score from which further pairs of the same two families are taken along in a proposal."""
@@ -52,7 +53,7 @@ async def both_families(conn: Connection, pair_id: str, keep: Literal["first", "
 async def _open_pair(conn: Connection, pair_id: str, by: By) -> Any:
     pair = await queries.lock_pair(conn, pair_id=pair_id)
     regions = (pair["first_region"], pair["second_region"]) if pair else ()
-    if not all(region is None or within(region, by.regions) for region in regions) or not regions:
+    if not all(region is None or in_scope(region, by.regions) for region in regions) or not regions:
         raise NotFound("no such pair in your regions: check the id", code="pair-unknown", who="registrar")
     if pair["state"] != "open":
         raise Conflict(f"the pair was {pair['state']} already", code="pair-decided", who="registrar")

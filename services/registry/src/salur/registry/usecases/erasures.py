@@ -15,7 +15,7 @@ from salur.common.database import Connection
 from salur.common.errors import Conflict, Forbidden, Invalid, NotFound
 from salur.common.events import Draft, erase_subjects
 from salur.common.secrets import Secrets
-from salur.common.values import derived_id
+from salur.common.values import derived_id, in_scope
 from salur.registry.store import queries
 from salur.registry.usecases.erase_person import (
     erase_people_again,
@@ -25,7 +25,7 @@ from salur.registry.usecases.erase_person import (
     unknown_person,
 )
 from salur.registry.usecases.groups import unknown_group
-from salur.registry.usecases.states import By, unknown_household, within
+from salur.registry.usecases.states import By, unknown_household
 
 Basis = Literal["subject-request", "consent-withdrawn", "retention-ended", "unlawful-processing", "court-order"]
 """Indonesia's law 27/2022 on personal data, articles 8, 43 and 44; the reference names the letter or the order."""
@@ -80,7 +80,7 @@ async def request_erasure(conn: Connection, erasure: Erasure, by: By) -> tuple[d
 
 async def _family_stands(conn: Connection, erasure: Erasure, by: By) -> None:
     household = await queries.household(conn, id=erasure.household_id)
-    if household is None or not within(household["region"], by.regions):
+    if household is None or not in_scope(household["region"], by.regions):
         raise unknown_household()
     if household["status"] != "active":
         where = household["merged_into"]
@@ -95,7 +95,7 @@ async def _family_stands(conn: Connection, erasure: Erasure, by: By) -> None:
 
 async def _group_stands(conn: Connection, erasure: Erasure, by: By) -> None:
     versions = await queries.lock_group(conn, group_id=erasure.group_id)
-    if not versions or not within(versions[-1]["region"], by.regions):
+    if not versions or not in_scope(versions[-1]["region"], by.regions):
         raise unknown_group()
     if versions[-1]["state"] == "erased":
         raise Conflict("the group was erased already", code="group-erased", who="caller")
@@ -109,7 +109,7 @@ async def decide_erasure(
     Raises NotFound, Forbidden for who asked, Conflict while something open needs the data.
     """
     row = await queries.lock_erasure(conn, erasure_id=erasure_id)
-    if row is None or not within(row["region"], by.regions):
+    if row is None or not in_scope(row["region"], by.regions):
         raise NotFound("no such request in your regions: check the id", code="erasure-unknown", who="caller")
     if row["requested_by"] == by.actor:
         raise Forbidden("you asked for this erasure: another person must decide", code="same-person", who="caller")

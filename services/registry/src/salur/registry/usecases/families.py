@@ -18,7 +18,7 @@ from salur.common.database import Connection
 from salur.common.errors import Conflict, Forbidden, Invalid, NotFound
 from salur.common.events import Draft
 from salur.common.secrets import Secrets
-from salur.common.values import derived_id
+from salur.common.values import derived_id, in_scope
 from salur.registry.domain.household import HEAD, HouseholdInvalid, Identifier, check_identifier
 from salur.registry.store import (
     HouseholdRow,
@@ -42,7 +42,6 @@ from salur.registry.usecases.states import (
     lock_states,
     standing,
     unknown_household,
-    within,
     write_states,
 )
 
@@ -104,7 +103,7 @@ async def split(conn: Connection, command: Split, by: By, secrets: Secrets) -> t
     source = standing(states.get(command.household_id), by.regions)
     check_version(source, command.version)
     region = command.region or source.region
-    if not within(region, by.regions):
+    if not in_scope(region, by.regions):
         raise Forbidden("the new family's region lies outside your regions", code="other-region", who="caller")
     new = await _new_family(conn, source, command, region, secrets)
     moved = await _carry(conn, source, new, command.member_ids, {}, secrets)
@@ -225,7 +224,7 @@ async def undo_merge(
         raise NotFound("no such merge: check the id", code="merge-unknown", who="registrar")
     states = await lock_states(conn, [row["absorbed_id"], row["survivor_id"]])
     absorbed, survivor = states[row["absorbed_id"]], states[row["survivor_id"]]
-    if not (within(absorbed.region, by.regions) and within(survivor.region, by.regions)):
+    if not (in_scope(absorbed.region, by.regions) and in_scope(survivor.region, by.regions)):
         raise unknown_household()
     if row["undone_at"] is not None:
         raise Conflict("the merge was undone already", code="merge-undone", who="registrar")

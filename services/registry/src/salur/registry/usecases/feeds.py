@@ -13,7 +13,7 @@ from salur.common.database import Connection
 from salur.common.errors import Conflict, Forbidden, NotFound
 from salur.common.events import Draft
 from salur.common.secrets import Secrets
-from salur.common.values import derived_id, region_within
+from salur.common.values import derived_id, in_scope
 from salur.registry.domain.household import Member
 from salur.registry.store import queries
 from salur.registry.usecases.change import Change, change
@@ -71,7 +71,7 @@ async def take_records(
     known = await queries.known_members(conn, schemes=[record.scheme for record in records], tokens=tokens)
     rows: dict[str, tuple[str, str, str, str, bytes]] = {}
     for row in known:
-        if not _covered(row["region"], by.regions):
+        if not in_scope(row["region"], by.regions):
             continue
         match_id = derived_id("match", feed_id, row["member_id"])
         sealed = secrets.seal(orjson.dumps(records[row["place"] - 1].says), match_id.encode())
@@ -187,7 +187,7 @@ async def _changed(
 
 async def _match(conn: Connection, match_id: str, by: By) -> Any:
     row = await queries.match_by_id(conn, match_id=match_id)
-    if row is None or not _covered(row["region"], by.regions):
+    if row is None or not in_scope(row["region"], by.regions):
         raise unknown_match()
     return row
 
@@ -195,10 +195,6 @@ async def _match(conn: Connection, match_id: str, by: By) -> Any:
 def unknown_match() -> NotFound:
     """The same answer whether it does not exist or lies elsewhere."""
     return NotFound("no such evidence in your regions: check the id", code="match-unknown", who="registrar")
-
-
-def _covered(region: str, regions: Sequence[str]) -> bool:
-    return not regions or any(region_within(region, scope) for scope in regions)
 
 
 def _view(row: Any) -> dict[str, Any]:

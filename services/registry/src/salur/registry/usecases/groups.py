@@ -12,12 +12,12 @@ from salur.common.database import Connection
 from salur.common.errors import Conflict, Forbidden, Invalid, NotFound
 from salur.common.events import Draft
 from salur.common.secrets import Secrets
-from salur.common.values import derived_id
+from salur.common.values import derived_id, in_scope
 from salur.registry.domain.household import HouseholdInvalid, Identifier, Payee, Scalar, check_attributes, check_payee
 from salur.registry.store import PayeeRow, queries, save_payees
 from salur.registry.usecases.payees import set_standing
 from salur.registry.usecases.prepare import payee_fact, payee_row
-from salur.registry.usecases.states import By, within
+from salur.registry.usecases.states import By
 
 Kind = Literal["group", "community", "institution"]
 
@@ -48,13 +48,13 @@ async def propose_group(
     conn: Connection, group_id: str | None, group: Group, by: By, secrets: Secrets, banks: Collection[str]
 ) -> tuple[str, int]:
     """Keep a proposal for a new group (no id) or a new version; returns (id, version). Raises SalurError."""
-    if not within(group.region, by.regions):
+    if not in_scope(group.region, by.regions):
         raise Forbidden("the group lies outside your regions", code="other-region", who="caller")
     _check(group, banks)
     new = group_id is None
     group_id = group_id or derived_id("group", group.kind, group.region, group.name)
     versions = await queries.lock_group(conn, group_id=group_id)
-    if not new and (not versions or not within(versions[-1]["region"], by.regions)):
+    if not new and (not versions or not in_scope(versions[-1]["region"], by.regions)):
         raise unknown_group()
     if any(row["state"] == "erased" for row in versions):
         raise Conflict("the group was erased: register another under its own name", code="group-erased",
@@ -96,7 +96,7 @@ async def _members(conn: Connection, group: Group, by: By, secrets: Secrets) -> 
     rows = await queries.people_of_identifiers(
         conn, schemes=[identifier.scheme for identifier, _ in group.members], tokens=tokens
     )
-    known = {row["place"]: row for row in rows if within(row["region"], by.regions)}
+    known = {row["place"]: row for row in rows if in_scope(row["region"], by.regions)}
     for place in range(1, len(tokens) + 1):
         if place not in known:
             raise Invalid(f"member {place} is nobody your regions know: register them first", code="member-unknown",
@@ -113,7 +113,7 @@ async def decide_group(
 ) -> tuple[int, list[Draft]]:
     """Accept or refuse what waits; returns (version, events). Another person than who proposed. Raises SalurError."""
     versions = await queries.lock_group(conn, group_id=group_id)
-    if not versions or not within(versions[-1]["region"], by.regions):
+    if not versions or not in_scope(versions[-1]["region"], by.regions):
         raise unknown_group()
     row = versions[-1]
     if row["state"] != "proposed":

@@ -1,7 +1,7 @@
 """Proposals of families (usul), what the community's meeting says (musyawarah), and what the office decides."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -14,7 +14,7 @@ from salur.common.database import Connection
 from salur.common.errors import Conflict, Forbidden, NotFound
 from salur.common.events import Draft
 from salur.common.secrets import Secrets
-from salur.common.values import derived_id, region_within
+from salur.common.values import derived_id, in_scope, region_within
 from salur.registry.store import queries
 from salur.registry.usecases.states import By, unknown_household
 
@@ -119,7 +119,7 @@ async def decide_nomination(
         if row["state"] != "supported":
             raise _wrong_state("no meeting has supported it: record one first")
         household = await queries.household(conn, id=household_id)
-        if household is None or not _covered(household["region"], by.regions):
+        if household is None or not in_scope(household["region"], by.regions):
             raise unknown_household()
     after = await queries.decide_nomination(
         conn, id=nomination_id, state=state, reason=reason, household_id=household_id, by=by.actor
@@ -137,13 +137,9 @@ async def read_nomination(conn: Connection, nomination_id: str, reason: str, by:
 
 
 def _in_scope(row: Any, by: By) -> Any:
-    if row is None or not _covered(row["region"], by.regions):
+    if row is None or not in_scope(row["region"], by.regions):
         raise NotFound("no such proposal in your regions: check the id", code="nomination-unknown", who="registrar")
     return row
-
-
-def _covered(region: str, regions: Sequence[str]) -> bool:
-    return not regions or any(region_within(region, scope) for scope in regions)
 
 
 def _wrong_state(why: str) -> Conflict:

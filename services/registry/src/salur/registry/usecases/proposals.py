@@ -9,14 +9,14 @@ from salur.common.database import Connection
 from salur.common.errors import Conflict, Forbidden, NotFound
 from salur.common.events import Draft
 from salur.common.secrets import Secrets
-from salur.common.values import new_id
+from salur.common.values import in_scope, new_id
 from salur.registry.store import queries
 from salur.registry.usecases.change import Change, Changed, Result, change
 from salur.registry.usecases.deaths import UndoDeath, undo_death
 from salur.registry.usecases.families import Merge, Move, Split, merge, move, split, undo_merge
 from salur.registry.usecases.guardians import SetGuardian, set_guardian
 from salur.registry.usecases.payees import NewPayee, change_payees
-from salur.registry.usecases.states import By, lock_states, standing, unknown_household, within
+from salur.registry.usecases.states import By, lock_states, standing, unknown_household
 
 Outcome = Literal["accepted", "refused", "withdrawn"]
 
@@ -40,7 +40,7 @@ async def propose(
     state = (await lock_states(conn, [household_id])).get(household_id)
     if kind != "undo-merge":
         standing(state, by.regions)
-    elif state is None or not within(state.region, by.regions):
+    elif state is None or not in_scope(state.region, by.regions):
         raise unknown_household()
     change_id = new_id()
     await queries.insert_change(

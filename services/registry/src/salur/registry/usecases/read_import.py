@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 from salur.common.events import AnyDraft, PreparedEvent
 from salur.common.regions import known_prefixes
 from salur.common.secrets import Secrets
+from salur.common.values import in_scope
 from salur.registry.domain.household import Household, HouseholdInvalid
 from salur.registry.domain.identity import UNKNOWN_PREFIX, doubtful
 from salur.registry.domain.mapping import Mapping, MappingInvalid, parse_mapping
 from salur.registry.domain.rows import MAX_LINE_SIZE, Family, HeaderInvalid, Issue, read_families, read_header
 from salur.registry.usecases.prepare import Prepared, prepare
-from salur.registry.usecases.states import within
 
 FAMILIES_PER_BATCH = 1_000
 ROWS_PER_BATCH = 5_000
@@ -93,7 +93,7 @@ class Reading:
         household = family.household
         if household is None:
             return Item(family, None)
-        if not within(household.region, piece.regions):
+        if not in_scope(household.region, piece.regions):
             refuse(family, mapping.region_column, "lies outside the regions of who sent the file")
             return Item(family, None)
         self._doubt(family, household, mapping)

@@ -9,7 +9,7 @@ from salur.common.contracts.registry import Member as MemberFact
 from salur.common.database import Connection
 from salur.common.errors import Conflict, NotFound
 from salur.common.secrets import Secrets
-from salur.common.values import region_within
+from salur.common.values import in_scope
 from salur.registry.domain.household import Member, Scalar, check_attributes, check_members, check_size
 from salur.registry.store import Key, json_text, queries
 from salur.registry.usecases.identities import Identities
@@ -70,14 +70,9 @@ def unknown_household() -> NotFound:
     return NotFound("no such household in your regions: check the id", code="household-unknown", who="registrar")
 
 
-def within(region: str, regions: Collection[str]) -> bool:
-    """Whether a scope covers a region; an empty scope covers all."""
-    return not regions or any(region_within(region, scope) for scope in regions)
-
-
 def standing(state: State | None, regions: Collection[str]) -> State:
     """A household that may be changed. Raises NotFound, Conflict."""
-    if state is None or not within(state.region, regions):
+    if state is None or not in_scope(state.region, regions):
         raise unknown_household()
     if state.status == "merged":
         raise Conflict(
