@@ -6,6 +6,7 @@ import pytest
 
 from salur.local.kafka import classpath
 from salur.local.platform import Platform
+from salur.local.postgres import Postgres
 
 
 def test_a_folder_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
@@ -34,3 +35,13 @@ def test_remembered_ports_that_cannot_be_read_are_chosen_again(tmp_path: Path) -
     state.mkdir()
     (state / "ports.json").write_text("{half", encoding="utf-8")
     assert Platform(state, tmp_path / "cache").url("registry").startswith("http://127.0.0.1:")
+
+
+def test_a_benchmarks_settings_never_open_a_cluster_that_exists(tmp_path: Path) -> None:
+    """`fsync=off` is for a cluster of the run's own, never for one that holds data."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "PG_VERSION").write_text("18", encoding="utf-8")
+    Postgres(data, tmp_path / "log", 1).initialise()
+    with pytest.raises(RuntimeError, match="holds data: a benchmark's settings are for a new cluster alone"):
+        Postgres(data, tmp_path / "log", 1, measured={"fsync": "off"}).initialise()

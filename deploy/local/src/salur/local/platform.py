@@ -60,6 +60,7 @@ class Options:
     `witnesses` follow the audit log, each with its own key; the all-in-one asks for the signatures of all.
     `separate_relays` gives each service's relay a process of its own, so that it can be killed alone.
     `bank_profile` and `seed` choose how the example banks behave; `bank_profiles` and `bank_arguments` for single ones.
+    `measured` are PostgreSQL's settings of a benchmark (no variable and no command of `salur` sets them).
     `file_banks` work with ISO 20022 files alone; `statement_banks` read Kafka and can write their statements as files.
     """
 
@@ -75,6 +76,7 @@ class Options:
     file_banks: Sequence[str] = ()
     statement_banks: Sequence[str] = ()
     env: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    measured: Mapping[str, str] = field(default_factory=dict)
 
 
 def supervisor_of(state_dir: Path) -> str | None:
@@ -103,7 +105,11 @@ class Platform:
         self._ports = self._choose_ports()
         logs = self.state_dir / "logs"
         self.postgres = Postgres(
-            self.state_dir / "postgres" / "data", logs / "postgres.log", self._ports["postgres"], echo=self.options.echo
+            self.state_dir / "postgres" / "data",
+            logs / "postgres.log",
+            self._ports["postgres"],
+            echo=self.options.echo,
+            measured=self.options.measured,
         )
         self.kafka = Kafka(
             self.state_dir / "kafka",

@@ -11,6 +11,7 @@ import signal
 import stat
 import subprocess
 import time
+from collections.abc import Mapping
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -77,14 +78,27 @@ def _role(conn: "psycopg.Connection[tuple[object, ...]]", name: str, password: s
 
 
 class Postgres:
-    """One cluster in `data_dir`. Settings: durable (fsync and synchronous commit on)."""
+    """One cluster in `data_dir`. Settings: durable (fsync and synchronous commit on).
 
-    def __init__(self, data_dir: Path, log_path: Path, port: int, *, echo: bool = False) -> None:
+    `measured` are settings of a benchmark's own cluster, which may lose data: no other one is opened with them.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        log_path: Path,
+        port: int,
+        *,
+        echo: bool = False,
+        measured: Mapping[str, str] | None = None,
+    ) -> None:
         self.data_dir = data_dir.resolve()
         self.port = port
+        self._measured = dict(measured or {})
+        self._made_here = False
         self.user = unprivileged_user()
         self._password_file = self.data_dir.parent / "postgres.password"
-        options = [f"-c{name}={value}" for name, value in SETTINGS.items()]
+        options = [f"-c{name}={value}" for name, value in (SETTINGS | self._measured).items()]
         sockets = (
             f"-cunix_socket_directories={self.data_dir}"
             if len(str(self.data_dir)) < 80
@@ -115,6 +129,8 @@ class Postgres:
     def initialise(self) -> None:
         """Make the cluster once: scram passwords only, UTF-8, checksums on."""
         if (self.data_dir / "PG_VERSION").exists():
+            if self._measured and not self._made_here:
+                raise RuntimeError(f"{self.data_dir} holds data: a benchmark's settings are for a new cluster alone")
             return
         self.data_dir.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self.data_dir, ignore_errors=True)
@@ -144,6 +160,7 @@ class Postgres:
             password_copy.unlink()
         if done.returncode != 0:
             raise RuntimeError(f"initdb failed: {done.stderr.strip()[-1000:]}")
+        self._made_here = True
 
     def start(self) -> None:
         """Initialise if needed and start; returns when it accepts connections."""

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 from importlib.resources import files
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import fastapi_offline
 from fastapi import APIRouter, FastAPI, Query, Response
@@ -40,8 +40,10 @@ class ReplayRequest(BaseModel):
     reason: str = Field(min_length=3, max_length=200)
 
 
-RegionOf = Callable[[Connection, str], Awaitable[str | None]]
-"""The region of what an event's key stands for, None when it is known nowhere."""
+class RegionOf(Protocol):
+    """A service's query: the region of what an event's key stands for, None when it is known nowhere."""
+
+    def __call__(self, conn: Connection, /, *, key: str) -> Awaitable[str | None]: ...
 
 
 class OpeningRequest(BaseModel):
@@ -68,7 +70,7 @@ def opening_routes(runtime: "Runtime", region_of: RegionOf) -> APIRouter:
         is an event in the same transaction."""
         async with runtime.unit_of_work() as unit:
             opened = await open_value(unit.conn, runtime.secrets, body.stream, body.sequence, body.field)
-            region = opened.region or await region_of(unit.conn, opened.subject)
+            region = opened.region or await region_of(unit.conn, key=opened.subject)
             if caller.regions and (region is None or not caller.sees(region)):
                 raise no_such_value()
             fact = PersonalRead(subject=opened.subject, kind="event-field", **body.model_dump())

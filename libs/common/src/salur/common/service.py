@@ -105,7 +105,7 @@ class Worker:
     can_wait: bool = False
 
 
-async def nowhere(_conn: Connection, _key: str) -> None:
+async def nowhere(_conn: Connection, /, *, key: str) -> None:  # noqa: ARG001 - the form of a query
     """The region of keys that stand for nothing in a region."""
     return
 

@@ -53,7 +53,7 @@ def bench(plan: Plan, watch: Watch) -> dict[str, Any]:
         before = cpu_seconds(platform)
         result = run(platform, inputs, watch)
         used = spent(before, cpu_seconds(platform))
-        _check(result)
+        check_promises(result)
         watch("latency", 0, None)
         latency = measure_latency(platform, plan.kind)
         watch("limits", 0, None)
@@ -67,7 +67,8 @@ def bench(plan: Plan, watch: Watch) -> dict[str, Any]:
     return report
 
 
-def _check(result: Result) -> None:
+def check_promises(result: Result) -> None:
+    """Raises PromiseBroken with every promise the run broke."""
     broken = [f"{promise.text}: {promise.seen}" for promise in result.promises if not promise.kept]
     if broken:
         raise PromiseBroken("no figures, a promise is broken: " + "; ".join(broken))
