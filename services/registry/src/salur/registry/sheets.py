@@ -37,7 +37,7 @@ def to_csv(source: Path, target: Path) -> None:
         sheet = CalamineWorkbook.from_path(str(source)).get_sheet_by_index(0)
     except (zipfile.BadZipFile, CalamineError, IndexError) as error:
         raise SheetInvalid(f"no spreadsheet that can be read ({type(error).__name__}): save it again as XLSX") from None
-    if sheet.total_height > MAX_ROWS + 1:
+    if sheet.end is not None and sheet.end[0] > MAX_ROWS:  # the place of the last row: the header's is 0
         raise SheetInvalid(f"the spreadsheet has over {MAX_ROWS} rows: send it as CSV")
     with target.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(_rows(sheet))

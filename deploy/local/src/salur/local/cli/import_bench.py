@@ -1,5 +1,6 @@
 """`salur import-bench`: families a second from a list to the registry when nothing else runs, and its memory."""
 
+import csv
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -7,6 +8,7 @@ from typing import Annotated
 import orjson
 import psutil
 import typer
+import xlsxwriter
 
 from salur.local.cli.up import CACHE
 from salur.local.demo.pipeline import Pipeline
@@ -23,13 +25,15 @@ def import_bench(
     seed: Annotated[int, typer.Option(help="Of the population.")] = 1,
     least: Annotated[float, typer.Option(min=0, help="Families a second to reach.")] = 0.0,
     most_mib: Annotated[int, typer.Option(min=1, help="Memory the registry may take.")] = 400,
+    xlsx: Annotated[bool, typer.Option("--xlsx", help="Send it as a spreadsheet, of 100,000 rows at most.")] = False,
     cache_dir: Annotated[Path, typer.Option(help="Where Kafka's jars are kept.")] = CACHE,
 ) -> None:
     """Import a generated population into a fresh registry. Ends with 1 below `--least` or above `--most-mib`."""
     with TemporaryDirectory(prefix="salur-import-") as folder:
         people = Path(folder) / "people"
         written = write_population(people, families, seed)
-        size = (people / POPULATION).stat().st_size
+        file = as_sheet(people / POPULATION) if xlsx else people / POPULATION
+        size = file.stat().st_size
         platform = Platform(Path(folder) / "platform", cache_dir, Options(services=("registry",)))
         platform.fresh()
         with running(platform):
@@ -42,7 +46,7 @@ def import_bench(
                 peak = max(peak, registry.memory_info().rss)
 
             pipeline = Pipeline(platform, timeout_s=TIMEOUT_S, tend=tend)
-            status = pipeline.register(people / POPULATION, people / MAPPING)
+            status = pipeline.register(file, people / MAPPING)
             seconds = pipeline.stages[-1].seconds
             pipeline.close()
     rate, peak_mib = round(status["households"] / seconds), round(peak / MIB)
@@ -53,3 +57,14 @@ def import_bench(
     typer.echo(orjson.dumps(report).decode())
     if rate < least or peak_mib > most_mib:
         raise typer.Exit(1)
+
+
+def as_sheet(source: Path) -> Path:
+    """The same rows as a spreadsheet beside it, every cell text; its path."""
+    target = source.with_suffix(".xlsx")
+    with xlsxwriter.Workbook(target, {"constant_memory": True}) as book, source.open(newline="") as rows:
+        sheet = book.add_worksheet()
+        for place, row in enumerate(csv.reader(rows)):
+            for column, cell in enumerate(row):
+                sheet.write_string(place, column, cell)
+    return target
