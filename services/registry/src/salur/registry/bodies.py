@@ -122,9 +122,12 @@ class PayeeBody(Body):
     number: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]{4,34}$")]
     holder: Text
     method: Method = "account"
+    holder_nik: Annotated[str, StringConstraints(pattern=r"^[0-9]{16}$")] | None = Field(
+        default=None, description="the number the bank knows the holder by; the head's counts where none is stated"
+    )
 
     def to_domain(self) -> Payee:
-        return Payee(self.bank, self.number, self.holder, self.method)
+        return Payee(self.bank, self.number, self.holder, self.method, self.holder_nik)
 
 
 class HouseholdBody(Body):

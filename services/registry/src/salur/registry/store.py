@@ -57,6 +57,7 @@ class PayeeRow(NamedTuple):
     sealed: bytes
     usable_from: datetime | None = None
     changed_by: str | None = None
+    identity_token: str | None = None
 
 
 def json_text(value: object) -> str:
@@ -106,10 +107,10 @@ async def delete_identifiers(conn: Connection, keys: Sequence[Key]) -> None:
 async def save_payees(conn: Connection, rows: Sequence[PayeeRow]) -> None:
     if rows:
         ordered = sorted(rows, key=lambda row: row.household_id)
-        ids, versions, statuses, banks, tokens, sealed, usable, actors = zip(*ordered, strict=True)
+        ids, versions, statuses, banks, tokens, sealed, usable, actors, identities = zip(*ordered, strict=True)
         await queries.save_payees(
             conn, ids=ids, versions=versions, statuses=statuses, banks=banks, tokens=tokens, sealed=sealed,
-            usable=usable, actors=actors,
+            usable=usable, actors=actors, identities=identities,
         )  # fmt: skip
 
 

@@ -88,7 +88,11 @@ class PayeeRegistered(Fact):
     account_number: Personal[str]
     account_holder: Personal[str]
     account_token: Sha256 = Field(description="keyed hash of bank and number: equal for a shared account")
-    identity_token: Sha256 | None = Field(None, description="keyed hash of the identity: equal when registered twice")
+    identity_token: Sha256 | None = Field(
+        default=None,
+        description="keyed hash of the NIK of the account's holder as stated, else of the head of the family: equal "
+        "when somebody would be paid twice; none for a ward, a group, a closed account",
+    )
     living: Living = Field("alive", description="whether the beneficiary lives")
     usable_from: str | None = Field(
         default=None,

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import orjson
 
-from salur.registry.domain.identity import Contact, IdentityInvalid, Person, check_number
+from salur.registry.domain.identity import NIK, Contact, IdentityInvalid, Person, check_number
 
 Scalar = bool | int | float | str | None
 
@@ -58,16 +58,19 @@ Method = Literal["account", "card", "cash", "group-account", "contribution"]
 
 
 class Payee(NamedTuple):
-    """Where the household is paid."""
+    """Where the household is paid. `holder_nik`: the number the bank knows its holder by, when it was stated."""
 
     bank: str
     number: str
     holder: str
     method: Method = "account"
+    holder_nik: str | None = None
 
     def content(self) -> list[str]:
-        """What is sealed and hashed of it. The method stands there when it is not the usual one."""
+        """What is sealed and hashed of it. What is not stated, or usual, at the end stands there not at all."""
         told = [self.bank, self.number, self.holder]
+        if self.holder_nik is not None:
+            return [*told, self.method, self.holder_nik]
         return told if self.method == "account" else [*told, self.method]
 
 
@@ -95,6 +98,11 @@ class Household(NamedTuple):
         if self.contact is not None or any(people):
             content.append([self.contact and [self.contact.phone, self.contact.language], people])
         return orjson.dumps(content, option=orjson.OPT_SORT_KEYS).decode()
+
+    def head_place(self) -> int | None:
+        """Place among the members of the head, else of the only one."""
+        heads = [place for place, member in enumerate(self.members) if member.attributes.get("relation") == HEAD]
+        return heads[0] if heads else 0 if len(self.members) == 1 else None
 
     def all_identifiers(self) -> Iterator[Identifier]:
         """The household's own and its members'."""
@@ -170,6 +178,11 @@ def check_payee(payee: Payee, banks: Collection[str] = ()) -> None:
     if not payee.holder:
         raise HouseholdInvalid("payee.holder", "empty where a value is needed")
     check_text("payee.holder", payee.holder, MAX_IDENTIFIER_LENGTH)
+    if payee.holder_nik is not None:
+        try:
+            check_number(NIK, payee.holder_nik)
+        except IdentityInvalid as error:
+            raise HouseholdInvalid("payee.holder_nik", error.reason) from None
 
 
 def check_size(attributes: Mapping[str, Scalar], members: Collection[Member]) -> None:

@@ -93,8 +93,12 @@ class PayeeColumns(_Strict):
     bank: Column
     number: Column
     holder: Column
+    holder_nik: Column | None = Field(default=None, description="NIK of the holder; an empty cell = not stated")
     method: Method = Field(default="account", description="how everybody of the list is paid")
     optional: bool = Field(default=False, description="three empty cells = a family without an account")
+
+    def columns(self) -> set[str]:
+        return {self.bank, self.number, self.holder} | ({self.holder_nik} if self.holder_nik else set())
 
 
 class SyntheticPayee(_Strict):
@@ -147,7 +151,7 @@ class Mapping(_Strict):
         if self.member:
             names |= self.member.columns()
         if self.payee and self.payee.columns:
-            names |= {self.payee.columns.bank, self.payee.columns.number, self.payee.columns.holder}
+            names |= self.payee.columns.columns()
         return names
 
 

@@ -244,6 +244,7 @@ class _Layout:
         self._phone_at = at[mapping.contact.phone] if mapping.contact else -1
         columns = mapping.payee.columns if mapping.payee else None
         self._payee = [(at[c], c) for c in (columns.bank, columns.number, columns.holder)] if columns else []
+        self._holder_nik_at = at[columns.holder_nik] if columns and columns.holder_nik else -1
         self._payee_optional = columns is not None and columns.optional
         member = mapping.member
         self._member = _places(member.attributes, at) if member else []
@@ -251,7 +252,7 @@ class _Layout:
         person = member.person if member else None
         self._person = [at.get(c or "", -1) for c in (person.name, person.birth_date, person.sex)] if person else []
         shared = {p for _, p, _ in self._attributes} | {p for p, _ in self._payee} | {p for p, _ in self._identifiers}
-        shared |= {self._region_at, self._phone_at} - {-1}
+        shared |= {self._region_at, self._phone_at, self._holder_nik_at} - {-1}
         # With the key: itemgetter gives a tuple only for two positions and more.
         self.raw_shared: Callable[[list[str]], Any] = itemgetter(self._key_at, *sorted(shared))
 
@@ -293,13 +294,21 @@ class _Layout:
         if self._payee_optional and not any(fields[at].strip() for at, _ in self._payee):
             return None
         bank, number, holder = (_text(fields, at, column) for at, column in self._payee)
-        payee = Payee(bank, number, holder, mapping.columns.method if mapping.columns else "account")
+        holder_nik = fields[self._holder_nik_at].strip() if self._holder_nik_at >= 0 else ""
+        method = mapping.columns.method if mapping.columns else "account"
+        payee = Payee(bank, number, holder, method, holder_nik or None)
         try:
             check_payee(payee)
         except HouseholdInvalid as error:
-            column = dict(zip(("payee.bank", "payee.number", "payee.holder"), self._payee, strict=True))[error.place][1]
-            raise RowRefused(column, error.reason) from None
+            raise RowRefused(self._payee_column(error.place), error.reason) from None
         return payee
+
+    def _payee_column(self, place: str) -> str:
+        """Where what is wrong with an account stands in the list."""
+        columns = self.mapping.payee.columns if self.mapping.payee else None
+        assert columns is not None
+        return {"payee.bank": columns.bank, "payee.number": columns.number, "payee.holder": columns.holder,
+                "payee.holder_nik": columns.holder_nik or ""}[place]  # fmt: skip
 
     def _check(self, scheme: str, value: str, column: str) -> None:
         try:

@@ -45,17 +45,35 @@ WHERE h.household_id = g.id;
 UPDATE household SET import_id = :import_id WHERE household_id = ANY(:ids::text[]);
 
 -- name: payees
-SELECT household_id, version, status, account_token, sealed, usable_from FROM payee WHERE household_id = ANY(:ids::text[]);
+SELECT household_id, version, status, account_token, sealed, usable_from, identity_token FROM payee
+WHERE household_id = ANY(:ids::text[]);
+
+-- name: payee_identities
+-- By household: the NIK (its token) of the head (`named`), else of the only member; else the household's own.
+SELECT h.household_id, n.token, head.member_id IS NOT NULL AND n.member_id IS NOT NULL AS named
+FROM household h
+CROSS JOIN LATERAL (
+    SELECT (SELECT m ->> 'member_id' FROM jsonb_array_elements(h.members) m
+            WHERE m #>> '{attributes,relation}' = 'head' LIMIT 1) AS member_id,
+           CASE WHEN jsonb_array_length(h.members) = 1 THEN h.members #>> '{0,member_id}' END AS only_id
+) head
+CROSS JOIN LATERAL (
+    SELECT i.token, i.member_id FROM identifier i
+    WHERE i.household_id = h.household_id AND i.scheme = 'nik'
+      AND (i.member_id IS NULL OR i.member_id = coalesce(head.member_id, head.only_id))
+    ORDER BY i.member_id NULLS LAST, i.token LIMIT 1
+) n
+WHERE h.household_id = ANY(:ids::text[]);
 
 -- name: save_payees!
-INSERT INTO payee (household_id, version, status, bank, account_token, sealed, usable_from, changed_by)
-SELECT id, version, status, bank, token, sealed, coalesce(usable, now()), actor
+INSERT INTO payee (household_id, version, status, bank, account_token, sealed, usable_from, changed_by, identity_token)
+SELECT id, version, status, bank, token, sealed, coalesce(usable, now()), actor, identity
 FROM unnest(:ids::text[], :versions::int[], :statuses::text[], :banks::text[], :tokens::text[], :sealed::bytea[],
-            :usable::timestamptz[], :actors::text[])
-    AS g (id, version, status, bank, token, sealed, usable, actor)
+            :usable::timestamptz[], :actors::text[], :identities::text[])
+    AS g (id, version, status, bank, token, sealed, usable, actor, identity)
 ON CONFLICT (household_id) DO UPDATE SET version = excluded.version, status = excluded.status, bank = excluded.bank,
     account_token = excluded.account_token, sealed = excluded.sealed, usable_from = excluded.usable_from,
-    changed_by = excluded.changed_by, valid_from = clock_timestamp(),
+    changed_by = excluded.changed_by, identity_token = excluded.identity_token, valid_from = clock_timestamp(),
     -- The holder may be another: a version is good only when its own check has found it so.
     check_result = NULL, checked_at = NULL, check_evidence = NULL, name_match = NULL;
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from salur.common.contracts.registry import HouseholdChanged
 from salur.common.database import Connection
 from salur.common.errors import Conflict, Forbidden, Invalid, SalurError, Unavailable
 from salur.common.events import Draft
@@ -19,6 +20,7 @@ from salur.registry.store import (
     identifier_owners,
     insert_identifiers,
 )
+from salur.registry.usecases.holders import follow_heads
 from salur.registry.usecases.identities import Identities
 from salur.registry.usecases.prepare import identifier_rows, member_id_of, tokens_of
 from salur.registry.usecases.states import State, check_whole, lock_states, standing, write_states
@@ -107,7 +109,17 @@ async def _change(conn: Connection, commands: Sequence[Change], secrets: Secrets
     await write_states(conn, states.values())
     await delete_identifiers(conn, sorted(identifiers.removed))
     await insert_identifiers(conn, list(identifiers.added.values()))
-    return results, drafts
+    return results, drafts + await _accounts_follow(conn, drafts, secrets)
+
+
+async def _accounts_follow(conn: Connection, drafts: Sequence[Draft], secrets: Secrets) -> list[Draft]:
+    """Whose members changed may have another head."""
+    changed = {
+        draft.key: (draft.actor, draft.cause)
+        for draft in drafts
+        if isinstance(draft.data, HouseholdChanged) and "members" in draft.data.changed
+    }
+    return await follow_heads(conn, changed, secrets)
 
 
 def refusal(error: SalurError | HouseholdInvalid) -> SalurError:

@@ -11,6 +11,7 @@ from salur.registry.domain.household import HouseholdInvalid
 from salur.registry.store import queries
 from salur.registry.usecases.change import refusal
 from salur.registry.usecases.families import as_guest
+from salur.registry.usecases.holders import follow_heads
 from salur.registry.usecases.identities import Identities
 from salur.registry.usecases.payees import account_status, set_standing
 from salur.registry.usecases.states import By, check_whole, lock_states, standing, write_states
@@ -55,6 +56,7 @@ async def undo_death(conn: Connection, command: UndoDeath, by: By, secrets: Secr
         Draft(fact, command.household_id, by.actor, by.cause),
         Draft(state.changed_fact(["members"]), command.household_id, by.actor, by.cause),
     ]
+    drafts += await follow_heads(conn, {command.household_id: (by.actor, by.cause)}, secrets)
     status = await account_status(conn, command.household_id)
     if status is not None and (death["suspended"] or nobody_left):
         drafts += await set_standing(

@@ -32,6 +32,7 @@ from salur.registry.store import (
 from salur.registry.usecases.change import Changed, check_version, refusal
 from salur.registry.usecases.guardians import follow_people
 from salur.registry.usecases.guardians_merged import give_back
+from salur.registry.usecases.holders import follow_heads
 from salur.registry.usecases.identities import Identities
 from salur.registry.usecases.payees import set_standing
 from salur.registry.usecases.prepare import identifier_rows, tokens_of
@@ -94,6 +95,7 @@ async def move(conn: Connection, command: Move, by: By, secrets: Secrets) -> tup
     await write_states(conn, [source, target])
     drafts = [Draft(s.changed_fact(["members"]), s.household_id, by.actor, by.cause) for s in (source, target)]
     drafts += await follow_people(conn, {name: name for name in command.member_ids}, target.household_id, by, secrets)
+    drafts += await _accounts_follow(conn, (source, target), by, secrets)
     return [Changed(state.household_id, state.version) for state in (source, target)], drafts
 
 
@@ -125,7 +127,11 @@ async def split(conn: Connection, command: Split, by: By, secrets: Secrets) -> t
         Draft(parted, source.household_id, by.actor, by.cause),
     ]
     drafts += await follow_people(conn, {name: name for name in command.member_ids}, new.household_id, by, secrets)
-    return new.household_id, drafts
+    return new.household_id, drafts + await _accounts_follow(conn, (source,), by, secrets)
+
+
+async def _accounts_follow(conn: Connection, states: Sequence[State], by: By, secrets: Secrets) -> list[Draft]:
+    return await follow_heads(conn, {state.household_id: (by.actor, by.cause) for state in states}, secrets)
 
 
 async def _new_family(conn: Connection, source: State, command: Split, region: str, secrets: Secrets) -> State:
@@ -194,7 +200,7 @@ async def merge(conn: Connection, command: Merge, by: By, secrets: Secrets) -> t
         drafts += await set_standing(
             conn, absorbed.household_id, "closed", secrets, actor=by.actor, cause=by.cause
         )  # fmt: skip
-    return merge_id, drafts
+    return merge_id, drafts + await _accounts_follow(conn, (absorbed, survivor), by, secrets)
 
 
 def _pairs(same: Mapping[str, str]) -> dict[str, list[str]]:
@@ -253,7 +259,7 @@ async def undo_merge(
             conn, absorbed.household_id, "active", secrets, actor=by.actor, cause=by.cause
         )  # fmt: skip
     drafts += await give_back(conn, merge_id, dict.fromkeys(here, absorbed.household_id), by, secrets)
-    return absorbed.household_id, drafts
+    return absorbed.household_id, drafts + await _accounts_follow(conn, (absorbed, survivor), by, secrets)
 
 
 async def _give_back(

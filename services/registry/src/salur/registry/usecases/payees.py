@@ -12,6 +12,7 @@ from salur.common.secrets import Secrets
 from salur.registry.domain.household import HouseholdInvalid, Payee, check_payee
 from salur.registry.store import PayeeRow, PayeeStatus, queries, save_payees
 from salur.registry.usecases.change import Changed, Result, refusal
+from salur.registry.usecases.holders import head_identities
 from salur.registry.usecases.prepare import open_payee, payee_fact, payee_row
 from salur.registry.usecases.states import lock_states, standing
 
@@ -35,13 +36,17 @@ class NewPayee:
 async def change_payees(
     conn: Connection, commands: Sequence[NewPayee], secrets: Secrets, banks: Collection[str] = ()
 ) -> tuple[list[Result], list[Draft]]:
-    """Set accounts, in order. The same account and holder again changes nothing."""
+    """Set accounts, in order. The same account and holder again changes nothing.
+
+    So does leaving out the holder's number once it was stated.
+    """
     ids = sorted({command.household_id for command in commands})
     states = await lock_states(conn, ids)
     present = {
         row["household_id"]: (row["version"], open_payee(row["sealed"], row["household_id"], secrets))
         for row in await queries.payees(conn, ids=ids)
     }
+    heads = await head_identities(conn, ids)
     rows: dict[str, PayeeRow] = {}
     results: list[Result] = []
     drafts: list[Draft] = []
@@ -54,11 +59,11 @@ async def change_payees(
             results.append(refusal(error))
             continue
         version, payee = present.get(household_id, (0, None))
-        if payee != command.payee:
+        if payee is None or command.payee not in (payee, payee._replace(holder_nik=None)):
             version += 1
             present[household_id] = version, command.payee
             usable_from = datetime.now(UTC) + COOL_OFF if version > 1 else None
-            new = payee_row(command.payee, household_id, version, secrets)
+            new = payee_row(command.payee, household_id, version, secrets, identity=heads.get(household_id))
             rows[household_id] = new._replace(usable_from=usable_from, changed_by=command.actor)
             fact = payee_fact(command.payee, rows[household_id])
             drafts.append(Draft(fact, household_id, command.actor, command.cause))
@@ -108,7 +113,9 @@ async def set_standing(
         if row["status"] == status and not again:
             return []
         payee = open_payee(row["sealed"], household_id, secrets)
-        new = payee_row(payee, household_id, row["version"] + 1, secrets, status)
+        heads = await head_identities(conn, [household_id], named=row["identity_token"] is not None)
+        identity = heads.get(household_id, row["identity_token"])
+        new = payee_row(payee, household_id, row["version"] + 1, secrets, status, identity)
         new = new._replace(usable_from=row["usable_from"], changed_by=actor)
         await save_payees(conn, [new])
         drafts = [Draft(payee_fact(payee, new, living), household_id, actor, cause)]
@@ -123,7 +130,8 @@ async def lend_account(
     lender = [row for row in await queries.payees(conn, ids=[payer_id]) if row["status"] != "closed"]
     if not lender or not wards:
         return []
-    payee = open_payee(lender[0]["sealed"], payer_id, secrets)
+    # Whom the money is for is not who holds the account: a ward's payee names no holder.
+    payee = open_payee(lender[0]["sealed"], payer_id, secrets)._replace(holder_nik=None)
     present = {row["household_id"]: row["version"] for row in await queries.payees(conn, ids=list(wards))}
     rows: list[PayeeRow] = []
     for ward_id in wards:

@@ -10,6 +10,7 @@ from salur.common.events import AnyDraft, Draft
 from salur.common.secrets import Secrets
 from salur.common.values import derived_id
 from salur.registry.domain.household import Household, Identifier, Member, Payee, check_household
+from salur.registry.domain.identity import NIK
 from salur.registry.store import HouseholdRow, IdentifierRow, Key, PayeeRow, PayeeStatus, json_text
 from salur.registry.usecases.identities import Identities
 
@@ -79,7 +80,9 @@ def prepare(
     drafts: list[AnyDraft] = [Draft(fact, household_id, actor, cause)]
     payee = None
     if household.payee is not None:
-        payee = payee_row(household.payee, household_id, 1, secrets)
+        own = [(row.scheme, row.token) for row in identifiers if row.member_id is None]
+        identity = _payee_identity(household, own, member_keys)
+        payee = payee_row(household.payee, household_id, 1, secrets, identity=identity)
         drafts.append(Draft(payee_fact(household.payee, payee), household_id, actor, cause))
     return Prepared(household_id, row, identifiers, member_keys, payee, drafts)
 
@@ -111,12 +114,31 @@ def identifier_rows(
 
 
 def payee_row(
-    payee: Payee, household_id: str, version: int, secrets: Secrets, status: PayeeStatus = "active"
+    payee: Payee,
+    household_id: str,
+    version: int,
+    secrets: Secrets,
+    status: PayeeStatus = "active",
+    identity: str | None = None,
 ) -> PayeeRow:
-    """The account sealed. Its token is equal for a shared account and tells nothing without the key."""
+    """The account sealed. Its token is equal for a shared account and tells nothing without the key.
+
+    `identity`: token of the NIK of whom it is taken to be; the stated holder's comes first.
+    """
     token = secrets.token("account", f"{payee.bank}/{payee.number}")
     sealed = secrets.seal(orjson.dumps(payee.content()), household_id.encode())
-    return PayeeRow(household_id, version, status, payee.bank, token, sealed)
+    if payee.holder_nik is not None:
+        identity = secrets.token(NIK, payee.holder_nik)
+    return PayeeRow(household_id, version, status, payee.bank, token, sealed, identity_token=identity)
+
+
+def _payee_identity(household: Household, own: Sequence[Key], member_keys: Sequence[Sequence[Key]]) -> str | None:
+    """Token of the NIK of whom the account is taken to be, as the query `payee_identities` finds it later."""
+    head = household.head_place()
+    for keys in ([] if head is None else member_keys[head], own):
+        if found := [token for scheme, token in keys if scheme == NIK]:
+            return min(found)
+    return None
 
 
 def open_payee(sealed: bytes, household_id: str, secrets: Secrets) -> Payee:
@@ -137,4 +159,6 @@ def payee_fact(payee: Payee, row: PayeeRow, living: Living = "alive") -> PayeeRe
         usable_from=row.usable_from and row.usable_from.isoformat(),
         living=living,
         method=payee.method,
+        # A closed account is nobody's: who is paid elsewhere by now is not paid twice.
+        identity_token=None if row.status == "closed" else row.identity_token,
     )
