@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import orjson
 import pytest
 
@@ -74,6 +75,40 @@ async def test_the_registry_ends_what_is_due_and_people_decide_on_families(datab
         async with process.runtime.db.connection() as conn:
             assert await conn.fetchval("SELECT count(*) FROM household WHERE status = 'erased'") == 1
             assert await conn.fetchval("SELECT count(*) FROM notice") == 1
+
+
+async def test_the_evidence_of_a_death_ends_and_the_death_stays(database_url: str, tmp_path: Path) -> None:
+    """With it what was kept to take the death back; nobody can register under the number again."""
+    async with open_office("registry", database_url, tmp_path) as process:
+        await execute(
+            process,
+            "INSERT INTO feed VALUES ('f', 'deaths', 'n', 's', now(), 'person:a')",
+            "INSERT INTO feed_match VALUES ('m', 'f', 'h', 'p', '31.71', '\\x01', 'person:a', 'confirmed', 'r', "
+            f"'person:b', {OLD})",
+            "INSERT INTO person_death VALUES ('m', 'h', 'p', 1, false)",
+            "INSERT INTO deceased_identifier VALUES ('nik', 'token', 'm', '\\x01')",
+            NOTICE.replace("$1", "'old'").format(OLD),
+        )
+        assert await ended(process) == {"feed-matches": 1, "notices": 1}
+        async with process.runtime.db.connection() as conn:
+            assert await conn.fetchval("SELECT count(*) FROM person_death") == 0
+            assert [tuple(row) for row in await conn.fetch("SELECT token, sealed FROM deceased_identifier")] == [
+                ("token", None)
+            ]
+
+
+async def test_a_class_that_cannot_end_keeps_no_other_from_it(database_url: str, tmp_path: Path) -> None:
+    async with open_office("registry", database_url, tmp_path) as process:
+        await execute(
+            process,
+            LETTER.format(OLD),
+            NOTICE.replace("$1", "'old'").format(OLD),
+            "CREATE FUNCTION stays() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'it stays'; END $$",
+            "CREATE TRIGGER stays BEFORE UPDATE ON dead_letter EXECUTE FUNCTION stays()",
+        )
+        with pytest.raises(asyncpg.RaiseError):
+            await ended(process)
+        assert await due(process) == {"dead-letters": 1}
 
 
 async def test_the_audit_ends_what_stands_beside_the_log_and_never_the_log(database_url: str, tmp_path: Path) -> None:

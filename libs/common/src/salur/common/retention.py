@@ -18,9 +18,13 @@ from salur.common.contracts.base import Code, Name
 from salur.common.database import Connection
 from salur.common.events.envelope import Draft
 from salur.common.events.stream import queries as event_queries
+from salur.common.logs import get_logger
+from salur.common.traces import describe
 
 if TYPE_CHECKING:
     from salur.common.service import Runtime
+
+log = get_logger("retention")
 
 BATCH = 500
 ACTOR = "service:{}"
@@ -87,14 +91,24 @@ async def tell_due(conn: Connection, retention: Retention) -> list[dict[str, Any
 
 
 async def end_due(runtime: "Runtime", retention: Retention) -> dict[str, int]:
-    """End what is due, a batch a transaction; returns how many of each class. May be stopped and run again."""
+    """End what is due, a batch a transaction; returns how many of each class. May be stopped and run again.
+
+    A class that fails is told when the others are done: the first such error is raised.
+    """
     now = datetime.now(UTC)
     async with runtime.db.connection() as conn:
         await runtime.store.load_partitions(conn)
     ended = dict.fromkeys((item.name for item in retention.classes), 0)
+    failed: list[Exception] = []
     for item in retention.classes:
-        while count := await _end_batch(runtime, retention, item, now):
-            ended[item.name] += count
+        try:
+            while count := await _end_batch(runtime, retention, item, now):
+                ended[item.name] += count
+        except Exception as error:  # one class must not keep the data of the others: they go first
+            log.error("retention-failed", retention_class=item.name, error=describe(error))
+            failed.append(error)
+    if failed:
+        raise failed[0]
     return ended
 
 

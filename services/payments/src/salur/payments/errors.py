@@ -46,6 +46,14 @@ def other_authority(fund_id: str) -> Forbidden:
     )
 
 
+def central_act(kind: str) -> Forbidden:
+    return Forbidden(
+        f"{kind} concerns every region: somebody whose scope is the whole country must accept it",
+        code="central-act",
+        who="approver",
+    )
+
+
 def funds_named_twice() -> Invalid:
     return Invalid("a fund is named twice: name each once, with its share", code="fund-twice", who="caller")
 

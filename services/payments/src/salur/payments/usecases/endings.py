@@ -70,8 +70,6 @@ async def end_cycle(
 
     Raises Conflict while a list of the cycle is undecided or a payment of it is in flight or disputed.
     """
-    if person.regions:
-        raise errors.other_authority(proposal.subject)
     waiting = await queries.open_in_cycle(conn, cycle_id=proposal.subject)
     if waiting:
         raise errors.cycle_in_use(waiting)

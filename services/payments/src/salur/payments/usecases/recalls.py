@@ -44,8 +44,6 @@ async def recall_unclaimed(
     conn: Connection, proposal_id: str, proposal: Proposal, person: Person
 ) -> tuple[dict[str, Any], list[Draft]]:
     """Ask the banks for what nobody of a cycle has taken for so many days. Raises Conflict when that is nothing."""
-    if person.regions:
-        raise errors.other_authority(proposal.subject)
     rows = await queries.recallable(
         conn, cycle_id=proposal.subject, older_than_days=proposal.content["older_than_days"], most=RECALL_MAX
     )

@@ -11,7 +11,7 @@ from typing import Any
 from salur.common.database import Connection
 from salur.common.errors import Forbidden
 from salur.common.events import Draft
-from salur.payments import errors, store
+from salur.payments import store
 from salur.payments.banks.reasons import reason_of, reasons
 from salur.payments.domain.gate import rule_of
 from salur.payments.domain.lists import NEEDS_DECISION, Banks
@@ -27,11 +27,9 @@ NEEDS_PERSON = frozenset({"case", "split", "inquire"})
 
 
 async def set_order(
-    conn: Connection, proposal_id: str, proposal: Proposal, person: Person
+    conn: Connection, proposal_id: str, proposal: Proposal, _person: Person
 ) -> tuple[dict[str, Any], list[Draft]]:
-    """Set a programme's standing order; `max_minor` 0 ends it. Raises Forbidden for a regional person."""
-    if person.regions:
-        raise errors.other_authority(proposal.subject)
+    """Set a programme's standing order; `max_minor` 0 ends it."""
     await queries.set_reissue_order(
         conn, programme_id=proposal.subject, proposal_id=proposal_id, max_minor=proposal.content["max_minor"],
         attempts_max=proposal.content["attempts_max"], retry_after_s=proposal.content["retry_after_s"],

@@ -18,10 +18,15 @@ SELECT count(*) FROM ended;
 SELECT count(*) FROM feed_match WHERE state <> 'open' AND decided_at < :before;
 
 -- name: end_feed_matches$
-WITH ended AS (
-    DELETE FROM feed_match WHERE match_id IN (
-        SELECT match_id FROM feed_match WHERE state <> 'open' AND decided_at < :before LIMIT :most)
-    RETURNING 1
+-- A death stays one; what was kept to take it back goes with its evidence.
+WITH due AS MATERIALIZED (
+    SELECT match_id FROM feed_match WHERE state <> 'open' AND decided_at < :before LIMIT :most
+), undoing AS (
+    DELETE FROM person_death WHERE match_id IN (SELECT match_id FROM due)
+), numbers AS (
+    UPDATE deceased_identifier SET sealed = NULL WHERE match_id IN (SELECT match_id FROM due) AND sealed IS NOT NULL
+), ended AS (
+    DELETE FROM feed_match WHERE match_id IN (SELECT match_id FROM due) RETURNING 1
 )
 SELECT count(*) FROM ended;
 
