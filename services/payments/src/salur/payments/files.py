@@ -27,6 +27,7 @@ from salur.payments.banks.iso20022 import (
 )
 from salur.payments.banks.iso20022.camt056 import KIND as CAMT056
 from salur.payments.banks.iso20022.pain001 import KIND as PAIN001
+from salur.payments.domain.reconcile import Line
 from salur.payments.settings import PaymentsSettings
 from salur.payments.usecases import bank_files, outgoing_files
 from salur.payments.usecases.bank_files import FileId
@@ -92,38 +93,48 @@ class FileChannel:
             await self._in_thread(folder.refuse, claimed, code, why or REFUSED_BEFORE)
             log.warning("bank-file-refused", bank=file.bank, sha256=file.sha256, code=code)
             return
-        if standing.state == "checked" and not await self._take_all(file, claimed, overview, standing):
+        # A statement is read once for both ends; one that an earlier process has begun, from its start again.
+        whole = standing.state == "checked" and standing.after == 0
+        lines: list[Line] | None = [] if overview.kind == bank_files.STATEMENT and whole else None
+        if standing.state == "checked" and not await self._take_all(file, claimed, overview, standing, lines):
             return
         if overview.kind == bank_files.STATEMENT:
-            await self._reconcile(file, claimed, overview)
+            await self._reconcile(file, claimed, overview, lines)
         await self._in_thread(folder.keep, claimed)
         log.info("bank-file-taken", bank=file.bank, sha256=file.sha256, kind=overview.kind,
                  transactions=overview.transactions)  # fmt: skip
 
     async def _take_all(
-        self, file: FileId, claimed: Claimed, overview: Overview, standing: bank_files.Standing
+        self,
+        file: FileId,
+        claimed: Claimed,
+        overview: Overview,
+        standing: bank_files.Standing,
+        lines: list[Line] | None,
     ) -> bool:
-        """Whether this process took the file to its end."""
+        """Whether this process took the file to its end. `lines` takes what a statement says was booked."""
         with claimed.path.open("rb") as source:
             said = _said(source, overview, standing)
             try:
-                return await self._take_from(file, said, standing.after)
+                return await self._take_from(file, said, standing.after, lines)
             finally:
                 await self._in_thread(said.close)
 
-    async def _take_from(self, file: FileId, said: Iterator[Told | Found | Aged], after: int) -> bool:
+    async def _take_from(
+        self, file: FileId, said: Iterator[Told | Found | Aged], after: int, lines: list[Line] | None
+    ) -> bool:
         items = islice(said, after, None)
         while batch := await self._in_thread(_next_batch, items):
             async with self._runtime.unit_of_work() as unit:
-                drafts = await bank_files.take_file(unit.conn, file, batch, after, self._runtime.secrets)
+                drafts = await bank_files.take_file(unit.conn, file, batch, after, self._runtime.secrets, lines)
                 if drafts is None:
                     return False
                 unit.emit(*drafts)
             after += len(batch)
         return True
 
-    async def _reconcile(self, file: FileId, claimed: Claimed, overview: Overview) -> None:
-        lines = []
+    async def _read_lines(self, file: FileId, claimed: Claimed) -> list[Line]:
+        lines: list[Line] = []
         with claimed.path.open("rb") as source:
             said = told(source)
             try:
@@ -132,6 +143,11 @@ class FileChannel:
                         lines += await bank_files.statement_lines(conn, file, batch, self._runtime.secrets)
             finally:
                 await self._in_thread(said.close)
+        return lines
+
+    async def _reconcile(self, file: FileId, claimed: Claimed, overview: Overview, lines: list[Line] | None) -> None:
+        if lines is None:
+            lines = await self._read_lines(file, claimed)
         async with self._runtime.unit_of_work() as unit:
             unit.emit(*await bank_files.take_statement_file(unit.conn, file, overview, lines))
 

@@ -5,7 +5,7 @@ it takes effect once. A file is taken in pieces; `bank_file.taken` says how far,
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -140,9 +140,17 @@ def group_told(group: Sequence[str], reason: str | None) -> list[Told]:
 
 
 async def take_file(
-    conn: Connection, file: FileId, items: Sequence[Told | Found | Aged], after: int, secrets: Secrets
+    conn: Connection,
+    file: FileId,
+    items: Sequence[Told | Found | Aged],
+    after: int,
+    secrets: Secrets,
+    lines: list[Line] | None = None,
 ) -> Sequence[Draft] | None:
-    """Judge the next transactions of a file; they are those after number `after`. None: another process has."""
+    """Judge the next transactions of a file; they are those after number `after`. None: another process has.
+
+    `lines`: takes the booked movements among them, for reconciliation.
+    """
     advanced = await queries.advance_bank_file(
         conn, bank=file.bank, sha256=file.sha256, after=after, until=after + len(items)
     )
@@ -152,9 +160,12 @@ async def take_file(
     records += await _unclaimed(conn, file, [item for item in items if isinstance(item, Aged)], secrets)
     told = [item for item in items if isinstance(item, Told)]
     named = await _named(conn, told)
+    accounts = _accounts(told, named, secrets)
+    if lines is not None:
+        lines += _lines(file, told, accounts)
     # A movement without our id is no answer of the bank; a report about an id that is none of ours is.
     said = [item for item in told if item.status and (item.direction is None or _ours(item))]
-    records += [_record(file, item, named.get(item.reference or ""), secrets) for item in said]
+    records += [_record(file, item, named.get(item.reference or ""), accounts[item.ordinal]) for item in said]
     return await take_results(conn, records, secrets)
 
 
@@ -170,7 +181,8 @@ async def _unclaimed(conn: Connection, file: FileId, aged: Sequence[Aged], secre
     ]
     await take_report(conn, file.bank, file.file_id, reported)
     others = [Told(item.ordinal, item.instruction_id, "PDNG", None) for item in aged if item.instruction_id not in own]
-    return [_record(file, item, named.get(item.reference or ""), secrets) for item in others]
+    accounts = _accounts(others, named, secrets)
+    return [_record(file, item, named.get(item.reference or ""), accounts[item.ordinal]) for item in others]
 
 
 async def _findings(conn: Connection, file: FileId, found: Sequence[Found], secrets: Secrets) -> list[OutsideRecord]:
@@ -208,16 +220,20 @@ def _account(item: Told, named: Any, secrets: Secrets) -> str | None:
     return str(named["account_commitment"]) if _plain(number) == _plain(item.account) else OTHER_ACCOUNT
 
 
+def _accounts(items: Sequence[Told], named: Mapping[str, Any], secrets: Secrets) -> dict[int, str | None]:
+    """The commitment of each account named, by the item's place in its file: each account is opened once."""
+    return {item.ordinal: _account(item, named.get(item.reference or ""), secrets) for item in items}
+
+
 def _plain(number: str) -> str:
     return re.sub(r"[\s-]", "", number)
 
 
-def _record(file: FileId, item: Told, named: Any, secrets: Secrets) -> OutsideRecord:
+def _record(file: FileId, item: Told, named: Any, account: str | None) -> OutsideRecord:
     """The answer a bank would have sent over Kafka. What the document does not name is ours to fill in, but never for
 
     money that has moved: there amount, account and reference must come from the bank. Keeping money moves none.
     """
-    account = _account(item, named, secrets)
     recall = (named["recall"] or 1) if item.recall and named is not None else None
     if named is not None and item.recall and item.status == "ACCC":
         item = replace(item, bank_reference=named["bank_reference"])
@@ -242,12 +258,15 @@ def _outside(file: FileId, ordinal: int, kind: str, data: dict[str, Any]) -> Out
 
 async def statement_lines(conn: Connection, file: FileId, items: Sequence[Told], secrets: Secrets) -> list[Line]:
     """The booked movements of payments in a piece of a statement, for reconciliation."""
-    named = await _named(conn, items)
+    return _lines(file, items, _accounts(items, await _named(conn, items), secrets))
+
+
+def _lines(file: FileId, items: Sequence[Told], accounts: Mapping[int, str | None]) -> list[Line]:
     return [
         Line(
             f"{item.status}/{item.bank_reference or f'{file.sha256[:32]}/{item.ordinal}'}",
             "return" if item.status == "RTRN" else "credit", item.reference or "", item.amount_minor or 0,
-            item.currency or "", _account(item, named.get(item.reference or ""), secrets),
+            item.currency or "", accounts[item.ordinal],
         )
         for item in items
         if item.booked and item.status and _ours(item)
