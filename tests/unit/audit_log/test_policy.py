@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import salur.audit.log.keys as keys_module
 from salur.audit.log.errors import MalformedPolicy, QuorumMissing, SignatureBroken
 from salur.audit.log.keys import follow_handovers, load_keys, retire, rotate
 from salur.audit.log.note import COSIGNATURE, Checkpoint, Signer, open_checkpoint, parse_keys
@@ -121,3 +122,34 @@ def test_a_key_nobody_handed_over_is_not_followed(tmp_path: Path) -> None:
     note = f"{forged}\n\n{keys.signers[0].line(forged + chr(10))}{stranger.line(forged + chr(10))}"
     with pytest.raises(SignatureBroken):
         follow_handovers(keys.verifiers, note)
+
+
+@pytest.mark.parametrize("steps", range(1, 4))
+@pytest.mark.parametrize("touched", [False, True], ids=["before the file", "in the file"])
+def test_a_rotation_that_breaks_off_anywhere_leaves_keys_that_load_and_sign(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int, touched: bool
+) -> None:
+    """Crash at each of the three writes of a rotation, before or after the file beside it is made: the audit starts,
+    every note has one signature a key, and a rotation again goes through."""
+    first = load_keys(tmp_path, LOG.name)
+    write, done = keys_module._write, 0
+
+    def broken(path: Path, data: bytes, mode: int = 0o644) -> None:
+        nonlocal done
+        done += 1
+        if done == steps:
+            if touched:
+                path.with_name(f"{path.name}.new").touch(mode)
+            raise OSError("power cut")
+        write(path, data, mode)
+
+    monkeypatch.setattr(keys_module, "_write", broken)
+    with pytest.raises(OSError, match="power cut"):
+        rotate(tmp_path, LOG.name)
+    monkeypatch.setattr(keys_module, "_write", write)
+    again = load_keys(tmp_path, LOG.name)
+    assert again.verifiers == first.verifiers
+    assert open_checkpoint(again.sign(HEAD.text()), *first.verifiers) == HEAD
+    rotated = rotate(tmp_path, LOG.name)
+    assert set(rotated.verifiers) > set(first.verifiers) and len(rotated.signers) == 2
+    assert follow_handovers(first.verifiers, rotated.handovers)[-1] == rotated.verifiers[0]

@@ -16,6 +16,7 @@ from salur.audit.log.note import Note, Signer, VerifierKey
 
 HANDOVER = "salur.log-key-handover/v1"
 _END_OF_NOTE = "\x1e\n"
+_UNFINISHED = ".new"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,17 @@ def load_keys(folder: Path, origin: str) -> LogKeys:
     if not newest.exists():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write_secret(newest, os.urandom(32))
-    older = sorted(folder.glob("log.key.*"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    signers = tuple(Signer(origin, bytes.fromhex(path.read_text("ascii").strip())) for path in (newest, *older))
+    older = sorted(_older(folder), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    signers = [Signer(origin, bytes.fromhex(path.read_text("ascii").strip())) for path in (newest, *older)]
+    # A rotation that ended before its last step has put the newest key beside itself: it signs once.
+    signers = [signer for n, signer in enumerate(signers) if n == 0 or signer.private != signers[0].private]
     retired = tuple(VerifierKey.parse(line) for line in _text(folder / "log.retired").splitlines())
-    return LogKeys(signers, retired, _text(folder / "log.handovers"))
+    return LogKeys(tuple(signers), retired, _text(folder / "log.handovers"))
+
+
+def _older(folder: Path) -> list[Path]:
+    """The files of older keys. What ends in `.new` is one whose writing broke off: no key yet."""
+    return [path for path in folder.glob("log.key.*") if path.suffix != _UNFINISHED]
 
 
 def rotate(folder: Path, origin: str) -> LogKeys:
@@ -102,7 +110,7 @@ def _write_secret(path: Path, key: bytes) -> None:
 
 
 def _write(path: Path, data: bytes, mode: int = 0o644) -> None:
-    beside = path.with_name(f"{path.name}.new")
+    beside = path.with_name(f"{path.name}{_UNFINISHED}")
     beside.unlink(missing_ok=True)
     beside.touch(mode=mode, exist_ok=False)
     for folder in place([(path, data)]):
