@@ -36,6 +36,8 @@ def reveal(
     try:
         client = Client(state_dir, who, ["investigator"])
         entry = proven_entry(client.call("audit", "GET", f"/receipts/{event_id}"), policy)
+        if entry.get("id") != event_id:
+            raise LogError(f"the audit gave the receipt of event {entry.get('id')}, asked for was {event_id}")
         asked = {"stream": entry["stream"], "sequence": entry["sequence"], "field": field, "purpose": purpose,
                  "reason": reason, "case_id": case}  # fmt: skip
         answer = client.call(str(entry["source"]).rpartition("/")[2], "POST", "/openings", json=asked)
