@@ -27,7 +27,7 @@ UNASKED = {
     "GET /completeness": "counts alone, polled by monitors",
     "GET /log/completeness": "the signed statement every copy of the log holds",
     "GET /log/witnesses": "signatures alone, polled by monitors",
-    "GET /log/{path:path}": "files of the log: a copy of it would never be finished if each file read made an entry",
+    "GET /log/{path:path}": "hashes of the log, no entry",
     "POST /log/publish": "changes nothing but the time of the next head, which is announced itself",
     "POST /log/compare": "a check of rows against files; its finding is an alarm",
     "GET /trail/lag": "counts alone, polled by monitors",
@@ -49,6 +49,7 @@ TIMES = {"since": "2026-01-01T00:00:00Z", "until": "2027-01-01T00:00:00Z"}
 ASKED: dict[str, tuple[str, dict[str, Any]]] = {
     "GET /entries/{event_id}": (f"/entries/{EVENT_ID}", {}),
     "GET /receipts/{event_id}": (f"/receipts/{EVENT_ID}", {}),
+    "GET /log/tile/entries/{path:path}": ("/log/tile/entries/000.p/1", {}),
     "GET /trail": ("/trail", {"params": {"payment": PAYMENT}}),
     "GET /trail/export": ("/trail/export", {"params": {"payment": PAYMENT, "format": "xlsx"}}),
     "GET /trail/households/{household_id}": (f"/trail/households/{HOUSEHOLD}", {}),
@@ -145,3 +146,32 @@ async def test_a_gap_shows_since_when_and_who_must_act(audit: tuple[Process, htt
     (stream,) = (await client.get("/completeness")).json()["streams"]
     assert (stream["missing"], stream["who_must_act"]) == (2, "payments")
     assert 90 <= stream["missing_age_s"] < 300
+
+
+async def test_whoever_acts_for_some_regions_reads_their_entries_alone(
+    audit: tuple[Process, httpx.AsyncClient], tmp_path: Path
+) -> None:
+    """An entry of 32.04 and one of no region: a regional auditor gets entry and receipt of the first alone, no
+    regional caller a bundle of whole entries, an operator neither; hashes are for all who read the log."""
+    process, client = audit
+    local = event("registry.households", 0, 1, household_id=derived_id("other"), region="32.04")
+    local_id = orjson.loads(local)["id"]
+    async with process.runtime.db.transaction() as conn:
+        entry = Entry(1, local, "registry.households", 0, 0, "registry.households/0", 1, local_id,
+                      "salur.household.registered.v1", derived_id("other"), "2026-01-02T03:04:05Z")  # fmt: skip
+        await store.lock_size(conn)
+        await store.insert_entries(conn, [entry])
+    await Indexer(process.runtime.db).catch_up()
+    assert (await client.post("/log/publish")).json()["published"] >= 2
+    paths = (f"/entries/{local_id}", f"/receipts/{local_id}", f"/entries/{EVENT_ID}", f"/receipts/{EVENT_ID}",
+             "/log/tile/entries/000.p/1", "/log/tile/0/000.p/1", "/log/entries/000.p/1")  # fmt: skip
+    for role, regions, expected in (
+        ("auditor", [], [200, 200, 200, 200, 200, 200, 422]),
+        ("auditor", ["32"], [200, 200, 404, 404, 403, 200, 422]),
+        ("investigator", ["32.04"], [200, 200, 404, 404, 403, 200, 422]),
+        ("auditor", ["35"], [404, 404, 404, 404, 403, 200, 422]),
+        ("operator", [], [403, 403, 403, 403, 403, 200, 422]),
+    ):
+        headers = {"authorization": f"Bearer {mint(tmp_path / 'issuer', 'person:sri', [role], regions)}"}
+        answers = [(await client.get(path, headers=headers)).status_code for path in paths]
+        assert answers == expected, (role, regions)

@@ -68,6 +68,7 @@ CENTRAL = {
     },
     "audit": {
         "/bundles/{about}",
+        "/log/tile/entries/{path:path}",
         "/trail/reads",
         "/trail/ledger",
         "/trail/ledger/compare",

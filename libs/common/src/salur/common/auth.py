@@ -83,8 +83,9 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "auditor": _READ
     | {"log:read", "log:publish", "ledger:read", "payment:read", "list:read", "fund:read", "programme:read"}
     | {"cycle:read", "decision:read", "decision:replay", "dead-letter:read", "import:read", "proposal:read"}
-    | {"case:read", "case:oversee", "indicator:read", "simulation:read", "trail:read", "flag:read", "flag:handle"},
-    "investigator": _READ | {"log:read", "personal:open"},
+    | {"case:read", "case:oversee", "indicator:read", "simulation:read", "trail:read", "flag:read", "flag:handle"}
+    | {"entry:read"},
+    "investigator": _READ | {"log:read", "entry:read", "personal:open"},
     "data-protection-officer": _READ | {"erasure:request", "erasure:decide"},
     "operator": _READ | {"streams:seal", "dead-letter:read", "dead-letter:replay", "log:read", "log:publish"},
     "administrator": _READ | {"dead-letter:read", "principal:manage", "principal:read"},

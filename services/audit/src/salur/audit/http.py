@@ -15,17 +15,21 @@ from salur.audit.log.proof import Receipt
 from salur.audit.log.tiles import TileReader
 from salur.audit.log.tree import consistency_proof, inclusion_proof
 from salur.audit.publisher import Publisher
-from salur.audit.usecases.search import asked
+from salur.audit.search.question import Question
+from salur.audit.usecases.search import asked, find
 from salur.common.errors import Conflict, Invalid, NotFound
 from salur.common.http import Caller, permit, public
 from salur.common.service import Runtime
 
 EventId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
-TilePath = Annotated[str, Path(pattern=r"^tile/[0-9a-z]{1,7}(/x?[0-9]{3}){1,6}(\.p/[0-9]{1,3})?$")]
+TilePath = Annotated[str, Path(pattern=r"^tile/[0-9]{1,2}(/x?[0-9]{3}){1,6}(\.p/[0-9]{1,3})?$")]
+BundlePath = Annotated[str, Path(pattern=r"^(x?[0-9]{3}/){0,5}[0-9]{3}(\.p/[0-9]{1,3})?$")]
 SEAL_OVERDUE_S = 60.0
 """A fact older than this that no seal of its service covers is an alarm."""
 MOST_EQUIVOCATIONS = 100
 IMMUTABLE = {"cache-control": "public, max-age=31536000, immutable"}
+PRIVATE = {"cache-control": "no-store"}
+"""Entries are for whoever was let in: no cache between hands them on."""
 
 
 def routes(runtime: Runtime, publisher: Publisher, policy: Policy | None) -> APIRouter:
@@ -33,7 +37,7 @@ def routes(runtime: Runtime, publisher: Publisher, policy: Policy | None) -> API
     router = APIRouter()
     _proof_routes(router, runtime, publisher, [rule.rule for rule in load_rules()])
     _witness_routes(router, runtime, publisher, policy)
-    _file_routes(router, publisher)
+    _file_routes(router, runtime, publisher)
     return router
 
 
@@ -66,14 +70,15 @@ def _proof_routes(router: APIRouter, runtime: Runtime, publisher: Publisher, rul
         return asdict(await compare_rows(runtime.db, publisher.folder, publisher.keys.verifiers))
 
     @router.get("/entries/{event_id}", tags=["log"])
-    async def entry(event_id: EventId, caller: Annotated[Caller, permit("log:read")]) -> dict[str, Any]:
-        """Where an event stands in the log."""
+    async def entry(event_id: EventId, caller: Annotated[Caller, permit("entry:read")]) -> dict[str, Any]:
+        """Where an event stands in the log. Callers with regions find what search shows them."""
         row = await _entry(runtime, event_id, caller, "entry")
         return {name: value for name, value in row.items() if name != "leaf"}
 
     @router.get("/receipts/{event_id}", tags=["proofs"])
-    async def receipt(event_id: EventId, caller: Annotated[Caller, permit("log:read")]) -> Response:
-        """A `.tlog-proof` of one event: checked offline with the file and the log's key."""
+    async def receipt(event_id: EventId, caller: Annotated[Caller, permit("entry:read")]) -> Response:
+        """A `.tlog-proof` of one event: checked offline with the file and the log's key. Callers with regions find
+        what search shows them."""
         row = await _entry(runtime, event_id, caller, "receipt")
         head = _head(publisher)
         if row["leaf_index"] >= head.size:
@@ -131,9 +136,12 @@ def _proof_routes(router: APIRouter, runtime: Runtime, publisher: Publisher, rul
 
 
 async def _entry(runtime: Runtime, event_id: str, caller: Caller, kind: str) -> dict[str, Any]:
-    """The entry; that it was asked for is an event, found or not. Raises NotFound."""
+    """The entry; that it was asked for is an event, found or not. Raises NotFound, also outside the regions."""
     async with runtime.unit_of_work() as unit:
         row = await store.queries.entry_by_event(unit.conn, event_id=event_id)
+        if row is not None and caller.regions:
+            seen = await find(unit.conn, caller, Question(event=event_id), -1, 1)
+            row = row if [entry["leaf_index"] for entry in seen] == [row["leaf_index"]] else None
         unit.emit(asked(caller, kind, {"event": event_id}, int(row is not None))[1])
     if row is None:
         raise NotFound("no entry of that event id in the log", code="entry-unknown", who="caller")
@@ -184,7 +192,7 @@ def _witness_routes(router: APIRouter, runtime: Runtime, publisher: Publisher, p
         return Response(policy.text, media_type="text/plain")
 
 
-def _file_routes(router: APIRouter, publisher: Publisher) -> None:
+def _file_routes(router: APIRouter, runtime: Runtime, publisher: Publisher) -> None:
     @router.get("/log/checkpoint", tags=["files"])
     async def checkpoint(_caller: Annotated[Caller, public()]) -> Response:
         """The newest signed tree head (C2SP tlog-checkpoint)."""
@@ -203,9 +211,21 @@ def _file_routes(router: APIRouter, publisher: Publisher) -> None:
         lines = "".join(f"{key}\n" for key in publisher.keys.verifiers)
         return Response(f"{lines}\n{publisher.keys.handovers}", media_type="text/plain")
 
+    # Before the tiles of hashes, whose path would take it too.
+    @router.get("/log/tile/entries/{path:path}", tags=["files"])
+    async def bundle(path: BundlePath, caller: Annotated[Caller, permit("entry:read", central=True)]) -> Response:
+        """An entry bundle (C2SP tlog-tiles): 256 whole entries of every region. That it was read is an event."""
+        file = publisher.folder / "tile" / "entries" / path
+        content = file.read_bytes() if file.is_file() else None
+        async with runtime.unit_of_work() as unit:
+            unit.emit(asked(caller, "entry-bundle", {"path": path}, int(content is not None))[1])
+        if content is None:
+            raise NotFound("no such entry bundle", code="tile-unknown", who="caller")
+        return Response(content, media_type="application/octet-stream", headers=PRIVATE)
+
     @router.get("/log/{path:path}", tags=["files"])
     async def tile(path: TilePath, _caller: Annotated[Caller, permit("log:read")]) -> Response:
-        """A tile or entry bundle (C2SP tlog-tiles)."""
+        """A tile of hashes (C2SP tlog-tiles)."""
         file = publisher.folder / path
         if not file.is_file():
             raise NotFound("no such tile", code="tile-unknown", who="caller")
