@@ -241,3 +241,86 @@ def test_what_is_no_bundle_is_told(tmp_path: Path, capsys: pytest.CaptureFixture
     (tmp_path / "e.zip").write_bytes(empty.getvalue())
     assert verify_bundle.main([str(tmp_path / "e.zip"), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["proven"] is False
+
+
+def kept(tmp_path: Path, story: Story, *kinds: str, kind: str = "payment") -> Path:
+    """A genuine log and a bundle in which only entries of these types, and records of banks, were put."""
+    write_log(tmp_path / "log", story.leaves)
+    events = [json.loads(leaf) for leaf in story.leaves]
+    chosen = [n for n, event in enumerate(events)
+              if not kinds or "commitment" in event or str(event["type"])[6:-3] in kinds]  # fmt: skip
+    path = tmp_path / "b.zip"
+    write_bundle(tmp_path / "log", Question(kind, "p0"), chosen, POLICY, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kinds", "said"),
+    [
+        (("payment.instructed", "payment.settled"), "rules published, decided, granted, list submitted, approved"),
+        (("payment.settled",), "confirmed without an instruction"),
+        (tuple(kind for kind in WAY if kind not in ("outside", "payment-list.approved")), "list submitted, approved"),
+        (tuple(kind for kind in WAY if kind not in ("outside", "entitlement.granted")), "decided, granted"),
+        (tuple(kind for kind in WAY if kind not in ("outside", "programme.published")), "rules published"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["payment", "beneficiary"])
+def test_a_genuine_bundle_from_which_a_step_was_taken_is_not_proven(
+    tmp_path: Path, kinds: tuple[str, ...], said: str, kind: str
+) -> None:
+    """Every entry is in the log and has its proof; what is missing would have shown why money moved."""
+    assert verified(kept(tmp_path / "whole", many_payments(1), kind=kind))["proven"]
+    with pytest.raises(verify_bundle.NotProven, match=said):
+        verified(kept(tmp_path, many_payments(1), *kinds, kind=kind))
+
+
+def test_a_bundle_of_a_period_says_what_it_does_not_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = kept(tmp_path, many_payments(1), "payment.instructed", "payment.settled", kind="actor")
+    (story,) = verified(path)["payments"]
+    assert story["not_shown"] == ["rules published", "decided", "granted", "list submitted", "approved"]
+    assert verify_bundle.main([str(path)]) == 0
+    assert "not shown in this bundle: rules published, decided" in capsys.readouterr().out
+
+
+def paid_again(attempt: str = "p0-002", end: str = "settled", **changes: Any) -> Story:
+    """One family's payment, and a second attempt of the same entitlement."""
+    story = many_payments(1)
+    data: dict[str, Any] = {
+        "payment_id": "p0", "instruction_id": attempt, "entitlement_id": "e0", "amount_minor": 1000, "currency": "IDR",
+        "bank": "bank-0",
+    }  # fmt: skip
+    story.tell("payment.instructed", "p0", "approve-1", **data)
+    story.tell(f"payment.{end}", "p0", "x", **{"beneficiary_id": "h0", **data, **changes})
+    return story
+
+
+def test_one_grant_is_not_paid_twice_nor_to_somebody_else(tmp_path: Path) -> None:
+    """1,000 were granted. A second attempt that is rejected is well, one that is settled pays twice, unless the first
+    came back; money of another beneficiary or another entitlement belongs to no story of this one."""
+    for name, story, said in (
+        ("rejected", paid_again(end="rejected"), ""),
+        ("twice", paid_again(), "more was paid for entitlement e0"),
+        ("other", paid_again(end="rejected", beneficiary_id="h9"), "another beneficiary than the grant"),
+        ("elsewhere", paid_again(end="rejected", entitlement_id="e9"), "another entitlement than the instruction"),
+    ):
+        path = kept(tmp_path / name, story)
+        if said:
+            with pytest.raises(verify_bundle.NotProven, match=said):
+                verified(path)
+        else:
+            assert verified(path)["proven"]
+    back = paid_again()
+    data: dict[str, Any] = {
+        "payment_id": "p0", "instruction_id": "p0-001", "entitlement_id": "e0", "amount_minor": 1000, "currency": "IDR",
+        "bank": "bank-0", "beneficiary_id": "h0",
+    }  # fmt: skip
+    back.tell("payment.returned", "p0", "y", **data)
+    assert verified(kept(tmp_path / "back", back))["proven"]
+    raised = paid_again()
+    raised.tell("entitlement.amended", "h0", entitlement_id="e0", beneficiary_id="h0", amount_minor=2000)
+    assert verified(kept(tmp_path / "raised", raised))["proven"]
+    granted = many_payments(1)
+    granted.tell("entitlement.granted", "h0", entitlement_id="e0", beneficiary_id="h0", decision_id="d0",
+                 amount_minor=9000)  # fmt: skip
+    with pytest.raises(verify_bundle.NotProven, match="granted twice"):
+        verified(kept(tmp_path / "granted", granted))

@@ -26,7 +26,8 @@ _REFERENCES = {
 }
 """Which fields of an event lead to what it rests on."""
 _ANSWERS = {
-    "entitlement_id": {"salur.entitlement.granted.v1": "entitlement_id"},
+    "entitlement_id": {"salur.entitlement.granted.v1": "entitlement_id",
+                       "salur.entitlement.amended.v1": "entitlement_id"},
     "decision_id": {"salur.decision.made.v1": "decision_id"},
     "cycle_id": {"salur.cycle.opened.v1": "cycle_id"},
     "cut_id": {"salur.registry.cut.v1": "cut_id"},

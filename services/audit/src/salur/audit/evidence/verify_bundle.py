@@ -337,7 +337,7 @@ def verify(files: _Zip | _Folder, policy_text: str | None = None) -> dict[str, A
         "entries": len(entries),
         "complete_streams": streams,
         "events": [_line(index, event) for index, event in entries],
-        "payments": _payments(entries),
+        "payments": _payments(entries, isinstance(question, dict) and question.get("kind") in _STRICT),
     }
 
 
@@ -378,79 +378,120 @@ def _completeness(files: _Zip | _Folder, policy: _Policy, size: int, root: bytes
     return len(lines) - 5
 
 
-def _payments(entries: list[tuple[int, dict[str, Any]]]) -> list[dict[str, Any]]:
-    """What the events say about each payment, with every link between them checked. Raises NotProven."""
-    by_type: dict[str, list[Any]] = {}
-    outside: dict[str, int] = {}
-    for index, event in entries:
-        found = event.get("data")
-        data = found if isinstance(found, dict) else {}
-        by_type.setdefault(str(event.get("type")), []).append((index, event, data))
-        if "commitment" in event:
-            outside[f"{event.get('topic')}/{event.get('partition')}/{event.get('offset')}"] = index
+_STRICT = ("payment", "beneficiary")
+"""Questions whose bundle takes in everything a payment rests on: a step that is missing was taken out."""
+_ENDS = (("confirmed", "payment.settled"), ("rejected", "payment.rejected"), ("returned", "payment.returned"))
+Row = tuple[int, dict[str, Any], dict[str, Any]]
 
-    def find(kind: str, **wanted: Any) -> list[Any]:
-        rows = by_type.get(f"salur.{kind}.v1", [])
+
+class _Book:
+    """Entries by type, and where records of outside topics stand."""
+
+    def __init__(self, entries: list[tuple[int, dict[str, Any]]], strict: bool) -> None:
+        self.strict = strict
+        self.outside: dict[str, int] = {}
+        self._by_type: dict[str, list[Row]] = {}
+        for index, event in entries:
+            found = event.get("data")
+            self._by_type.setdefault(str(event.get("type")), []).append(
+                (index, event, found if isinstance(found, dict) else {})
+            )
+            if "commitment" in event:
+                self.outside[f"{event.get('topic')}/{event.get('partition')}/{event.get('offset')}"] = index
+
+    def find(self, kind: str, **wanted: Any) -> list[Row]:
+        rows = self._by_type.get(f"salur.{kind}.v1", [])
         return [row for row in rows if all(row[2].get(name) == value for name, value in wanted.items())]
 
-    def must(row: Any, true: bool, what: str) -> None:
-        if not true:
-            raise NotProven(f"entry {row[0]}: {what}")
+    def due(self, entitlement: Any) -> int | None:
+        """The most an entitlement was ever worth; None when its grant is not in the bundle."""
+        grants = self.find("entitlement.granted", entitlement_id=entitlement)
+        amended = self.find("entitlement.amended", entitlement_id=entitlement)
+        return max(_int(row[2]) for row in [*grants, *amended]) if grants else None
 
-    stories = []
-    for row in find("payment.instructed"):
-        data = row[2]
-        payment, steps = data.get("payment_id"), []
-        for grant in find("entitlement.granted", entitlement_id=data.get("entitlement_id")):
-            must(row, _int(data) <= _int(grant[2]), "more is paid than was granted")
-            for decision in find("decision.made", decision_id=grant[2].get("decision_id")):
-                must(decision, decision[2].get("outcome") == "enrolled", "money follows a decision that refused it")
-                version = decision[2].get("programme_version")
-                steps.append(("decided", decision, f"rules {version}"))
-                for rules in find("programme.published", version=version):
-                    text = str(rules[2].get("rules", ""))
-                    must(rules, hashlib.sha256(text.encode()).hexdigest() == version, "other rules than their version")
-                    steps.append(("rules published", rules, f"programme {rules[2].get('programme_id')}"))
-            steps.append(("granted", grant, f"{grant[2].get('amount_minor')} {grant[2].get('currency')}"))
-        for approval in [a for a in find("payment-list.approved") if a[1].get("cause") == row[1].get("cause")]:
-            steps.append(("approved", approval, f"by {approval[2].get('approved_by')}"))
-            for asked in find("payment-list.submitted", list_id=approval[2].get("list_id")):
-                same = asked[2].get("content_hash") == approval[2].get("content_hash")
-                must(approval, same, "the list approved is not the one submitted")
-                other = asked[2].get("submitted_by") != approval[2].get("approved_by")
-                must(approval, other, "who submitted the list approved it")
-                steps.append(("list submitted", asked, f"by {asked[2].get('submitted_by')}"))
-        steps.append(("instructed", row, f"{data.get('amount_minor')} {data.get('currency')} at {data.get('bank')}"))
-        for word, kind in (
-            ("confirmed", "payment.settled"),
-            ("rejected", "payment.rejected"),
-            ("returned", "payment.returned"),
-        ):
-            for end in find(kind, instruction_id=data.get("instruction_id")):
-                same = all(end[2].get(name) == data.get(name) for name in ("amount_minor", "currency", "bank"))
-                must(end, same, "the bank's answer speaks of another amount or bank than the instruction")
-                answer = outside.get(end[1].get("cause"))
-                said = (
-                    f"bank's message is entry {answer}" if answer is not None else "bank's message not in this bundle"
-                )
-                steps.append((word, end, said))
-        steps.sort(key=lambda step: str(step[1][1].get("time")))
-        stories.append(
-            {
-                "payment": payment,
-                "steps": [
-                    {
-                        "step": word,
-                        "entry": step[0],
-                        "time": step[1].get("time"),
-                        "actor": step[1].get("actor"),
-                        "what": what,
-                    }
-                    for word, step, what in steps
-                ],
-            }
-        )
+
+def _must(row: Row, true: bool, what: str) -> None:
+    if not true:
+        raise NotProven(f"entry {row[0]}: {what}")
+
+
+def _payments(entries: list[tuple[int, dict[str, Any]]], strict: bool) -> list[dict[str, Any]]:
+    """What the events say about each payment, with every link between them checked. Raises NotProven."""
+    book = _Book(entries, strict)
+    stories = [_story(book, row) for row in book.find("payment.instructed")]
+    _check_ends(book)
     return stories
+
+
+def _story(book: _Book, row: Row) -> dict[str, Any]:
+    steps: list[tuple[str, Row, str]] = []
+    data = row[2]
+    grants = book.find("entitlement.granted", entitlement_id=data.get("entitlement_id"))
+    _must(row, len(grants) < 2, "its entitlement was granted twice")
+    for grant in grants:
+        _must(row, _int(data) <= (book.due(data.get("entitlement_id")) or 0), "more is paid than was granted")
+        for decision in book.find("decision.made", decision_id=grant[2].get("decision_id")):
+            _must(decision, decision[2].get("outcome") == "enrolled", "money follows a decision that refused it")
+            version = decision[2].get("programme_version")
+            steps.append(("decided", decision, f"rules {version}"))
+            for rules in book.find("programme.published", version=version):
+                text = str(rules[2].get("rules", ""))
+                _must(rules, hashlib.sha256(text.encode()).hexdigest() == version, "other rules than their version")
+                steps.append(("rules published", rules, f"programme {rules[2].get('programme_id')}"))
+        steps.append(("granted", grant, f"{grant[2].get('amount_minor')} {grant[2].get('currency')}"))
+    for approval in [a for a in book.find("payment-list.approved") if a[1].get("cause") == row[1].get("cause")]:
+        steps.append(("approved", approval, f"by {approval[2].get('approved_by')}"))
+        for asked in book.find("payment-list.submitted", list_id=approval[2].get("list_id")):
+            same = asked[2].get("content_hash") == approval[2].get("content_hash")
+            _must(approval, same, "the list approved is not the one submitted")
+            other = asked[2].get("submitted_by") != approval[2].get("approved_by")
+            _must(approval, other, "who submitted the list approved it")
+            steps.append(("list submitted", asked, f"by {asked[2].get('submitted_by')}"))
+    steps.append(("instructed", row, f"{data.get('amount_minor')} {data.get('currency')} at {data.get('bank')}"))
+    wanted = ("rules published", "decided", "granted", "list submitted", "approved")
+    missing = [word for word in wanted if word not in {step[0] for step in steps}]
+    if book.strict and missing:
+        raise NotProven(f"entry {row[0]}: a payment without the step: {', '.join(missing)}")
+    for word, kind in _ENDS:
+        for end in book.find(kind, instruction_id=data.get("instruction_id")):
+            same = all(end[2].get(name) == data.get(name) for name in ("amount_minor", "currency", "bank"))
+            _must(end, same, "the bank's answer speaks of another amount or bank than the instruction")
+            mine = end[2].get("entitlement_id") == data.get("entitlement_id")
+            _must(end, mine, "the bank's answer speaks of another entitlement than the instruction")
+            answer = book.outside.get(str(end[1].get("cause")))
+            said = f"bank's message is entry {answer}" if answer is not None else "bank's message not in this bundle"
+            steps.append((word, end, said))
+    steps.sort(key=lambda step: str(step[1][1].get("time")))
+    shown = [
+        {"step": word, "entry": step[0], "time": step[1].get("time"), "actor": step[1].get("actor"), "what": what}
+        for word, step, what in steps
+    ]
+    return {"payment": data.get("payment_id"), "steps": shown, "not_shown": missing}
+
+
+def _check_ends(book: _Book) -> None:
+    """Each answer of a bank belongs to an instruction and to whom the grant names; no grant is paid more than it is
+    worth, all attempts and parts together."""
+    told = {str(row[2].get("instruction_id")) for row in book.find("payment.instructed")}
+    paid: dict[str, dict[str, int]] = {}
+    for word, kind in _ENDS:
+        for end in book.find(kind):
+            entitlement, instruction = str(end[2].get("entitlement_id")), str(end[2].get("instruction_id"))
+            _must(end, not book.strict or instruction in told, f"{word} without an instruction")
+            for grant in book.find("entitlement.granted", entitlement_id=entitlement):
+                same = end[2].get("beneficiary_id") == grant[2].get("beneficiary_id")
+                _must(end, same, "it speaks of another beneficiary than the grant")
+            if word != "rejected":
+                paid.setdefault(entitlement, {})[instruction] = _int(end[2]) if word == "confirmed" else 0
+    for end in book.find("payment.disputed"):
+        again = [row for row in book.find("payment.settled", instruction_id=end[2].get("instruction_id"))
+                 if str(row[1].get("time")) > str(end[1].get("time"))]  # fmt: skip
+        if not again:
+            paid.get(str(end[2].get("entitlement_id")), {}).pop(str(end[2].get("instruction_id")), None)
+    for entitlement, amounts in paid.items():
+        due = book.due(entitlement)
+        if due is not None and sum(amounts.values()) > due:
+            raise NotProven(f"more was paid for entitlement {entitlement[:40]} than was granted")
 
 
 def _int(data: dict[str, Any]) -> int:
@@ -468,7 +509,10 @@ def _show(result: dict[str, Any], own_policy: bool) -> None:
         for step in story["steps"]:
             said = f"{step['what']}  (entry {step['entry']}, {step['actor']})"
             _say(f"  {str(step['time'])[:23]:23}  {step['step']:16} {said}")
+        if story["not_shown"]:
+            _say(f"  not shown in this bundle: {', '.join(story['not_shown'])}")
     _say(f"\nPROVEN: {result['entries']} entries of {result['origin']}, all in the tree of {result['size']} entries")
+    _say(f"asked: {json.dumps(result['question'])[:300]}")
     _say(f"root {result['root']}")
     _say(f"cosigned by: {', '.join(result['cosigners']) or 'nobody (the policy asks for nobody)'}")
     if result["complete_streams"] is not None:
