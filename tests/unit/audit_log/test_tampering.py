@@ -1,13 +1,17 @@
 """Every kind of damage to a log's files is reported with the first entry it touches."""
 
+import hashlib
 import shutil
 from pathlib import Path
 
+import orjson
 import pytest
 
 from salur.audit.log.note import Checkpoint, Signer
 from salur.audit.log.tiles import LogWriter, pack_entries, tile_path
+from salur.audit.log.tree import leaf_hashes
 from salur.audit.log.verify import VerifyReport, verify_log
+from salur.common.contracts.activity import ServiceSealed
 
 SIGNER = Signer("audit.salur.example", bytes(range(32)))
 SIZE = 66_000
@@ -171,3 +175,65 @@ def test_commitments_of_outside_topics_need_no_sequence(tmp_path: Path) -> None:
     write_log(tmp_path, [event("a/0", 1), leaf, event("a/0", 2)])
     report = verify_log(tmp_path, SIGNER.verifier)
     assert (report.problems, report.outside, report.streams) == ([], 1, 1)
+
+
+def seal(
+    sequence: int, honest: list[bytes], stream: str = "payments.payments/0", first: int = 1, **other: object
+) -> bytes:
+    """The seal event of a service: it has written `honest` as this stream, from `first` on."""
+    line = {
+        "stream": stream, "first": first, "head": first + len(honest) - 1, "count": len(honest),
+        "range_hash": hashlib.sha256(b"".join(leaf_hashes(honest))).hexdigest(), **other,
+    }  # fmt: skip
+    return orjson.dumps({
+        "stream": "payments.activity/0", "sequence": sequence, "type": ServiceSealed.event_type,
+        "data": {"seals": [line]},
+    })  # fmt: skip
+
+
+FIVE = [event("payments.payments/0", n) for n in range(1, 6)]
+OTHER = FIVE[2].replace(b"}", b',"amount":1}')
+
+
+@pytest.mark.parametrize(
+    ("leaves", "withheld", "changed", "index"),
+    [
+        ([*FIVE[:3], seal(1, FIVE)], 1, 0, 3),
+        ([seal(1, FIVE)], 1, 0, 0),
+        ([seal(1, FIVE), *FIVE[:3]], 1, 0, 0),
+        ([*FIVE[:2], OTHER, *FIVE[3:], seal(1, FIVE)], 0, 1, 0),
+        ([*FIVE[:2], seal(1, FIVE[:2]), OTHER, *FIVE[3:], seal(2, FIVE[2:], first=3)], 0, 1, 3),
+        ([seal(1, FIVE), *FIVE[:2], OTHER, *FIVE[3:]], 0, 1, 1),
+        ([*FIVE, seal(1, FIVE, count=4)], 0, 1, 5),
+        ([*FIVE, seal(1, FIVE, first=10**15, head=10**15 + 4)], 1, 0, 5),
+    ],
+    ids=["tail withheld", "stream left out", "seal first, tail withheld", "other bytes", "other bytes, second range",
+         "seal first, other bytes", "a seal that contradicts itself", "far ahead"],
+)  # fmt: skip
+def test_a_log_that_its_services_seals_contradict_is_told(
+    tmp_path: Path, leaves: list[bytes], withheld: int, changed: int, index: int
+) -> None:
+    """Every hash right, every stream dense, signed; but the service sealed other events than the log holds."""
+    write_log(tmp_path, leaves)
+    report = verify_log(tmp_path, SIGNER.verifier)
+    assert (report.withheld, report.changed, report.first_bad_index) == (withheld, changed, index)
+    assert not report.ok and report.gaps == 0 and len(report.problems) == 1
+    assert ("not yet complete" in report.problems[0]) == bool(withheld)
+
+
+@pytest.mark.parametrize(
+    "leaves",
+    [
+        [*FIVE, seal(1, FIVE)],
+        [seal(1, FIVE), *FIVE],
+        [*FIVE[:3], seal(1, FIVE[:2]), seal(2, FIVE[2:], first=3), *FIVE[3:]],
+        [*FIVE, seal(1, FIVE[:3]), seal(2, FIVE)],
+        [*FIVE, seal(1, FIVE[:2])],
+    ],
+    ids=["after", "before", "two ranges, events between", "sealed again over", "not all sealed yet"],
+)
+def test_seals_that_the_log_bears_out_are_counted_in_any_order(tmp_path: Path, leaves: list[bytes]) -> None:
+    write_log(tmp_path, leaves)
+    report = verify_log(tmp_path, SIGNER.verifier)
+    assert (report.problems, report.withheld, report.changed) == ([], 0, 0)
+    assert report.seals == sum(b"range_hash" in leaf for leaf in leaves)

@@ -60,6 +60,15 @@ def event(topic: str, partition: int, sequence: int, kind: str = "salur.payment.
     return orjson.dumps(document)
 
 
+def seal_event(sequence: int, stream: str, first: int, leaves: Sequence[bytes]) -> bytes:
+    """A seal of payments, as its service would publish it: `leaves` are these events of the stream, from `first` on."""
+    seal = {
+        "stream": stream, "first": first, "head": first + len(leaves) - 1, "count": len(leaves),
+        "range_hash": hashlib.sha256(b"".join(leaf_hashes(leaves))).hexdigest(),
+    }  # fmt: skip
+    return event("payments.activity", 0, sequence, ServiceSealed.event_type, seals=[seal])
+
+
 def records(count: int, topic: str = "payments.payments", partitions: int = 8, first: int = 0) -> Iterator[Record]:
     """Records of one topic, its partitions in turn, each a stream from 1 on; `first` records are left out."""
     for number in range(first, first + count):
@@ -119,15 +128,10 @@ class Lab:
 
     async def seal(self, stream: str, first: int, leaves: Sequence[bytes]) -> None:
         """The service states these events of a stream, as its seal event does."""
-        digest = hashlib.sha256(b"".join(leaf_hashes(leaves))).hexdigest()
-        seal = {
-            "stream": stream, "first": first, "head": first + len(leaves) - 1, "count": len(leaves),
-            "range_hash": digest,
-        }  # fmt: skip
         topic = "payments.activity"
         async with self.db.connection() as conn:
             at = await conn.fetchval("SELECT sequence FROM mark WHERE stream = $1", f"{topic}/0")
-        await self.take([Record(topic, 0, at, event(topic, 0, at + 1, ServiceSealed.event_type, seals=[seal]))])
+        await self.take([Record(topic, 0, at, seal_event(at + 1, stream, first, leaves))])
 
     async def fill(self, count: int, head_every: int) -> None:
         """Take so many records; publish and keep a head every so many."""

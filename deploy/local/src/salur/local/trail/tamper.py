@@ -14,7 +14,7 @@ from salur.audit.log.note import Checkpoint
 from salur.audit.log.tiles import WIDTH, LogWriter, TileReader, pack_entries, tile_path
 from salur.audit.log.verify import VerifyReport, verify_log
 from salur.audit.usecases.record import SALT_SIZE, SEAL_CONTEXT, commitment_leaf
-from salur.local.trail.lab import Lab, Record, event, records
+from salur.local.trail.lab import Lab, Record, event, records, seal_event
 
 SIZE, HEAD_EVERY = 3_000, 500
 BAD = 1_300
@@ -41,6 +41,7 @@ async def tamper_all(lab: Lab) -> list[Case]:
     cases += [_of_signatures(lab), _rolled_back(lab), _rewritten(lab), _forked(lab)]
     cases += [await _rows(lab, name, expected, sql) for name, expected, sql in _ROWS]
     cases += [await case(lab) for case in (_dropped_before, _second_story, _resequenced, _withheld)]
+    cases += [await _against_seal(lab, name, leaves, bad) for name, leaves, bad in _against_seals()]
     cases.append(await _restored(lab))
     return cases
 
@@ -256,6 +257,22 @@ async def _dropped_before(lab: Lab) -> Case:
     report = await _side_log(lab, [record.value or b"" for record in taken])
     case = _verified("drop an event before the log", "salur verify", 2, report)
     return Case(case.name, case.tool, case.caught and mark == 2, case.first_bad_index, case.said)
+
+
+def _against_seals() -> Iterator[tuple[str, list[bytes], int]]:
+    """(what was done, the log's leaves, the first bad entry): every hash right, every stream dense, and still not what
+    the service sealed."""
+    honest = [event(_SIDE, 0, n) for n in range(1, 6)]
+    seal = seal_event(1, f"{_SIDE}/0", 1, honest)
+    changed = [*honest[:2], honest[2].replace(b"request", b"revised"), *honest[3:]]
+    yield "withhold a sealed tail from the files", [*honest[:3], seal], 3
+    yield "leave a sealed stream out of the files", [seal], 0
+    yield "log other bytes than were sealed", [*changed, seal], 0
+    yield "log other bytes behind their seal", [seal, *changed], 1
+
+
+async def _against_seal(lab: Lab, name: str, leaves: Sequence[bytes], bad: int) -> Case:
+    return _verified(name, "salur verify", bad, await _side_log(lab, leaves))
 
 
 async def _second_story(lab: Lab) -> Case:

@@ -1,8 +1,10 @@
-"""Completeness of the trail: per stream the sequences 1..n, each once and in order."""
+"""Completeness of the trail: per stream the sequences 1..n, each once and in order, as far as its service sealed it."""
 
 from dataclasses import dataclass, field
 
 import orjson
+
+from salur.audit.log.seals import Seals
 
 
 @dataclass(slots=True)
@@ -28,6 +30,7 @@ class Streams:
     def __init__(self) -> None:
         self.breaks = self.duplicates = self.outside = self.malformed = 0
         self.first_problem: tuple[int, str] | None = None
+        self.seals = Seals()
         self._streams: dict[str, _Stream] = {}
 
     def __len__(self) -> int:
@@ -54,6 +57,7 @@ class Streams:
         if type(name) is not str or type(sequence) is not int or sequence < 1:
             self._take_other(index, event)
             return
+        self.seals.take(index, name, sequence, event)
         stream = self._streams.get(name)
         if stream is None:
             stream = self._streams[name] = _Stream()

@@ -19,7 +19,9 @@ class VerifyReport:
     """What a verification found. `first_bad_index` is -1 when nothing is wrong or no leaf can be named.
 
     `gaps` counts places where a stream does not go on with its next sequence, `missing` the sequences no entry holds,
-    `duplicates` entries that repeat one, `outside` commitments of outside topics, `malformed` entries of no known form.
+    `duplicates` entries that repeat one, `outside` commitments of outside topics, `malformed` entries of no known form,
+    `seals` what services sealed,
+    `withheld` seals of events the log does not hold (yet), `changed` seals of other events than it holds.
     """
 
     size: int = 0
@@ -31,6 +33,9 @@ class VerifyReport:
     duplicates: int = 0
     outside: int = 0
     malformed: int = 0
+    seals: int = 0
+    withheld: int = 0
+    changed: int = 0
     proofs_checked: int = 0
     proofs_failed: int = 0
     seconds: float = 0.0
@@ -109,6 +114,7 @@ def _verify(
         raise LogBroken("the tiles do not lead to the signed root: the log was rewritten, tell the auditors")
     _compare_heads(reader, heads, keys)
     _report_streams(streams, report)
+    _report_seals(streams, reader, report)
     _compare_statement(folder, head, keys, streams)
     if proofs:
         _check_proofs(reader, head.root, report, lambda done: watch(head.size + done, whole))
@@ -149,6 +155,27 @@ def _report_streams(streams: Streams, report: VerifyReport) -> None:
             f"{report.gaps} gaps in the streams ({report.missing} sequences missing), {report.duplicates} duplicates, "
             f"{report.malformed} malformed entries, first: {first}. The trail is not complete: the audit must act"
         )
+
+
+def _report_seals(streams: Streams, reader: TileReader, report: VerifyReport) -> None:
+    """A seal whose events are still on their way looks like one whose events were withheld: a later head tells."""
+    found = list(streams.seals.findings(lambda index: reader.hash_at(0, index)))
+    late = [finding for finding in found if finding.withheld]
+    other = [finding for finding in found if not finding.withheld]
+    report.seals, report.withheld, report.changed = len(streams.seals), len(late), len(other)
+    if other:
+        report.problems.append(
+            f"{len(other)} seals are of other events than the log holds, first: {other[0].said}. The log does not hold "
+            "what the service published: tell the auditors"
+        )
+    if late:
+        report.problems.append(
+            f"not yet complete: events of {len(late)} seals are missing, first: {late[0].said}. Verify a newer head; "
+            "what is still missing then was withheld: the audit must act"
+        )
+    if found:
+        indexes = [finding.index for finding in found] + [report.first_bad_index]
+        report.first_bad_index = min(index for index in indexes if index >= 0)
 
 
 def _entries(reader: TileReader, number: int) -> list[bytes]:
