@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from salur.common.service import Process, Runtime
+from support.households import household
 from support.registry import open_registry
 from support.staff import Staff, staff_of
 
@@ -143,3 +144,23 @@ async def test_a_revoked_device_leaves_its_holder_bound_to_devices(office: tuple
     assert [a.status_code for a in (made, gone, unknown)] == [201, 200, 404]
     told_of = [(e["data"]["device_bound"], len(e["data"]["devices"])) for e in await told(runtime)][-2:]
     assert told_of == [(True, 1), (True, 0)]
+
+
+async def test_a_lent_right_does_not_let_its_lender_decide_on_her_own_proposal(office: tuple[Staff, Runtime]) -> None:
+    """Ani proposes, lends her right to Citra, who holds none, and Citra would accept with it."""
+    staff, runtime = office
+    family = (await staff.ask("ani", ["registrar"], "POST", "/households", household(1))).json()["household_id"]
+    payee = household(1)["payee"] | {"number": "99887766"}
+    change = {"kind": "payee", "household_id": family, "payee": payee, "reason": "seen on the card"}
+    proposed = (await staff.ask("ani", ["registrar"], "POST", "/changes", change)).json()["change_id"]
+    lent = {
+        "grant_id": NOTHING, "role": "registrar", "regions": [], "delegated_by": "person:ani",
+        "expires_at": (datetime.now(UTC) + timedelta(days=1)).isoformat(),
+    }  # fmt: skip
+    async with runtime.db.connection() as conn:
+        await conn.execute(
+            "INSERT INTO known_principal VALUES ('person:citra', 1, 'active', $1, false, '{}', false)", [lent]
+        )
+    accepted = await staff.ask("citra", ["registrar"], "POST", f"/changes/{proposed}/accept", {})
+    assert (accepted.status_code, accepted.json()["code"]) == (403, "same-person")
+    assert (await staff.ask("dewi", ["registrar"], "POST", f"/changes/{proposed}/accept", {})).status_code == 200

@@ -46,7 +46,7 @@ class ReasonBody(BaseModel):
 
 
 def person_of(caller: Caller) -> Person:
-    return Person(caller.actor, caller.request_id, caller.regions)
+    return Person(caller.actor, caller.request_id, caller.regions, caller.delegators)
 
 
 def proposer(runtime: Runtime) -> Callable[[Caller, Proposal], Awaitable[dict[str, Any]]]:

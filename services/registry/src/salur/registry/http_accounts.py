@@ -13,7 +13,6 @@ from salur.common.http import Caller, permit
 from salur.common.service import Runtime
 from salur.common.values import DateInvalid, parse_moment
 from salur.registry.bodies import AsOf, Body, Day, Text, day, moment
-from salur.registry.http_changes import by_caller
 from salur.registry.store import queries
 from salur.registry.usecases.consents import (
     Check,
@@ -26,7 +25,7 @@ from salur.registry.usecases.consents import (
     unknown_consent,
     withdraw,
 )
-from salur.registry.usecases.states import unknown_household
+from salur.registry.usecases.states import by_caller, unknown_household
 
 
 class CheckBody(Body):

@@ -12,7 +12,7 @@ from salur.registry.bodies_changes import PROPOSALS, DecisionBody, Proposal
 from salur.registry.scope import scope_of
 from salur.registry.store import queries
 from salur.registry.usecases.proposals import Outcome, decide, make, propose, unknown_change
-from salur.registry.usecases.states import By
+from salur.registry.usecases.states import by_caller
 
 PAGE_MAX = 500
 FIELDS = ("change_id", "kind", "household_id", "reason", "state", "proposed_by", "proposed_at")
@@ -106,11 +106,6 @@ async def _visible(runtime: Runtime, change_id: str, caller: Caller) -> Any:
     if row is None or not caller.sees(row["region"]):
         raise unknown_change()
     return row
-
-
-def by_caller(caller: Caller) -> By:
-    """Who acts, from the token."""
-    return By(caller.actor, caller.request_id, caller.regions)
 
 
 MASKED = frozenset({"value", "number", "holder", "name", "birth_date", "phone"})

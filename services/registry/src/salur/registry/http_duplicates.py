@@ -10,11 +10,11 @@ from salur.common.http import Caller, permit
 from salur.common.service import Runtime
 from salur.registry.bodies import Body, Text
 from salur.registry.bodies_changes import MergeProposal
-from salur.registry.http_changes import by_caller
 from salur.registry.scope import scope_of
 from salur.registry.store import queries
 from salur.registry.usecases.duplicates import both_families, dismiss
 from salur.registry.usecases.proposals import propose
+from salur.registry.usecases.states import by_caller
 
 PAGE_MAX = 500
 FIRST_SCORE = 2.0

@@ -12,7 +12,7 @@ from salur.registry.bodies import Body
 from salur.registry.scope import scope_of
 from salur.registry.store import queries
 from salur.registry.usecases import erasures
-from salur.registry.usecases.states import By
+from salur.registry.usecases.states import by_caller
 
 PAGE_MAX = 500
 Reference = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9./-]{3,64}$")]
@@ -48,7 +48,7 @@ def erasure_routes(runtime: Runtime) -> APIRouter:
         """Ask that somebody is erased. Another person decides; until then nothing is destroyed."""
         wanted = erasures.Erasure(body.household_id, body.basis, body.reference, body.member_id, body.group_id)
         async with runtime.unit_of_work() as unit:
-            answer, new, drafts = await erasures.request_erasure(unit.conn, wanted, _by(caller))
+            answer, new, drafts = await erasures.request_erasure(unit.conn, wanted, by_caller(caller))
             unit.emit(*drafts)
         response.status_code = 201 if new else 200
         return answer
@@ -85,11 +85,7 @@ def erasure_routes(runtime: Runtime) -> APIRouter:
 async def _decide(runtime: Runtime, erasure_id: str, accept: bool, reason: str, caller: Caller) -> dict[str, Any]:
     async with runtime.unit_of_work() as unit:
         answer, drafts = await erasures.decide_erasure(
-            unit.conn, erasure_id, accept, reason, _by(caller), runtime.secrets
+            unit.conn, erasure_id, accept, reason, by_caller(caller), runtime.secrets
         )
         unit.emit(*drafts)
     return answer
-
-
-def _by(caller: Caller) -> By:
-    return By(caller.actor, caller.request_id, caller.regions)

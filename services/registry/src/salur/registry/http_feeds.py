@@ -25,7 +25,7 @@ from salur.registry.scope import scope_of
 from salur.registry.store import queries
 from salur.registry.usecases import feeds
 from salur.registry.usecases.feeds import Feed
-from salur.registry.usecases.states import By
+from salur.registry.usecases.states import by_caller
 
 PAGE_MAX = 500
 PROBLEMS_MAX = 1_000
@@ -44,10 +44,6 @@ def feed_routes(runtime: Runtime) -> APIRouter:
     return router
 
 
-def _by(caller: Caller) -> By:
-    return By(caller.actor, caller.request_id, caller.regions)
-
-
 def _send(router: APIRouter, runtime: Runtime) -> None:
     @router.post("/feeds", status_code=201)
     async def announce(
@@ -55,14 +51,14 @@ def _send(router: APIRouter, runtime: Runtime) -> None:
     ) -> dict[str, Any]:
         """Begin a list. The same edition of a source again answers 200 with the same list."""
         async with runtime.db.transaction() as conn:
-            answer, new = await feeds.announce_feed(conn, Feed(**body.model_dump()), _by(caller))
+            answer, new = await feeds.announce_feed(conn, Feed(**body.model_dump()), by_caller(caller))
         response.status_code = 201 if new else 200
         return answer
 
     async def take(feed_id: str, lines: list[RecordBody], caller: Caller) -> dict[str, Any]:
         records = [line.to_domain() for line in lines]
         async with runtime.unit_of_work() as unit:
-            answer, drafts = await feeds.take_records(unit.conn, feed_id, records, _by(caller), runtime.secrets)
+            answer, drafts = await feeds.take_records(unit.conn, feed_id, records, by_caller(caller), runtime.secrets)
             unit.emit(*drafts)
         return answer
 
@@ -96,7 +92,7 @@ def _send(router: APIRouter, runtime: Runtime) -> None:
                 continue
             async with runtime.unit_of_work() as unit:
                 taken, drafts = await feeds.take_records(
-                    unit.conn, feed_id, batch.records, _by(caller), runtime.secrets
+                    unit.conn, feed_id, batch.records, by_caller(caller), runtime.secrets
                 )
                 unit.emit(*drafts)
             for name in ("records", "matches", "new_matches"):
@@ -155,7 +151,9 @@ def _decide(router: APIRouter, runtime: Runtime) -> None:
     async def read_match(match_id: Id, body: WhyBody, caller: Decider) -> dict[str, Any]:
         """What the list says, in clear. Reading it is an event that names who and why."""
         async with runtime.unit_of_work() as unit:
-            answer, drafts = await feeds.read_match(unit.conn, match_id, body.reason, _by(caller), runtime.secrets)
+            answer, drafts = await feeds.read_match(
+                unit.conn, match_id, body.reason, by_caller(caller), runtime.secrets
+            )
             unit.emit(*drafts)
         return answer
 
@@ -164,7 +162,7 @@ def _decide(router: APIRouter, runtime: Runtime) -> None:
         """Confirm or dismiss; another person than who sent the list."""
         async with runtime.unit_of_work() as unit:
             answer, drafts = await feeds.decide_match(
-                unit.conn, match_id, body.outcome, body.reason, _by(caller), runtime.secrets
+                unit.conn, match_id, body.outcome, body.reason, by_caller(caller), runtime.secrets
             )
             unit.emit(*drafts)
         return answer

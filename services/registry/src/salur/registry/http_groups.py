@@ -13,10 +13,10 @@ from salur.common.service import Runtime
 from salur.common.values import RegionCode, in_scope
 from salur.registry.bodies import AsOf, Attributes, Body, Day, IdentifierBody, PayeeBody, Text, day, moment
 from salur.registry.bodies_changes import DecisionBody
-from salur.registry.http_changes import by_caller
 from salur.registry.scope import scope_of
 from salur.registry.store import queries
 from salur.registry.usecases.groups import Accreditation, Group, Kind, decide_group, propose_group, unknown_group
+from salur.registry.usecases.states import by_caller
 
 MAX_GROUP_MEMBERS = 500
 PAGE_MAX = 500

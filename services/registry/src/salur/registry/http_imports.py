@@ -17,6 +17,7 @@ from salur.registry.sheets import SheetInvalid
 from salur.registry.spool import Incoming, spool_path
 from salur.registry.store import queries
 from salur.registry.usecases.announce import FIRST_ROW, accept, announce, unknown_import
+from salur.registry.usecases.states import by_caller
 
 REPORT_PAGE = 5_000
 ABSENT_PAGE = 1_000
@@ -93,7 +94,7 @@ def _send(router: APIRouter, runtime: Runtime) -> None:
     async def acceptance(import_id: Id, caller: Annotated[Caller, permit("import:accept")]) -> dict[str, str]:
         """Accept an update that another person has sent; its rows are taken from now on. Again is the same answer."""
         async with runtime.db.transaction() as conn:
-            return {"import_id": import_id, "state": await accept(conn, import_id, caller.actor, caller.regions)}
+            return {"import_id": import_id, "state": await accept(conn, import_id, by_caller(caller))}
 
 
 def _watch(router: APIRouter, runtime: Runtime) -> None:

@@ -17,7 +17,7 @@ from salur.registry.scope import scope_of
 from salur.registry.store import queries
 from salur.registry.usecases import nominations
 from salur.registry.usecases.nominations import Meeting, Nomination
-from salur.registry.usecases.states import By
+from salur.registry.usecases.states import by_caller
 
 PAGE_MAX = 500
 PARTICIPANTS_MIN = 3
@@ -83,10 +83,6 @@ def nomination_routes(runtime: Runtime) -> APIRouter:
     return router
 
 
-def _by(caller: Caller) -> By:
-    return By(caller.actor, caller.request_id, caller.regions)
-
-
 def _propose(router: APIRouter, runtime: Runtime) -> None:
     @router.post("/nominations", status_code=201)
     async def nominate(
@@ -97,7 +93,7 @@ def _propose(router: APIRouter, runtime: Runtime) -> None:
             raise Forbidden("the region lies outside yours", code="other-region", who="caller")
         async with runtime.unit_of_work() as unit:
             nomination = Nomination(**body.model_dump())
-            answer, new, drafts = await nominations.nominate(unit.conn, nomination, _by(caller), runtime.secrets)
+            answer, new, drafts = await nominations.nominate(unit.conn, nomination, by_caller(caller), runtime.secrets)
             unit.emit(*drafts)
         response.status_code = 201 if new else 200
         return answer
@@ -117,7 +113,9 @@ def _propose(router: APIRouter, runtime: Runtime) -> None:
             tuple((verdict.nomination_id, verdict.outcome, verdict.reason) for verdict in body.verdicts),
         )  # fmt: skip
         async with runtime.unit_of_work() as unit:
-            answer, new, drafts = await nominations.record_meeting(unit.conn, meeting, _by(caller), runtime.secrets)
+            answer, new, drafts = await nominations.record_meeting(
+                unit.conn, meeting, by_caller(caller), runtime.secrets
+            )
             unit.emit(*drafts)
         response.status_code = 201 if new else 200
         return answer
@@ -141,7 +139,7 @@ def _office(router: APIRouter, runtime: Runtime) -> None:
         """What was written, in clear. Reading it is an event that names who and why."""
         async with runtime.unit_of_work() as unit:
             answer, drafts = await nominations.read_nomination(
-                unit.conn, nomination_id, body.reason, _by(caller), runtime.secrets
+                unit.conn, nomination_id, body.reason, by_caller(caller), runtime.secrets
             )
             unit.emit(*drafts)
         return answer
@@ -151,7 +149,7 @@ def _office(router: APIRouter, runtime: Runtime) -> None:
         """Name the household it became, once a meeting supported it, or refuse it. Never one's own proposal."""
         async with runtime.unit_of_work() as unit:
             answer, drafts = await nominations.decide_nomination(
-                unit.conn, nomination_id, body.household_id, body.reason, _by(caller)
+                unit.conn, nomination_id, body.household_id, body.reason, by_caller(caller)
             )
             unit.emit(*drafts)
         return answer

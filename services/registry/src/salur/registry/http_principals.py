@@ -16,7 +16,8 @@ from salur.registry.bodies import Body
 from salur.registry.domain.rights import REGIONS_MAX, covers
 from salur.registry.store import queries
 from salur.registry.usecases import principals, rights
-from salur.registry.usecases.rights import By, Wanted
+from salur.registry.usecases.rights import Wanted
+from salur.registry.usecases.states import by_caller
 
 PAGE_MAX = 500
 Manager = Annotated[Caller, permit("principal:manage")]
@@ -60,10 +61,6 @@ def principal_routes(runtime: Runtime) -> APIRouter:
     _own(router, runtime)
     _people(router, runtime)
     return router
-
-
-def _by(caller: Caller) -> By:
-    return By(caller.actor, caller.request_id, caller.regions)
 
 
 def _wanted(principal_id: str, role: str, regions: list[str], expires_at: datetime | None) -> Wanted:
@@ -118,7 +115,7 @@ def _grants(router: APIRouter, runtime: Runtime) -> None:
         """Propose a right. It holds when another administrator accepts it. The same proposal again answers 200."""
         wanted = _wanted(principal_id, body.role, body.regions, body.expires_at)
         async with runtime.unit_of_work() as unit:
-            answer, new = await rights.propose(unit.conn, wanted, _by(caller))
+            answer, new = await rights.propose(unit.conn, wanted, by_caller(caller))
         response.status_code = 201 if new else 200
         return answer
 
@@ -126,7 +123,7 @@ def _grants(router: APIRouter, runtime: Runtime) -> None:
     async def accept_grant(grant_id: Id, caller: Manager) -> dict[str, Any]:
         """Accept a right somebody else proposed. It holds in every service within seconds."""
         async with runtime.unit_of_work() as unit:
-            answer, drafts = await rights.decide(unit.conn, grant_id, _by(caller), accept=True)
+            answer, drafts = await rights.decide(unit.conn, grant_id, by_caller(caller), accept=True)
             unit.emit(*drafts)
         return answer
 
@@ -134,14 +131,14 @@ def _grants(router: APIRouter, runtime: Runtime) -> None:
     async def refuse_grant(grant_id: Id, caller: Manager) -> dict[str, Any]:
         """Refuse a proposed right."""
         async with runtime.unit_of_work() as unit:
-            answer, _ = await rights.decide(unit.conn, grant_id, _by(caller), accept=False)
+            answer, _ = await rights.decide(unit.conn, grant_id, by_caller(caller), accept=False)
         return answer
 
     @router.post("/grants/{grant_id}/revoke")
     async def revoke_grant(grant_id: Id, body: ReasonBody, caller: Manager) -> dict[str, Any]:
         """Take a right away, and all that was lent from it."""
         async with runtime.unit_of_work() as unit:
-            answer, drafts = await rights.revoke(unit.conn, grant_id, _by(caller), body.reason)
+            answer, drafts = await rights.revoke(unit.conn, grant_id, by_caller(caller), body.reason)
             unit.emit(*drafts)
         return answer
 
@@ -158,7 +155,7 @@ def _own(router: APIRouter, runtime: Runtime) -> None:
         """Lend a right the caller holds, for at most 30 days. It acts at once and cannot be lent on."""
         wanted = _wanted(body.principal_id, body.role, body.regions, body.expires_at)
         async with runtime.unit_of_work() as unit:
-            answer, drafts = await rights.delegate(unit.conn, wanted, _by(caller))
+            answer, drafts = await rights.delegate(unit.conn, wanted, by_caller(caller))
             unit.emit(*drafts)
         return answer
 
@@ -166,7 +163,7 @@ def _own(router: APIRouter, runtime: Runtime) -> None:
     async def give_up(grant_id: Id, body: ReasonBody, caller: Holder) -> dict[str, Any]:
         """Give up a right, or take back one that was lent."""
         async with runtime.unit_of_work() as unit:
-            answer, drafts = await rights.revoke(unit.conn, grant_id, _by(caller), body.reason, own=True)
+            answer, drafts = await rights.revoke(unit.conn, grant_id, by_caller(caller), body.reason, own=True)
             unit.emit(*drafts)
         return answer
 
@@ -176,7 +173,7 @@ def _people(router: APIRouter, runtime: Runtime) -> None:
     async def register(body: PrincipalBody, response: Response, caller: Manager) -> dict[str, Any]:
         """Make somebody known. From now on their rights are what stands here, not what their token says: none yet."""
         async with runtime.unit_of_work() as unit:
-            answer, new, drafts = await rights.register_principal(unit.conn, body.principal_id, _by(caller))
+            answer, new, drafts = await rights.register_principal(unit.conn, body.principal_id, by_caller(caller))
             unit.emit(*drafts)
         response.status_code = 201 if new else 200
         return answer
@@ -185,7 +182,7 @@ def _people(router: APIRouter, runtime: Runtime) -> None:
     async def suspend(principal_id: PrincipalId, body: ReasonBody, caller: Manager) -> dict[str, Any]:
         """Stop somebody at once."""
         async with runtime.unit_of_work() as unit:
-            answer, drafts = await principals.suspend(unit.conn, principal_id, _by(caller), body.reason)
+            answer, drafts = await principals.suspend(unit.conn, principal_id, by_caller(caller), body.reason)
             unit.emit(*drafts)
         return answer
 
@@ -193,7 +190,7 @@ def _people(router: APIRouter, runtime: Runtime) -> None:
     async def reinstate(principal_id: PrincipalId, caller: Manager) -> dict[str, Any]:
         """Let somebody act again; another administrator than who suspended them."""
         async with runtime.unit_of_work() as unit:
-            answer, drafts = await principals.reinstate(unit.conn, principal_id, _by(caller))
+            answer, drafts = await principals.reinstate(unit.conn, principal_id, by_caller(caller))
             unit.emit(*drafts)
         return answer
 
@@ -201,7 +198,7 @@ def _people(router: APIRouter, runtime: Runtime) -> None:
     async def register_device(principal_id: PrincipalId, caller: Manager) -> dict[str, Any]:
         """A device to act from; the identity provider names it in the claim `device`. From now on only with one."""
         async with runtime.unit_of_work() as unit:
-            answer, drafts = await principals.register_device(unit.conn, principal_id, _by(caller))
+            answer, drafts = await principals.register_device(unit.conn, principal_id, by_caller(caller))
             unit.emit(*drafts)
         return answer
 
@@ -209,6 +206,6 @@ def _people(router: APIRouter, runtime: Runtime) -> None:
     async def revoke_device(device_id: Id, body: ReasonBody, caller: Manager) -> dict[str, Any]:
         """A lost or returned device lets nobody in any more."""
         async with runtime.unit_of_work() as unit:
-            answer, drafts = await principals.revoke_device(unit.conn, device_id, _by(caller), body.reason)
+            answer, drafts = await principals.revoke_device(unit.conn, device_id, by_caller(caller), body.reason)
             unit.emit(*drafts)
         return answer

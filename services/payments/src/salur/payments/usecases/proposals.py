@@ -20,6 +20,8 @@ class Person:
     actor: str
     cause: str
     regions: tuple[str, ...] = ()
+    delegators: frozenset[str] = frozenset()
+    """Whose right it is, when not their own."""
 
     def sees(self, region: str) -> bool:
         return in_scope(region, self.regions)
@@ -62,7 +64,7 @@ async def decide(
     row = await queries.proposal_for_update(conn, proposal_id=proposal_id)
     if row is None:
         raise errors.proposal_unknown(proposal_id)
-    if row["proposed_by"] == person.actor:
+    if row["proposed_by"] in {person.actor, *person.delegators}:
         raise errors.same_proposer()
     state = "done" if accept else "refused"
     if row["state"] != "open":

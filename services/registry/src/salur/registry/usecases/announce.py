@@ -8,6 +8,7 @@ from salur.common.errors import Conflict, Forbidden, NotFound
 from salur.common.values import derived_id
 from salur.registry.domain.rights import covers
 from salur.registry.store import queries
+from salur.registry.usecases.states import By
 
 FIRST_ROW = 2
 """Line of the first row: the header is line 1."""
@@ -43,12 +44,12 @@ def unknown_import() -> NotFound:
     return NotFound("no import of that id: announce the file first", code="import-unknown", who="caller")
 
 
-async def accept(conn: Connection, import_id: str, actor: str, regions: Sequence[str]) -> str:
+async def accept(conn: Connection, import_id: str, by: By) -> str:
     """Let an update's rows be taken; returns the state. Raises NotFound, Forbidden for its own sender, Conflict."""
     row = await queries.lock_import(conn, import_id=import_id)
-    if row is None or not covers(regions, row["regions"]):
+    if row is None or not covers(by.regions, row["regions"]):
         raise unknown_import()
-    if row["actor"] == actor:
+    if row["actor"] in by.people:
         raise Forbidden(
             "you sent this file yourself: another person must accept it", code="same-person", who="another registrar"
         )
@@ -56,5 +57,5 @@ async def accept(conn: Connection, import_id: str, actor: str, regions: Sequence
         raise Conflict("the file has not arrived: whoever announced it must send it", code="no-content", who="sender")
     if row["state"] != "awaiting-acceptance":
         return str(row["state"])
-    await queries.accept_import(conn, import_id=import_id, actor=actor)
+    await queries.accept_import(conn, import_id=import_id, actor=by.actor)
     return "queued"

@@ -111,7 +111,7 @@ async def decide_erasure(
     row = await queries.lock_erasure(conn, erasure_id=erasure_id)
     if row is None or not in_scope(row["region"], by.regions):
         raise NotFound("no such request in your regions: check the id", code="erasure-unknown", who="caller")
-    if row["requested_by"] == by.actor:
+    if row["requested_by"] in by.people:
         raise Forbidden("you asked for this erasure: another person must decide", code="same-person", who="caller")
     state = "accepted" if accept else "refused"
     if row["state"] != "requested":

@@ -117,7 +117,7 @@ async def decide_match(
         return _view(row), []
     if row["state"] != "open":
         raise Conflict(f"this evidence was {row['state']} already", code="match-decided", who="registrar")
-    if row["sent_by"] == by.actor:
+    if row["sent_by"] in by.people:
         raise Forbidden("you sent this list: another person must decide on it", code="same-person", who="registrar")
     drafts: list[Draft] = []
     if outcome == "confirmed":

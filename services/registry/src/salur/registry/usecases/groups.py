@@ -118,7 +118,7 @@ async def decide_group(
     row = versions[-1]
     if row["state"] != "proposed":
         raise Conflict("nothing waits to be decided for this group", code="nothing-proposed", who="registrar")
-    if row["proposed_by"] == by.actor:
+    if row["proposed_by"] in by.people:
         raise Forbidden("who proposed a change may not decide it: another person must", code="same-person",
                         who="another registrar")  # fmt: skip
     version = row["version"]

@@ -113,7 +113,7 @@ async def decide_nomination(
         return _view(row), []
     if row["state"] in ("registered", "refused"):
         raise _wrong_state(f"it was {row['state']} already")
-    if row["proposed_by"] == by.actor:
+    if row["proposed_by"] in by.people:
         raise Forbidden("you proposed this family: another person must decide", code="same-person", who="registrar")
     if household_id is not None:
         if row["state"] != "supported":

@@ -7,7 +7,8 @@ from salur.common.errors import Conflict, Forbidden, NotFound
 from salur.common.values import new_id
 from salur.registry.domain.rights import DEVICES_MAX, covers
 from salur.registry.store import queries
-from salur.registry.usecases.rights import Answer, By, Change, announce, lock
+from salur.registry.usecases.rights import Answer, Change, announce, lock
+from salur.registry.usecases.states import By
 
 
 async def suspend(conn: Connection, principal_id: str, by: By, reason: str) -> Answer:

@@ -58,10 +58,9 @@ async def decide(
     row = await queries.lock_change(conn, change_id=change_id)
     if row["state"] != "open":
         raise Conflict(f"the change was {row['state']} already", code="change-decided", who="registrar")
-    own = row["proposed_by"] == by.actor
-    if outcome == "withdrawn" and not own:
+    if outcome == "withdrawn" and row["proposed_by"] != by.actor:
         raise Forbidden("only who proposed a change may withdraw it", code="not-yours", who="proposer")
-    if outcome != "withdrawn" and own:
+    if outcome != "withdrawn" and row["proposed_by"] in by.people:
         raise Forbidden("who proposed a change may not decide it: another person must", code="same-person",
                         who="another registrar")  # fmt: skip
     await queries.decide_change(conn, change_id=change_id, state=outcome, actor=by.actor, decision=note)

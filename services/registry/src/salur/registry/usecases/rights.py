@@ -20,15 +20,7 @@ from salur.registry.domain.rights import (
     covers,
 )
 from salur.registry.store import queries
-
-
-@dataclass(frozen=True, slots=True)
-class By:
-    """Who acts: an administrator of some regions (none named: of every region), or the holder of a right."""
-
-    actor: str
-    cause: str
-    regions: tuple[str, ...] = ()
+from salur.registry.usecases.states import By
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +92,7 @@ async def decide(conn: Connection, grant_id: str, by: By, *, accept: bool) -> An
         )
     if accept:
         _not_for_oneself(grant["principal_id"], by)
-        if grant["proposed_by"] == by.actor:
+        if grant["proposed_by"] in by.people:
             raise Forbidden(
                 "you proposed this right: another administrator must accept it",
                 code="own-proposal",
@@ -235,7 +227,7 @@ def _invalid(refused: RightRefused) -> Invalid:
 
 
 def _not_for_oneself(principal_id: str, by: By) -> None:
-    if principal_id == by.actor:
+    if principal_id in by.people:
         raise Forbidden("nobody gives rights to themselves: ask a colleague", code="own-right", who="administrator")
 
 

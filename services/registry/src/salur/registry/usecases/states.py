@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from salur.common.auth import Caller
 from salur.common.contracts.registry import HouseholdChanged
 from salur.common.contracts.registry import Member as MemberFact
 from salur.common.database import Connection
@@ -17,11 +18,22 @@ from salur.registry.usecases.identities import Identities
 
 @dataclass(frozen=True, slots=True)
 class By:
-    """Who acts, because of what, in which regions (empty = all)."""
+    """Who acts, because of what, in which regions (empty = all); `delegators`: whose right it is, when not theirs."""
 
     actor: str
     cause: str
     regions: tuple[str, ...] = ()
+    delegators: frozenset[str] = frozenset()
+
+    @property
+    def people(self) -> frozenset[str]:
+        """Everybody who acts here: who proposed something may not be among those who decide on it."""
+        return frozenset({self.actor, *self.delegators})
+
+
+def by_caller(caller: Caller) -> By:
+    """The caller of a route, as who acts."""
+    return By(caller.actor, caller.request_id, caller.regions, caller.delegators)
 
 
 @dataclass(slots=True)
