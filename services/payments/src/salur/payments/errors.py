@@ -175,6 +175,14 @@ def act_not_possible(act: str, state: str) -> Conflict:
     )
 
 
+def listed_again(list_id: str) -> Conflict:
+    return Conflict(
+        f"the next attempt of the payment stands on list {list_id}: let that list be refused or paid first",
+        code="listed-again",
+        who="payment-operator",
+    )
+
+
 def roles_combined() -> Forbidden:
     return Forbidden(
         "who may build lists or open cycles cannot also approve them: an approver without those roles must",

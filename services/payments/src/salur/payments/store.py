@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from salur.common.contracts.eligibility import CycleGranted, EntitlementGranted
 from salur.common.database import Connection, load_queries
-from salur.payments.domain.lists import NEEDS_DECISION, Candidate, Item, Source
+from salur.payments.domain.gate import ABOUT_ACCOUNT
+from salur.payments.domain.lists import BY_PERSON, CANCELLED, NEEDS_DECISION, Candidate, Hold, Item, Source
 from salur.payments.domain.reconcile import Statement
 
 queries = load_queries(Path(__file__).parent / "sql")
@@ -131,14 +132,19 @@ async def insert_granted(conn: Connection, marks: Sequence[tuple[int, CycleGrant
     return [row["cycle_id"] for row in differing]
 
 
-async def candidates(conn: Connection, cycle_id: str) -> AsyncIterator[list[Candidate]]:
+Decided = tuple[Candidate, Hold | None]
+"""A candidate with the hold that a person's decision about it means; None without one."""
+_HOLDS: dict[str | None, Hold] = {"hold": BY_PERSON, "cancel": CANCELLED}
+
+
+async def candidates(conn: Connection, cycle_id: str) -> AsyncIterator[list[Decided]]:
     """The cycle's entitlements with their current payees, in order of entitlement id, page by page."""
     after = ""
     while True:
         rows = await queries.candidates(conn, cycle_id=cycle_id, after=after, most=CANDIDATES_PAGE)
         if not rows:
             return
-        yield [Candidate(*row.values()) for row in rows]
+        yield [(Candidate(*list(row.values())[:-1]), _HOLDS.get(row["act"])) for row in rows]
         after = rows[-1]["entitlement_id"]
 
 
@@ -148,10 +154,11 @@ Released = tuple[Candidate, frozenset[str]]
 
 def follow_up_candidates(conn: Connection, cycle_id: str) -> AsyncIterator[list[Released]]:
     """What earlier lists left and can be paid now."""
-    needs_decision = sorted(NEEDS_DECISION)
-    return follow_up_pages(
-        conn, partial(queries.follow_up_candidates, cycle_id=cycle_id, needs_decision=needs_decision)
-    )
+    query = partial(
+        queries.follow_up_candidates, cycle_id=cycle_id, needs_decision=sorted(NEEDS_DECISION),
+        account_checks=sorted(ABOUT_ACCOUNT),
+    )  # fmt: skip
+    return follow_up_pages(conn, query)
 
 
 async def follow_up_pages(conn: Connection, query: Callable[..., Awaitable[Any]]) -> AsyncIterator[list[Released]]:

@@ -38,6 +38,11 @@ CHECKS: dict[str, str] = {
 ENDS_ITSELF = frozenset({CHECK_FAILED, UNCHECKED, FIRST_USE})
 """Hits that need no person once their cause is gone: the present account was found good."""
 
+ABOUT_ACCOUNT = frozenset(
+    {SHARED_ACCOUNT, ACCOUNT_CHANGED, REFUSED_LAST_CYCLE, CHECK_FAILED, DORMANT, UNCHECKED, FIRST_USE}
+)
+"""Hits about the payee's account: a release of them holds for the payee version it was given for, no later one."""
+
 ORDER = {code: number for number, code in enumerate(CHECKS)}
 
 

@@ -183,9 +183,11 @@ class ListBuilder:
         self.cuts: list[tuple[str, str, int]] = []
 
     def add(
-        self, candidate: Candidate, *, blocked: bool, hits: Sequence[Hit] = (), offsets: Sequence[Offset] = ()
-    ) -> Item:
-        """Lock one candidate. `hits`: what the gate found; `offsets`: what the beneficiary owes.
+        self, candidate: Candidate, *, blocked: bool, hits: Sequence[Hit] = (), offsets: Sequence[Offset] = (),
+        decided: Hold | None = None,
+    ) -> Item:  # fmt: skip
+        """Lock one candidate. `hits`: what the gate found; `offsets`: what the beneficiary owes; `decided`: what a
+        person decided about it before.
 
         Supplements bear none of it.
         """
@@ -194,6 +196,7 @@ class ListBuilder:
         hold = hold_of(candidate, blocked=blocked, banks=self._banks)
         if hits and hold != INPUT_BLOCKED:
             hold = gravest(hits)
+        hold = decided or hold
         payment = payment_id(candidate.entitlement_id, candidate.part)
         instruction = instruction_id(payment, candidate.attempt)
         rank = source = None

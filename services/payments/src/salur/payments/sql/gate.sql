@@ -134,17 +134,24 @@ ORDER BY h.payment_id, h.check_code LIMIT :most;
 SELECT list_id, check_code, evidence FROM gate_hit WHERE payment_id = :payment_id ORDER BY list_id, check_code;
 
 -- name: insert_decision!
-INSERT INTO item_decision (decision_id, list_id, payment_id, act, checks, reason, actor)
-VALUES (:decision_id, :list_id, :payment_id, :act, :checks, :reason, :actor);
+INSERT INTO item_decision (decision_id, list_id, payment_id, act, checks, reason, actor, payee_id, payee_version)
+VALUES (:decision_id, :list_id, :payment_id, :act, :checks, :reason, :actor, :payee_id, :payee_version);
 
 -- name: newest_item^
--- The newest item of a payment with its list (locked) and its newest decision.
+-- The newest item of a payment with its list (locked), its payee as it stands now, and the newest decision, also one
+-- of a later list that was refused or expired. `decided_now`: nothing about the payee has changed since.
 SELECT i.*, l.state AS list_state, l.cycle_id, l.programme_id, l.last_rank, l.instructed_rank, l.check_cause,
-       d.act AS decided_act
+       d.act AS decided_act, e.payee_id AS payee_now, y.version AS version_now,
+       (d.payee_id, d.payee_version) IS NOT DISTINCT FROM (e.payee_id, y.version) AS decided_now
 FROM list_item i JOIN payment_list l ON l.list_id = i.list_id
+JOIN entitlement_due e ON e.entitlement_id = i.entitlement_id
 LEFT JOIN LATERAL (
-    SELECT act FROM item_decision d WHERE d.payment_id = i.payment_id AND d.list_id = i.list_id
-    ORDER BY decided_at DESC LIMIT 1
+    SELECT version FROM payee WHERE payee.beneficiary_id = e.payee_id ORDER BY version DESC LIMIT 1
+) y ON true
+LEFT JOIN LATERAL (
+    SELECT d.act, d.payee_id, d.payee_version FROM item_decision d JOIN payment_list o ON o.list_id = d.list_id
+    WHERE d.payment_id = i.payment_id AND (d.list_id = i.list_id OR o.built_at > l.built_at)
+    ORDER BY d.decided_at DESC LIMIT 1
 ) d ON true
 WHERE i.payment_id = :payment_id AND l.state NOT IN ('refused', 'expired')
 ORDER BY l.built_at DESC LIMIT 1 FOR UPDATE OF l, i;

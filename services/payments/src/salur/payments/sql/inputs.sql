@@ -64,9 +64,19 @@ CROSS JOIN LATERAL (
 WHERE c.cycle_id = :cycle_id;
 
 -- name: candidates
+-- Each with what a person decided last about it on a list of the cycle that was refused or expired since.
+WITH decided AS MATERIALIZED (
+    SELECT DISTINCT ON (i.entitlement_id) i.entitlement_id, d.act
+    FROM payment_list l
+    JOIN item_decision d ON d.list_id = l.list_id
+    JOIN list_item i ON i.list_id = d.list_id AND i.payment_id = d.payment_id
+    WHERE l.cycle_id = :cycle_id AND i.part = 1
+    ORDER BY i.entitlement_id, d.decided_at DESC
+)
 SELECT e.entitlement_id, e.beneficiary_id, e.amount_minor, e.currency, e.region,
-       p.version AS payee_version, p.status AS payee_status, p.bank, p.account_token, e.payee_id, p.method
+       p.version AS payee_version, p.status AS payee_status, p.bank, p.account_token, e.payee_id, p.method, d.act
 FROM entitlement_due e
+LEFT JOIN decided d ON d.entitlement_id = e.entitlement_id
 LEFT JOIN LATERAL (
     SELECT version, status, bank, account_token, method FROM payee
     WHERE payee.beneficiary_id = e.payee_id ORDER BY version DESC LIMIT 1

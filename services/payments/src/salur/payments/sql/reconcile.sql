@@ -220,8 +220,11 @@ UPDATE entitlement e SET due_minor = n.due_minor FROM newest n WHERE e.entitleme
 RETURNING e.entitlement_id, e.beneficiary_id, e.region, e.currency, n.due_minor, n.reason, n.retroactive;
 
 -- name: ask_to_cancel!
--- The next inquiry goes out at once; a bank that has not executed it closes the id by its answer.
-UPDATE payment SET cancel_reason = g.reason, answer_due_at = now()
+-- The next inquiry goes out at once; a bank that has not executed it closes the id by its answer. What people decided
+-- about it outlives any later news of it, unless people decide again.
+UPDATE payment SET answer_due_at = now(), cancel_reason = CASE
+    WHEN payment.cancel_reason IN ('list-stopped', 'payment-withdrawn') AND g.reason <> 're-routed'
+    THEN payment.cancel_reason ELSE g.reason END
 FROM unnest(:instruction_ids::text[], :reasons::text[]) AS g (instruction_id, reason)
 WHERE payment.instruction_id = g.instruction_id AND state IN ('instructed', 'unknown');
 
@@ -245,6 +248,18 @@ UPDATE money_case SET state = :state, proposal_id = :proposal_id WHERE case_id =
 SELECT case_id, kind, payment_id, entitlement_id, beneficiary_id, region, amount_minor, currency, reason, state,
        opened_at, extract(epoch FROM now() - opened_at)::bigint AS age_s
 FROM money_case WHERE case_id > :after AND (:state::text IS NULL OR state = :state) ORDER BY case_id LIMIT :most;
+
+-- name: lock_cycle_of$
+SELECT cycle_id FROM cycle WHERE cycle_id = (SELECT p.cycle_id FROM payment p WHERE p.payment_id = :payment_id LIMIT 1)
+FOR UPDATE;
+
+-- name: next_attempt_listed$
+-- The list that is going to pay a later attempt of a payment: undecided, or approved and no bank told yet.
+SELECT l.list_id FROM list_item i JOIN payment_list l USING (list_id)
+WHERE i.payment_id = :payment_id AND i.attempt > :attempt AND i.hold IS NULL AND i.rank IS NOT NULL AND (
+    l.state IN ('building', 'locked', 'submitted')
+    OR l.state = 'approved' AND i.rank > l.instructed_rank AND i.rank <= l.last_rank)
+LIMIT 1;
 
 -- name: newest_attempt_for_update^
 SELECT * FROM payment WHERE payment_id = :payment_id ORDER BY attempt DESC LIMIT 1 FOR UPDATE;

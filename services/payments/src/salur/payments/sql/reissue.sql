@@ -53,7 +53,7 @@ ORDER BY place LIMIT :most;
 -- What earlier lists of a cycle did not pay and could be paid now, by the newest item of each payment, and supplements.
 WITH newest AS MATERIALIZED (
     SELECT DISTINCT ON (i.payment_id) i.payment_id, i.list_id, i.hold, i.part, i.attempt, i.payee_version,
-           i.entitlement_id, i.payment_id AS decided_as
+           i.entitlement_id, i.payment_id AS decided_as, l.built_at
     FROM payment_list l JOIN list_item i ON i.list_id = l.list_id
     WHERE l.cycle_id = :cycle_id AND l.state = 'approved'
     ORDER BY i.payment_id, l.built_at DESC
@@ -61,14 +61,17 @@ WITH newest AS MATERIALIZED (
     SELECT * FROM newest
     UNION ALL
     -- What a person decided about the first part of an entitlement counts for a part that no list has held yet.
-    SELECT s.payment_id, n.list_id, 'supplement-due', s.part, 1, NULL, s.entitlement_id, n.payment_id
+    SELECT s.payment_id, n.list_id, 'supplement-due', s.part, 1, NULL, s.entitlement_id, n.payment_id, n.built_at
     FROM supplement s JOIN newest n ON n.entitlement_id = s.entitlement_id AND n.part = 1
     WHERE s.cycle_id = :cycle_id AND NOT EXISTS (SELECT 1 FROM newest o WHERE o.payment_id = s.payment_id)
 )
 SELECT e.entitlement_id, e.beneficiary_id, u.due_minor AS amount_minor, e.currency, e.region,
        p.version AS payee_version, p.status AS payee_status, p.bank, p.account_token, e.payee_id, p.method,
        CASE WHEN f.instruction_id IS NULL THEN n.attempt ELSE f.attempt + 1 END AS attempt, n.part,
-       e.entitlement_id || '/' || n.part AS place, coalesce(d.checks, '{}') AS released
+       e.entitlement_id || '/' || n.part AS place,
+       -- What a person released about an account holds for that account only.
+       ARRAY(SELECT c.code FROM unnest(d.checks) AS c (code) WHERE c.code <> ALL (:account_checks::text[])
+             OR (d.payee_id, d.payee_version) = (e.payee_id, p.version)) AS released
 FROM subject n
 JOIN entitlement_due e ON e.entitlement_id = n.entitlement_id
 CROSS JOIN LATERAL part_due(n.entitlement_id, n.part) AS u (due_minor)
@@ -77,19 +80,25 @@ LEFT JOIN LATERAL (
     WHERE payee.beneficiary_id = e.payee_id ORDER BY version DESC LIMIT 1
 ) p ON true
 LEFT JOIN LATERAL (
-    SELECT act, checks FROM item_decision d WHERE d.payment_id = n.decided_as AND d.list_id = n.list_id
+    -- Also of a later list that was refused or expired: the list ended, the decision did not.
+    SELECT act, checks, d.payee_id, d.payee_version FROM item_decision d JOIN payment_list l USING (list_id)
+    WHERE d.payment_id = n.decided_as AND (d.list_id = n.list_id OR l.built_at > n.built_at)
     ORDER BY decided_at DESC LIMIT 1
 ) d ON true
 LEFT JOIN LATERAL (
-    SELECT instruction_id, attempt, state, coalesce(cancel_reason NOT IN ('list-stopped', 'payment-withdrawn'), false) AS cancelled
+    SELECT instruction_id, attempt, state, cancel_reason
     FROM payment y WHERE y.payment_id = n.payment_id ORDER BY attempt DESC LIMIT 1
 ) f ON true
 WHERE e.entitlement_id || '/' || n.part > :after
   AND d.act IS DISTINCT FROM 'cancel' AND d.act IS DISTINCT FROM 'hold'
+  AND (f.state IS NULL OR f.state IN ('rejected', 'returned'))
   AND CASE
       WHEN n.hold IS NOT NULL THEN
           n.hold <> 'cancelled' AND (d.act IN ('release', 'retry') OR n.hold <> ALL (:needs_decision::text[]))
-      ELSE f.state IN ('rejected', 'returned') AND (d.act = 'retry' OR p.version > n.payee_version OR f.cancelled)
+      ELSE f.state IS NOT NULL AND (d.act = 'retry'
+          -- What people withdrew or stopped is paid again only when a person says so.
+          OR coalesce(f.cancel_reason, '') NOT IN ('list-stopped', 'payment-withdrawn')
+             AND (p.version > n.payee_version OR f.cancel_reason IS NOT NULL))
   END
 ORDER BY place LIMIT :most;
 

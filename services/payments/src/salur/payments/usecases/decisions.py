@@ -29,8 +29,9 @@ class DecideItem:
 
 
 async def decide_item(conn: Connection, command: DecideItem, person: Person) -> tuple[dict[str, Any], list[Draft]]:
-    """Do it. The same act again on what it has led to is answered alike. Raises NotFound (also outside the scope),
-    Conflict when the payment's state does not allow it.
+    """Do it. The same act again on what it has led to is answered alike (a release: while the payee is the same).
+
+    Raises NotFound (also outside the scope), Conflict when the payment's state does not allow it.
     """
     item = await queries.newest_item(conn, payment_id=command.payment_id)
     if item is None or not person.sees(item["region"]):
@@ -39,15 +40,14 @@ async def decide_item(conn: Connection, command: DecideItem, person: Person) -> 
     state = attempts[-1]["state"] if attempts and attempts[-1]["attempt"] >= item["attempt"] else None
     if item["hold"] is not None:
         state = "cancelled" if item["hold"] == CANCELLED else "held"
-    if (item["decided_act"], state) in (("release", "held"), ("cancel", "cancelled"), ("retry", state)) and item[
-        "decided_act"
-    ] == command.act:
+    if _is_repeat(command.act, item, state):
         return {"payment_id": command.payment_id, "act": command.act}, []
     _check(command, item, state)
     checks = [hit["check_code"] for hit in await queries.hits_of_payment(conn, payment_id=command.payment_id)]
     await queries.insert_decision(
         conn, decision_id=new_id(), list_id=item["list_id"], payment_id=command.payment_id, act=command.act,
         checks=checks if command.act == "release" else [], reason=command.reason, actor=person.actor,
+        payee_id=item["payee_now"], payee_version=item["version_now"],
     )  # fmt: skip
     drafts = await _do(conn, command, item, state, person)
     names = ("payment_id", "entitlement_id", "beneficiary_id", "cycle_id", "list_id")
@@ -68,6 +68,13 @@ ALLOWED: dict[Act, frozenset[str | None]] = {
     "retry": frozenset({"rejected", "returned"}),
 }
 """In which states each act is possible; None = on a list, and no bank has been told."""
+
+
+def _is_repeat(act: Act, item: Any, state: str | None) -> bool:
+    """Whether the newest decision says the same and has led here. A release of another account's hits is another."""
+    if item["decided_act"] != act:
+        return False
+    return act == "retry" or (act, state) == ("cancel", "cancelled") or bool(act == "release" and item["decided_now"])
 
 
 def _check(command: DecideItem, item: Any, state: str | None) -> None:

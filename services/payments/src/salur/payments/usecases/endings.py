@@ -20,11 +20,18 @@ FACTS = (
 
 
 async def _failed(conn: Connection, payment_id: str, person: Person) -> Any:
+    """The newest attempt, failed, of which no list has the next one on its way. Locked with its cycle: no list of it
+    is locked meanwhile. Raises NotFound, Conflict.
+    """
+    await queries.lock_cycle_of(conn, payment_id=payment_id)
     row = await queries.newest_attempt_for_update(conn, payment_id=payment_id)
     if row is None or not person.sees(row["region"]):
         raise errors.payment_unknown()
     if row["state"] not in ("rejected", "returned"):
         raise errors.act_not_possible("end", row["state"])
+    list_id = await queries.next_attempt_listed(conn, payment_id=payment_id, attempt=row["attempt"])
+    if list_id is not None:
+        raise errors.listed_again(list_id)
     return row
 
 
@@ -70,6 +77,7 @@ async def end_cycle(
 
     Raises Conflict while a list of the cycle is undecided or a payment of it is in flight or disputed.
     """
+    await queries.lock_cycle(conn, cycle_id=proposal.subject)
     waiting = await queries.open_in_cycle(conn, cycle_id=proposal.subject)
     if waiting:
         raise errors.cycle_in_use(waiting)

@@ -11,7 +11,7 @@ from salur.common.events import PARTITIONS, Draft, blocked_keys
 from salur.common.values import new_id
 from salur.payments import errors, store
 from salur.payments.domain.gate import Hit
-from salur.payments.domain.lists import Banks, Candidate, Item, ListBuilder, Source, hold_of
+from salur.payments.domain.lists import CANCELLED, Banks, Candidate, Item, ListBuilder, Source, hold_of
 from salur.payments.store import queries
 from salur.payments.usecases import offsets
 from salur.payments.usecases.gate import gate_hits, keep_hits
@@ -57,7 +57,12 @@ async def build_list(conn: Connection, command: BuildList) -> tuple[dict[str, An
     if builder.items == 0:
         raise errors.list_empty(command.cycle_id)
     summary = await _lock(conn, list_id, cycle, builder)
-    drafts = [held_draft(item, item.hold or "", list_id, command.cycle_id, command) for item in held]
+    # What a person cancelled on an earlier list was told then.
+    drafts = [
+        held_draft(item, item.hold, list_id, command.cycle_id, command)
+        for item in held
+        if item.hold is not None and item.hold != CANCELLED
+    ]
     return summary, drafts
 
 
@@ -195,22 +200,23 @@ async def _blocked(conn: Connection, page: Sequence[Candidate]) -> set[str]:
 async def _lock_items(
     conn: Connection,
     list_id: str,
-    pages: AsyncIterator[list[Candidate]],
+    pages: AsyncIterator[list[store.Decided]],
     builder: ListBuilder,
     hits: Mapping[str, Sequence[Hit]],
     owed: offsets.Offsets,
 ) -> list[Item]:
     held: list[Item] = []
     async for page in pages:
-        blocked = await _blocked(conn, page)
+        blocked = await _blocked(conn, [candidate for candidate, _ in page])
         items = [
             builder.add(
                 candidate,
                 blocked=candidate.entitlement_id in blocked,
                 hits=hits.get(candidate.entitlement_id, ()),
                 offsets=owed.get(candidate.beneficiary_id, ()),
+                decided=decided,
             )
-            for candidate in page
+            for candidate, decided in page
         ]
         held += [item for item in items if item.hold is not None]
         await store.insert_items(conn, list_id, items)
