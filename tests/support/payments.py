@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -381,9 +381,9 @@ class House:
             )
 
     async def statement(self, bank: str, lines: Sequence[Line], until: datetime | None = None) -> dict[str, Any]:
-        """A bank's statement of these lines; each call is another one."""
+        """A bank's statement of these lines, up to now; each call is another one."""
         self.statements += 1
-        moment = until or datetime.now(UTC) + timedelta(hours=1)
+        moment = until or datetime.now(UTC)
         taken = Statement(bank, f"statement-{self.statements}", moment, tuple(lines))
         return dict(await self.run(reconcile.take_statement, taken))
 

@@ -1,5 +1,7 @@
 """Refusals of payments, as sentences that say who must act."""
 
+from datetime import datetime
+
 from salur.common.errors import Conflict, Forbidden, Invalid, NotFound
 
 RETRY_AFTER_S = 1.0
@@ -302,6 +304,14 @@ def statement_differs(statement_id: str) -> Conflict:
     return Conflict(
         f"statement {statement_id[:60]} came again with other lines: the bank must send it under a new id",
         code="statement-differs",
+        who="bank",
+    )
+
+
+def statement_ahead(until: datetime) -> Invalid:
+    return Invalid(
+        f"the statement ends in the future, at {until:%Y-%m-%dT%H:%M:%S%z}: its end is up to when the bank has booked",
+        code="statement-ahead",
         who="bank",
     )
 

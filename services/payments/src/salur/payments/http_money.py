@@ -1,10 +1,10 @@
 """HTTP: statements and breaks, sign-off, money cases, ends of failed payments, standing of cycles and beneficiaries."""
 
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from salur.common.contracts.base import AmountMinor, BankCode, Code, Currency, Id, Name
 from salur.common.http import Caller, permit
@@ -46,7 +46,7 @@ class StatementBody(BaseModel):
     """
 
     statement_id: BankText
-    until: datetime
+    until: AwareDatetime
     lines: list[LineBody] = Field(max_length=LINES_MAX)
     unclaimed: list[UnclaimedBody] = Field([], max_length=LINES_MAX)
 

@@ -1,7 +1,7 @@
 """Statement lines as every reader gives them, and the kinds of break."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 
@@ -25,6 +25,15 @@ class Statement:
     statement_id: str
     until: datetime
     lines: tuple[Line, ...]
+
+
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""How far a bank's clock may be ahead of ours."""
+
+
+def ends_ahead(until: datetime, now: datetime) -> bool:
+    """Whether a statement claims to hold what has not happened yet: it would put in doubt all that settled."""
+    return until > now + CLOCKS_DIFFER
 
 
 MISSING = "missing-in-statement"

@@ -247,7 +247,7 @@ def _returned(standing: Standing, result: BankResult) -> Decision:
         case "instructed" | "unknown":
             # The settlement may still be on its way: the return waits for it.
             return Decision("park")
-        case "settled":
+        case "settled" | "disputed":
             return Decision("returned")
         case "rejected":
             return Decision("suspend", "returned-after-rejected")

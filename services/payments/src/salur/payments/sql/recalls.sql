@@ -43,8 +43,10 @@ RETURNING instruction_id, number;
 
 -- name: overdue_recalls
 WITH due AS (
-    SELECT instruction_id FROM recall WHERE state = 'asked' AND ask_again_at <= now()
-    ORDER BY ask_again_at LIMIT :most FOR UPDATE SKIP LOCKED
+    -- While it is disputed, nobody knows whether there is anything to give back.
+    SELECT c.instruction_id FROM recall c JOIN payment p USING (instruction_id)
+    WHERE c.state = 'asked' AND c.ask_again_at <= now() AND p.state = 'settled'
+    ORDER BY c.ask_again_at LIMIT :most FOR UPDATE OF c SKIP LOCKED
 )
 UPDATE recall c SET number = c.number + 1, ask_again_at = now() + make_interval(secs => :wait_s::float8)
 FROM due JOIN payment p USING (instruction_id) WHERE c.instruction_id = due.instruction_id

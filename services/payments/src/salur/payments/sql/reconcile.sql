@@ -46,7 +46,13 @@ WITH line AS MATERIALIZED (
 INSERT INTO recon_break (break_id, bank, statement_id, kind, instruction_id, cycle_id, expected_minor, found_minor)
 SELECT md5(:bank || '/' || :statement_id || '/' || m.instruction_id || '/' || m.kind), :bank, :statement_id, m.kind,
        m.instruction_id, m.cycle_id, m.expected_minor, m.amount_minor
-FROM matched m WHERE m.kind IS NOT NULL
+FROM matched m WHERE m.kind IS NOT NULL AND NOT EXISTS (
+    -- What people have ended stays ended, unless a line that came after it speaks of the instruction.
+    SELECT 1 FROM recon_break b
+    WHERE b.bank = :bank AND b.instruction_id = m.instruction_id AND b.kind = m.kind AND b.proposal_id IS NOT NULL
+      AND NOT EXISTS (
+        SELECT 1 FROM statement_line l JOIN statement s ON s.bank = l.bank AND s.statement_id = l.statement_id
+        WHERE l.bank = :bank AND l.instruction_id = m.instruction_id AND s.taken_at > b.resolved_at))
 ON CONFLICT DO NOTHING
 RETURNING break_id, kind, instruction_id, cycle_id, expected_minor, found_minor;
 
@@ -63,6 +69,11 @@ WHERE b.state = 'open' AND b.bank = :bank AND p.instruction_id = b.instruction_i
         SELECT 1 FROM statement_line l WHERE l.instruction_id = b.instruction_id AND l.bank = b.bank AND l.kind = 'return')
     ELSE false END
 RETURNING b.break_id, b.kind, b.instruction_id;
+
+-- name: end_missing
+UPDATE recon_break SET state = 'resolved', resolution = 'explained-later', resolved_at = now()
+WHERE state = 'open' AND kind = 'missing-in-statement' AND instruction_id = ANY (:instruction_ids::text[])
+RETURNING break_id, kind, instruction_id;
 
 -- name: break_for_update^
 SELECT * FROM recon_break WHERE break_id = :break_id FOR UPDATE;

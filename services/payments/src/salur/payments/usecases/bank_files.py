@@ -7,6 +7,7 @@ it takes effect once. A file is taken in pieces; `bank_file.taken` says how far,
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -18,7 +19,7 @@ from salur.common.secrets import Secrets
 from salur.common.values import derived_id
 from salur.payments.banks.check_files import Aged, Found
 from salur.payments.banks.iso20022 import DocumentRefused, Overview, Told
-from salur.payments.domain.reconcile import Line, Statement
+from salur.payments.domain.reconcile import Line, Statement, ends_ahead
 from salur.payments.domain.results import CHECK_TYPE, RESULT_TYPE
 from salur.payments.store import queries
 from salur.payments.usecases.accounts import open_account
@@ -80,6 +81,8 @@ async def _accept(
 ) -> tuple[Standing, list[Draft]]:
     if not _MESSAGE_ID.fullmatch(overview.message_id):
         raise DocumentRefused("message-id", "MsgId must be of letters, digits and . _ : / - (at most 35)")
+    if overview.until is not None and ends_ahead(overview.until, datetime.now(UTC)):
+        raise DocumentRefused("period", "FrToDt/ToDtTm lies in the future: a statement ends when it is made")
     transactions = len(group) or overview.transactions
     state = "checked" if transactions else "taken"
     added = await queries.insert_bank_file(

@@ -5,6 +5,7 @@ The one port for statements: whatever file a line came in, `take_statement` gets
 
 import hashlib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -21,13 +22,13 @@ from salur.common.database import Connection
 from salur.common.events import Draft
 from salur.common.values import derived_id
 from salur.payments import errors, ledger, store
-from salur.payments.domain.reconcile import MISSING, Line, Statement
+from salur.payments.domain.reconcile import MISSING, Line, Statement, ends_ahead
 from salur.payments.ledger import Move
 from salur.payments.store import Moved, queries
 from salur.payments.usecases import money_cases, offsets
 from salur.payments.usecases.checks import SERVICE
 from salur.payments.usecases.proposals import Person, Proposal
-from salur.payments.usecases.recalls import Unclaimed, take_report
+from salur.payments.usecases.recalls import Unclaimed, end_recalls, take_report
 
 BREAK_RESOLVE, BREAKS_RESOLVE = "break-resolve", "breaks-resolve"
 PAID, NOT_PAID, EXPLAINED = "paid", "not-paid", "explained"
@@ -44,8 +45,10 @@ async def take_statement(
     """Keep a statement's lines, find breaks, dispute what settled and does not stand in it, close what is explained.
 
     `unclaimed`: what the bank says nobody has taken. The same statement again changes nothing.
-    Raises Conflict when its id comes with other content.
+    Raises Conflict when its id comes with other content, Invalid when it ends in the future.
     """
+    if ends_ahead(statement.until, datetime.now(UTC)):
+        raise errors.statement_ahead(statement.until)
     lines = statement.lines
     said = [_key(line) for line in lines]
     said += [[row.instruction_id, row.standing, row.since.isoformat()] for row in unclaimed]
@@ -208,7 +211,7 @@ async def _end_disputes(conn: Connection, rows: Sequence[Any], resolution: str, 
     for payment in payments:
         if payment["state"] != "disputed":
             raise errors.act_not_possible("resolve", payment["state"])
-    await ledger.apply_pages(conn, [_refund(payment) for payment in payments])
+    await ledger.apply_pages(conn, [from_dispute(payment) for payment in payments])
     moved = [(row["instruction_id"], found[row["instruction_id"]]) for row in payments]
     await store.move_payments(
         conn, [Moved(instruction, "returned", NOT_CREDITED_REASON, None, told) for instruction, told in moved]
@@ -224,15 +227,23 @@ async def _end_disputes(conn: Connection, rows: Sequence[Any], resolution: str, 
     cut = [row["instruction_id"] for row in payments if row["offset_minor"]]
     if cut:
         ended += await offsets.returned(conn, cut, person.actor, person.cause)
+    # A bank that was asked to give it back has nothing to answer any more; what the recall decided happens.
+    ended += await end_recalls(conn, sorted(found), [], person.cause)
     return [*(Draft(fact, fact.payment_id, person.actor, person.cause) for fact in facts), *ended]
 
 
-def _refund(payment: Any) -> Move:
-    """What was never credited goes back to its fund."""
+def from_dispute(payment: Any) -> Move:
+    """Money that waits in a bank's disputed account goes back to its fund."""
     fund = ledger.fund(payment["fund_id"], payment["currency"]).id
     waiting = ledger.disputed(payment["bank"], payment["currency"]).id
     move_id = f"refund/{payment['instruction_id']}"
     return Move(move_id, "transfer", None, waiting, fund, payment["amount_minor"], payment["currency"])
+
+
+async def end_missing(conn: Connection, instruction_ids: Sequence[str]) -> list[Draft]:
+    """The bank has told of these disputed payments itself: that its statement does not show them is explained."""
+    rows = await queries.end_missing(conn, instruction_ids=sorted(instruction_ids))
+    return [_resolved(row["break_id"], row["kind"], EXPLAINED, SERVICE) for row in rows]
 
 
 async def totals(conn: Connection, cycle_id: str, bank: str) -> dict[str, Any]:

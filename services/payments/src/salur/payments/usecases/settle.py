@@ -43,6 +43,7 @@ from salur.payments.usecases.instruct import ACTOR
 from salur.payments.usecases.late import paid_in_spite
 from salur.payments.usecases.money_cases import end_returned
 from salur.payments.usecases.recalls import end_recalls
+from salur.payments.usecases.reconcile import end_missing, from_dispute
 from salur.payments.usecases.reissue import open_failed
 
 RESULTS_CONSUMER = "payments.bank-results"
@@ -101,6 +102,7 @@ class Batch:
     asked_about: list[str] = field(default_factory=list)
     returned: list[str] = field(default_factory=list)
     came_back: list[str] = field(default_factory=list)
+    undisputed: list[str] = field(default_factory=list)
     cut: dict[str, list[str]] = field(default_factory=dict)
     refused_recalls: list[tuple[Any, str]] = field(default_factory=list)
     ready: dict[str, Answer[BankResult]] = field(default_factory=dict)
@@ -173,6 +175,7 @@ class Batch:
         result, payment = answer.result, self.payments[answer.result.instruction_id]
         reason = (result.reason or DEFAULT_REASON) if act != "settled" else None
         paid, back = (result.bank_reference if act == name else None for name in ("settled", "returned"))
+        disputed = standing.state == "disputed"
         standing.state = act
         standing.reason = reason or standing.reason
         standing.bank_reference = paid or standing.bank_reference
@@ -183,13 +186,15 @@ class Batch:
             self.steps.append(Step())
         step = self.steps[number]
         step.moved.append(Moved(result.instruction_id, act, reason, paid, back))
-        step.postings += postings(payment, act)
+        step.postings += [from_dispute(payment)] if disputed else postings(payment, act)
         if act == "settled" and payment["cancel_reason"] is not None:
             self.asked_about.append(result.instruction_id)
         if payment["offset_minor"]:
             self.cut.setdefault(act, []).append(result.instruction_id)
         if act == "returned":
             self.came_back.append(payment["payment_id"])
+        if disputed:
+            self.undisputed.append(result.instruction_id)
         if act == "returned" and standing.recall == "asked":
             standing.recall = "given-back"
             self.returned.append(result.instruction_id)
@@ -283,6 +288,8 @@ async def take_results(
             drafts += await end(conn, batch.cut[act], ACTOR, RESULTS_CONSUMER)
     if batch.came_back:
         drafts += await end_returned(conn, batch.came_back, RESULTS_CONSUMER)
+    if batch.undisputed:
+        drafts += await end_missing(conn, batch.undisputed)
     if batch.ready:
         await store.queries.mark_ready(conn, instruction_ids=sorted(batch.ready))
         drafts += [_ready(batch.payments[key], answer) for key, answer in batch.ready.items()]
