@@ -10,7 +10,7 @@ import pytest
 
 from salur.common.service import Runtime, Service
 from support.households import group, household, nik
-from support.registry import api, changed, open_registry, run_worker
+from support.registry import api, buried, changed, open_registry, run_worker
 
 pytestmark = pytest.mark.integration
 Registry = tuple[Runtime, Service, httpx.AsyncClient, httpx.AsyncClient]
@@ -181,19 +181,6 @@ async def test_a_guardianship_ends_on_its_last_day(registry: Registry) -> None:
     await run_worker(service, "run-out")
     assert (await first.get(f"/households/{home}/guardians")).json()["guardians"] == []
     assert (await payee_states(runtime, child))[-1] == (2, "closed")
-
-
-async def buried(first: httpx.AsyncClient, second: httpx.AsyncClient, *values: str, name: str = "2026-02") -> str:
-    feed = {"kind": "deaths", "name": name, "source": "dukcapil", "as_of": "2026-02-01"}
-    feed_id = (await first.post("/feeds", json=feed)).json()["feed_id"]
-    records = {"records": [{"scheme": "nik", "value": value, "on_date": "2026-01-30"} for value in values]}
-    answer = await first.post(f"/feeds/{feed_id}/records", json=records)
-    assert answer.is_success, answer.text
-    (match,) = (await first.get("/feed-matches", params={"state": "open"})).json()["matches"]
-    decided = {"outcome": "confirmed", "reason": "certificate-seen"}
-    done = await second.post(f"/feed-matches/{match['match_id']}/decide", json=decided)
-    assert done.status_code == 200, done.text
-    return str(match["match_id"])
 
 
 async def test_a_wrong_death_is_taken_back_by_a_second_person(registry: Registry) -> None:

@@ -104,6 +104,20 @@ async def changed(proposer: httpx.AsyncClient, decider: httpx.AsyncClient, propo
     return await decider.post(f"/changes/{proposed.json()['change_id']}/accept", json={})
 
 
+async def buried(first: httpx.AsyncClient, second: httpx.AsyncClient, *values: str, name: str = "2026-02") -> str:
+    """Confirm the death of the one member with one of these NIKs, from a list of its own; returns the evidence's id."""
+    feed = {"kind": "deaths", "name": name, "source": "dukcapil", "as_of": "2026-02-01"}
+    feed_id = (await first.post("/feeds", json=feed)).json()["feed_id"]
+    records = {"records": [{"scheme": "nik", "value": value, "on_date": "2026-01-30"} for value in values]}
+    answer = await first.post(f"/feeds/{feed_id}/records", json=records)
+    assert answer.is_success, answer.text
+    (match,) = (await first.get("/feed-matches", params={"state": "open"})).json()["matches"]
+    decided = {"outcome": "confirmed", "reason": "certificate-seen"}
+    done = await second.post(f"/feed-matches/{match['match_id']}/decide", json=decided)
+    assert done.status_code == 200, done.text
+    return str(match["match_id"])
+
+
 async def event_counts(conn: Connection) -> dict[str, int]:
     """Events by type."""
     rows = await conn.fetch("SELECT type, count(*) AS n FROM event GROUP BY type")

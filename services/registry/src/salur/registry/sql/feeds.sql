@@ -58,8 +58,14 @@ INSERT INTO person_death (match_id, household_id, member_id, version, suspended)
 VALUES (:match_id, :household_id, :member_id, :version, :suspended);
 
 -- name: lock_death^
-SELECT member_id, version, suspended, undone_at FROM person_death
-WHERE match_id = :match_id AND household_id = :household_id FOR UPDATE;
+-- `suspended_since`: the account was open again since and rests because of a later death, which stands.
+SELECT d.member_id, d.version, d.suspended, d.undone_at, EXISTS (
+    SELECT 1 FROM person_death o WHERE o.household_id = d.household_id AND o.version > d.version AND o.suspended
+        AND o.undone_at IS NULL) AS suspended_since
+FROM person_death d WHERE d.match_id = :match_id AND d.household_id = :household_id FOR UPDATE OF d;
+
+-- name: dead_among
+SELECT member_id FROM person_death WHERE member_id = ANY(:people::text[]) AND undone_at IS NULL;
 
 -- name: give_identifiers_back!
 WITH back AS (DELETE FROM deceased_identifier WHERE match_id = :match_id RETURNING scheme, token, sealed)

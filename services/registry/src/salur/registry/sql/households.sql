@@ -128,12 +128,13 @@ WHERE i.token = g.token AND i.scheme = g.scheme;
 
 -- name: insert_merge!
 INSERT INTO household_merge (merge_id, absorbed_id, survivor_id, absorbed_version, same_people, identifiers, whole,
-    reason, merged_by)
+    reason, merged_by, payee_status)
 VALUES (:merge_id, :absorbed_id, :survivor_id, :absorbed_version, :same_people::jsonb, :identifiers::jsonb, :whole,
-    :reason, :merged_by);
+    :reason, :merged_by, :payee_status);
 
 -- name: lock_merge^
-SELECT merge_id, absorbed_id, survivor_id, absorbed_version, same_people, identifiers, whole, undone_at
+SELECT merge_id, absorbed_id, survivor_id, absorbed_version, same_people, identifiers, whole, payee_status,
+       undone_at
 FROM household_merge WHERE merge_id = :merge_id FOR UPDATE;
 
 -- name: undo_merge!

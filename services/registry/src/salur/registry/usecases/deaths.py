@@ -58,9 +58,10 @@ async def undo_death(conn: Connection, command: UndoDeath, by: By, secrets: Secr
     ]
     drafts += await follow_heads(conn, {command.household_id: (by.actor, by.cause)}, secrets)
     status = await account_status(conn, command.household_id)
-    if status is not None and (death["suspended"] or nobody_left):
+    reopens = death["suspended"] and not death["suspended_since"]
+    if status is not None and (reopens or nobody_left):
         drafts += await set_standing(
-            conn, command.household_id, "active" if death["suspended"] else status, secrets, actor=by.actor,
+            conn, command.household_id, "active" if reopens else status, secrets, actor=by.actor,
             cause=by.cause, again=nobody_left,
         )  # fmt: skip
     return member_id, drafts

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from salur.common.contracts.base import Fact
 from salur.common.contracts.registry import (
@@ -10,6 +10,7 @@ from salur.common.contracts.registry import (
     HouseholdRegistered,
     HouseholdRestored,
     HouseholdSplit,
+    Living,
     PersonMerged,
     SamePerson,
 )
@@ -24,6 +25,8 @@ from salur.registry.store import (
     HouseholdRow,
     IdentifierTaken,
     Key,
+    PayeeStatus,
+    identifier_owners,
     insert_households,
     insert_identifiers,
     json_text,
@@ -34,7 +37,7 @@ from salur.registry.usecases.guardians import follow_people
 from salur.registry.usecases.guardians_merged import give_back
 from salur.registry.usecases.holders import follow_heads
 from salur.registry.usecases.identities import Identities
-from salur.registry.usecases.payees import set_standing
+from salur.registry.usecases.payees import account_status, set_standing
 from salur.registry.usecases.prepare import identifier_rows, tokens_of
 from salur.registry.usecases.states import (
     By,
@@ -45,6 +48,9 @@ from salur.registry.usecases.states import (
     unknown_household,
     write_states,
 )
+
+DECEASED = "deceased"
+"""Whose an identifier is that rests with the dead, as `identifier_owners` says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +197,7 @@ async def merge(conn: Connection, command: Merge, by: By, secrets: Secrets) -> t
         conn, merge_id=merge_id, absorbed_id=absorbed.household_id, survivor_id=survivor.household_id,
         absorbed_version=before, same_people=dict(command.same), identifiers=identifiers, whole=command.whole,
         reason=command.reason, merged_by=by.actor,
+        payee_status=await account_status(conn, absorbed.household_id) if command.whole else None,
     )  # fmt: skip
     await queries.merge_pairs(conn, **_pairs(command.same), actor=by.actor, reason=command.reason)
     drafts = _merged(absorbed, survivor, merge_id, command, by)
@@ -224,7 +231,10 @@ def _merged(absorbed: State, survivor: State, merge_id: str, command: Merge, by:
 async def undo_merge(
     conn: Connection, household_id: str, merge_id: str, reason: str, by: By, secrets: Secrets
 ) -> tuple[str, list[Draft]]:
-    """Bring absorbed people back to their household; returns its id. Who has left the survivor since, stays away."""
+    """Bring absorbed people back to their household; returns its id. Who has left the survivor since, stays away.
+
+    The account is as it stood before the merge, or rests when who it may belong to has died since. Raises SalurError.
+    """
     row = await queries.lock_merge(conn, merge_id=merge_id)
     if row is None or row["absorbed_id"] != household_id:
         raise NotFound("no such merge: check the id", code="merge-unknown", who="registrar")
@@ -238,7 +248,8 @@ async def undo_merge(
     if row["whole"]:
         absorbed.status, absorbed.merged_into = "active", None
     standing(absorbed, by.regions)
-    here = await _give_back(conn, row, absorbed, survivor, by, secrets)
+    back_home = await _give_back(conn, row, absorbed, survivor, by, secrets)
+    here, away = back_home.here, back_home.away
     await write_states(conn, [absorbed, survivor])
     await queries.undo_merge(conn, merge_id=merge_id, actor=by.actor, reason=reason)
     await queries.reopen_pairs(conn, **_pairs(row["same_people"]))
@@ -255,34 +266,86 @@ async def undo_merge(
     ]
     drafts += await follow_people(conn, {name: name for name in sorted(here)}, absorbed.household_id, by, secrets)
     if row["whole"]:
+        status, living = await _standing_after(conn, row, absorbed, back_home)
         drafts += await set_standing(
-            conn, absorbed.household_id, "active", secrets, actor=by.actor, cause=by.cause
+            conn, absorbed.household_id, status, secrets, actor=by.actor, cause=by.cause, living=living
         )  # fmt: skip
-    drafts += await give_back(conn, merge_id, dict.fromkeys(here, absorbed.household_id), by, secrets)
+    drafts += await give_back(conn, merge_id, dict.fromkeys(here, absorbed.household_id), by, secrets, away)
     return absorbed.household_id, drafts + await _accounts_follow(conn, (absorbed, survivor), by, secrets)
 
 
-async def _give_back(
-    conn: Connection, row: Any, absorbed: State, survivor: State, by: By, secrets: Secrets
-) -> set[str]:
-    """Members, names and identifiers as the version before the merge had them; returns who is back."""
+class _Back(NamedTuple):
+    """People of an undone merge: who is back, who stays away, and who of all was the head before."""
+
+    here: set[str]
+    away: set[str]
+    heads: set[str]
+
+
+async def _give_back(conn: Connection, row: Any, absorbed: State, survivor: State, by: By, secrets: Secrets) -> _Back:
+    """Members, names and identifiers as the version before the merge had them. Raises Conflict.
+
+    Who was taken for somebody comes back as long as that one is of the survivor: else they have left, or died.
+    """
     old = await queries.household_version(conn, id=absorbed.household_id, version=row["absorbed_version"])
     same: dict[str, str] = row["same_people"]
-    going = {m["member_id"] for m in old["members"]} if row["whole"] else same.keys()
-    here = going & set(survivor.member_ids()) | same.keys()
+    going = {m["member_id"] for m in old["members"]} if row["whole"] else set(same)
+    present = set(survivor.member_ids())
+    here = going & present | {one for one, other in same.items() if other in present}
     back = [m for m in old["members"] if m["member_id"] in here]
     theirs, ours = absorbed.identities(secrets), survivor.identities(secrets)
     before = Identities.open(old["identity"], absorbed.household_id, secrets)
     before.keep([m["member_id"] for m in back])
     absorbed.members = [*absorbed.members, *back]
     survivor.members = [m for m in survivor.members if m["member_id"] not in here]
-    keys = {(scheme, token): owner for scheme, token, owner in row["identifiers"] if (scheme, token) in survivor.keys}
+    theirs_before = {(scheme, token): owner for scheme, token, owner in row["identifiers"] if owner in here}
+    await _check_nobody_else_s(conn, theirs_before, same, survivor)
+    keys = {key: owner for key, owner in theirs_before.items() if key in survivor.keys}
     await _repoint(conn, keys, absorbed.household_id)
     names = Identities(ours.contact, dict(ours.people))
     names.keep(survivor.member_ids())
     _close(absorbed, by, Identities(theirs.contact, theirs.people | before.people), secrets)
     _close(survivor, by, names, secrets)
-    return here
+    heads = {m["member_id"] for m in old["members"] if m["attributes"].get("relation") == HEAD}
+    return _Back(here, going - here, heads & going)
+
+
+async def _check_nobody_else_s(
+    conn: Connection, keys: Mapping[Key, str], same: Mapping[str, str], survivor: State
+) -> None:
+    """Identifiers of who comes back are theirs still, or nobody's. Raises Conflict: one person is in one family."""
+    owners = await identifier_owners(conn, sorted(keys))
+    for key, owner in keys.items():
+        whose = survivor.keys.get(key)
+        if owners.get(key) not in (None, survivor.household_id) or whose not in (None, owner, same.get(owner)):
+            raise Conflict(
+                "an identifier of somebody who would come back belongs to somebody else now: correct that one first",
+                code="identifier-taken",
+                who="registrar",
+            )
+
+
+async def _standing_after(conn: Connection, row: Any, absorbed: State, back: _Back) -> tuple[PayeeStatus, Living]:
+    """How the account stands after the undoing, and whether anybody is left: as before the merge.
+
+    It rests when the head, or the last of the family, has died since: the account may be theirs.
+    """
+    status: PayeeStatus = row["payee_status"] or "suspended"
+    dead = await _dead(conn, row, back.away)
+    living: Living = "deceased" if dead and not absorbed.members else "alive"
+    if status == "active" and (dead & back.heads or living == "deceased"):
+        status = "suspended"
+    return status, living
+
+
+async def _dead(conn: Connection, row: Any, people: set[str]) -> set[str]:
+    """Who of these people of a merge has died, under their own id or whom they were taken for, or by their number."""
+    as_one = {row["same_people"].get(one, one): one for one in people}
+    found = await queries.dead_among(conn, people=sorted(people | as_one.keys()))
+    dead = {as_one.get(death["member_id"], death["member_id"]) for death in found}
+    keys = {(scheme, token): owner for scheme, token, owner in row["identifiers"] if owner in people}
+    owners = await identifier_owners(conn, sorted(keys))
+    return dead | {owner for key, owner in keys.items() if owners.get(key) == DECEASED}
 
 
 async def _carry(
@@ -333,6 +396,8 @@ async def _repoint(conn: Connection, keys: Mapping[Key, str], household_id: str)
 
 def _close(state: State, by: By, identities: Identities, secrets: Secrets) -> None:
     try:
+        if len(set(state.member_ids())) < len(state.members):
+            raise HouseholdInvalid("members", "the same member twice in one household")
         check_whole(state.attributes, state.members)
     except HouseholdInvalid as error:
         raise refusal(error) from None

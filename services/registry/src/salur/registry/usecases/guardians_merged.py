@@ -1,6 +1,6 @@
 """Guardianships of people who turned out to be others: they end under the old id and go on under the new, and back."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,13 +41,15 @@ async def follow_merged(
 
 
 async def give_back(
-    conn: Connection, merge_id: str, back: Mapping[str, str], by: By, secrets: Secrets
-) -> list[Draft]:  # fmt: skip
+    conn: Connection, merge_id: str, back: Mapping[str, str], by: By, secrets: Secrets, away: Collection[str] = ()
+) -> list[Draft]:
     """The merge is undone: what it ended begins anew under the old ids, unless its successor was ended since.
 
-    `back`: who is back, and in which household. What somebody else decided for the ward since stays.
+    `back`: who is back, and in which household; `away`: who is not, whose guardianships stay as they are now. What
+    somebody else decided for the ward since stays.
     """
     rows = await queries.ended_in_merge(conn, merge_id=merge_id)
+    rows = [row for row in rows if row["ward_id"] not in away and row["guardian_id"] not in away]
     live = [row["successor_ward"] for row in rows if row["live"] and row["successor"] is not None]
     ended = await queries.end_guardianships(conn, wards=live, actor=by.actor) if live else []
     drafts = await told_end(conn, ended, by, secrets)
