@@ -6,9 +6,10 @@ from typing import Any
 import orjson
 import pytest
 
-from salur.eligibility.domain.compiling import Compiled, compile_programme
+from salur.eligibility.domain.compiling import Compiled, compile_programme, model_named
 from salur.eligibility.domain.decide import Decision, HouseholdFacts, decide
 from salur.eligibility.domain.explain import benefit_told, criteria_told, outcome_told
+from salur.eligibility.domain.scoring import compile_model
 from salur.local.population.files import body
 from salur.local.population.generate import households
 
@@ -19,8 +20,23 @@ RUPIAH = 100
 """Minor units: amounts are in sen."""
 
 
+PMT = (FOLDER.parent / "scoring" / "pmt.yaml").read_text(encoding="utf-8")
+POOR_HOUSE = {
+    "floor": "soil", "floor_area_m2": 9, "electricity_va": 0, "motorcycle": False, "fridge": False,
+    "head_education": "none",
+}  # fmt: skip
+
+RICH_HOUSE = {"floor": "tile", "floor_area_m2": 90, "electricity_va": 2200, "fridge": True, "motorcycle": True}
+
+
+def compiled_of(path: Path) -> Compiled:
+    """With the scoring model it names."""
+    text = path.read_text(encoding="utf-8")
+    return compile_programme(text, compile_model(PMT) if model_named(text) else None)
+
+
 def catalogue(name: str) -> Compiled:
-    return compile_programme((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    return compiled_of(FOLDER / f"{name}.yaml")
 
 
 def made(name: str, household: dict[str, Any], *members: dict[str, Any], region: str = "33.01.01") -> Decision:
@@ -34,7 +50,7 @@ def person(age: int, school: str = "none", disability: str = "none", **more: Any
 
 @pytest.mark.parametrize("path", FILES + OF_GROUPS, ids=lambda path: path.stem)
 def test_a_programme_of_the_catalogue_compiles_and_says_what_people_ask_first(path: Path) -> None:
-    document = compile_programme(path.read_text(encoding="utf-8")).document
+    document = compiled_of(path).document
     assert document.id == path.stem
     assert document.funding
     assert "check" in (document.note or "") or "illustrative" in (document.note or "")
@@ -43,8 +59,7 @@ def test_a_programme_of_the_catalogue_compiles_and_says_what_people_ask_first(pa
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_decision_explains_itself_in_both_languages_and_comes_out_the_same(path: Path) -> None:
     """Over generated families: each criterion with its law and a sentence, each line and reason in words."""
-    text = path.read_text(encoding="utf-8")
-    compiled, again = compile_programme(text), compile_programme(text)
+    compiled, again = compiled_of(path), compiled_of(path)
     for number, family in enumerate(map(body, households(60, 7))):
         ids = [f"{place:032x}" for place in range(len(family["members"]))]
         attributes = [member["attributes"] for member in family["members"]]
@@ -64,10 +79,22 @@ def test_every_decision_explains_itself_in_both_languages_and_comes_out_the_same
 
 
 def test_the_catalogue_has_ten_programmes_of_every_approach() -> None:
-    documents = [compile_programme(path.read_text(encoding="utf-8")).document for path in FILES]
+    documents = [compiled_of(path).document for path in FILES]
     assert len(documents) == 10
     assert {document.approach for document in documents} == {"targeted", "categorical", "universal", "emergency"}
     assert {"household", "person"} <= {document.kind for document in documents}
+
+
+def test_the_decile_of_sembako_is_the_scoring_model_s_over_generated_families() -> None:
+    """As the population states it, which the programme does not read: both come of what the family has."""
+    compiled = catalogue("sembako")
+    for number, family in enumerate(map(body, households(200, 3))):
+        attributes = dict(family["attributes"])
+        stated = attributes.pop("decile")
+        members = [member["attributes"] for member in family["members"]]
+        ids = [f"{place:032x}" for place in range(len(members))]
+        decision = decide(compiled, HouseholdFacts(f"{number:032x}", 1, attributes, members, family["region"], ids))
+        assert (decision.outcome == "enrolled") == (stated <= 4)
 
 
 def test_pkh_counts_four_members_those_to_whom_most_is_due() -> None:
@@ -96,7 +123,9 @@ def test_pkh_needs_the_decile_and_a_component(decile: int, unmet: list[str]) -> 
 @pytest.mark.parametrize(
     ("name", "household", "members", "region", "expected"),
     [
-        ("sembako", {"decile": 4}, [person(40)], "33.01.01", 600_000),
+        ("sembako", POOR_HOUSE, [person(40, relation="head")], "33.01.01", 600_000),
+        ("sembako", POOR_HOUSE | RICH_HOUSE, [person(40, relation="head")], "33.01.01", 0),
+        ("sembako", {"decile": 1}, [person(40, relation="head")], "33.01.01", 0),
         ("blt-bbm", {"decile": 1}, [person(40)], "33.01.01", 300_000),
         ("pip", {"decile": 3}, [person(9, "primary"), person(15, "lower-secondary"), person(40)], "33.01.01", 825_000),
         ("pbi-jkn", {"decile": 5}, [person(40), person(8)], "33.01.01", 84_000),
