@@ -88,7 +88,8 @@ async def _try_everything(app: FastAPI, folder: Path, known: dict[str, str]) -> 
     (folder / "borders.toml").write_text("[phases.coverage]\nunexpected-methods = []\n")
     ids = "".join(f'"path.{name}" = "{value}"\n' for name, value in known.items())
     (folder / "random.toml").write_text(f"[parameters]\n{ids}")
-    async with _served(app) as url:
+    called: set[tuple[str, str]] = set()
+    async with _served(_noting(app, called)) as url:
         for config, phase in (("borders.toml", "coverage"), ("random.toml", "fuzzing")):
             command = (
                 str(Path(sys.executable).parent / "schemathesis"), "--config-file", config, "run",
@@ -103,10 +104,32 @@ async def _try_everything(app: FastAPI, folder: Path, known: dict[str, str]) -> 
                 output, _ = await process.communicate()
             assert process.returncode == 0, output.decode()[-6_000:]
             assert b" 0 generated" not in output
+    await _all_were_called(app, called)
+
+
+async def _all_were_called(app: FastAPI, called: set[tuple[str, str]]) -> None:
+    """Every operation of the document was tried: one that no request reaches would be found sound for nothing."""
+    told = app.openapi()["paths"]
+    methods = {"get", "put", "post", "patch", "delete"}
+    operations = {(method.upper(), path) for path, of in told.items() for method in of if method in methods}
+    assert operations - called - {("GET", "/ready")} == set()
+
+
+def _noting(app: FastAPI, called: set[tuple[str, str]]) -> Any:
+    """The application, and which operations its routes were found for."""
+
+    async def noted(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await app(scope, receive, send)
+        finally:
+            if (route := scope.get("route")) is not None:
+                called.add((scope["method"], route.path))
+
+    return noted
 
 
 @asynccontextmanager
-async def _served(app: FastAPI) -> AsyncIterator[str]:
+async def _served(app: Any) -> AsyncIterator[str]:
     """The application on a real port."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False, lifespan="off"))
     serving = asyncio.create_task(server.serve())
