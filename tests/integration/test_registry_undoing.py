@@ -8,12 +8,14 @@ from typing import Any
 import httpx
 import pytest
 
+import salur.registry.store
 from salur.common.service import Runtime
 from support.households import household, member, nik
 from support.registry import api, buried, changed, open_registry
 
 pytestmark = pytest.mark.integration
 NEW_ACCOUNT = {"bank": "bank-b", "number": "5544332211", "holder": "Putra Halim"}
+MIGRATION = Path(salur.registry.store.__file__).parent / "migrations" / "0095.undoing-keeps-standing.sql"
 
 
 @dataclass
@@ -204,3 +206,21 @@ async def test_nobody_is_twice_in_a_family(office: Office) -> None:
     asked = {"member_ids": [head], "target_id": other}
     assert await office.refused("move", one, **asked) == (422, "household-invalid")
     assert await office.people(other) == [head]
+
+
+@pytest.mark.parametrize("before", ["active", "suspended", "closed"])
+async def test_merges_of_before_the_upgrade_keep_how_the_account_stood(office: Office, before: str) -> None:
+    """The migration reads it from the version the merge replaced; an account closed already got none."""
+    (one, _), (other, _) = await office.register(1), await office.register(2)
+    if before == "suspended":
+        await office.bury(10)
+    if before == "closed":
+        async with office.runtime.db.transaction() as conn:
+            await conn.execute("UPDATE payee SET status = 'closed', version = 2 WHERE household_id = $1", one)
+    merge_id = await office.merged(one, other)
+    (fill,) = [part for part in MIGRATION.read_text().split(";\n") if "UPDATE household_merge" in part]
+    async with office.runtime.db.transaction() as conn:
+        await conn.execute("UPDATE household_merge SET payee_status = NULL")
+        await conn.execute(fill)
+    await office.make("undo-merge", one, merge_id=merge_id)
+    assert await office.account(one) == before
