@@ -23,6 +23,7 @@ from support.payments import (
     answer,
     beneficiary,
     entitlement,
+    granted,
     instruction,
     payee,
     received,
@@ -333,4 +334,29 @@ async def test_a_family_that_ended_before_its_bank_was_told_is_held(house: House
     assert held["count"] == 1
     with pytest.raises(Conflict):
         await house.follow_up()
+    await house.check_books()
+
+
+async def test_an_amendment_that_names_another_account_is_paid_there(house: House) -> None:
+    """A member has moved to another family: not listed yet, that family's account is paid; told to the bank, the bank
+    is asked, and the next list pays there. The grant may come again."""
+    await house.take_payees([payee(7)])
+    await house.grant([AMOUNT_MINOR] * 2)
+    moved = amended(0, AMOUNT_MINOR, "moved", retroactive=False)
+    assert isinstance(moved.data, EntitlementAmended)
+    await house.take_entitlements([moved._replace(data=moved.data.model_copy(update={"payee_id": beneficiary(7)}))])
+    await house.take_entitlements([granted(0)])
+    built = await house.build_list()
+    await house.submit(built["list_id"])
+    await house.approve(built["list_id"], built["content_hash"])
+    await house.instruct()
+    paid_to = {row["entitlement_id"]: row["payee_id"] for row in await house.fetch("SELECT * FROM payment")}
+    assert paid_to == {entitlement(0): beneficiary(7), entitlement(1): beneficiary(1)}
+    late = amended(1, AMOUNT_MINOR, "moved", retroactive=False)
+    assert isinstance(late.data, EntitlementAmended)
+    await house.take_entitlements([late._replace(data=late.data.model_copy(update={"payee_id": beneficiary(7)}))])
+    await house.answers([answer(1, "RJCT", reason="NOOR", bank_reference=None)])
+    await house.paid_by_follow_up()
+    (again,) = await house.fetch("SELECT payee_id FROM payment WHERE attempt = 2")
+    assert again["payee_id"] == beneficiary(7)
     await house.check_books()

@@ -217,17 +217,18 @@ ORDER BY l.list_id, i.rank;
 -- New changes of entitlements; the newest of a batch counts.
 WITH given AS (
     SELECT * FROM unnest(:change_ids::text[], :entitlement_ids::text[], :dues::bigint[], :reasons::text[],
-                         :retroactive::bool[])
-        WITH ORDINALITY AS g (change_id, entitlement_id, due_minor, reason, retroactive, ord)
+                         :retroactive::bool[], :payee_ids::text[])
+        WITH ORDINALITY AS g (change_id, entitlement_id, due_minor, reason, retroactive, payee_id, ord)
 ), added AS (
     INSERT INTO entitlement_change (change_id, entitlement_id, due_minor, reason, retroactive)
     SELECT change_id, entitlement_id, due_minor, reason, retroactive FROM given ON CONFLICT DO NOTHING
     RETURNING change_id
 ), newest AS (
-    SELECT DISTINCT ON (entitlement_id) entitlement_id, due_minor, reason, retroactive
+    SELECT DISTINCT ON (entitlement_id) entitlement_id, due_minor, reason, retroactive, payee_id
     FROM given WHERE change_id IN (SELECT change_id FROM added) ORDER BY entitlement_id, ord DESC
 )
-UPDATE entitlement e SET due_minor = n.due_minor FROM newest n WHERE e.entitlement_id = n.entitlement_id
+UPDATE entitlement e SET due_minor = n.due_minor, amended_payee_id = coalesce(n.payee_id, e.amended_payee_id)
+FROM newest n WHERE e.entitlement_id = n.entitlement_id
 RETURNING e.entitlement_id, e.beneficiary_id, e.region, e.currency, n.due_minor, n.reason, n.retroactive;
 
 -- name: ask_to_cancel!

@@ -77,5 +77,5 @@ async def take_entitlements(conn: Connection, batch: Sequence[Received]) -> Sequ
 
 
 def _change(fact: EntitlementAmended | EntitlementCancelled) -> Change:
-    due = fact.amount_minor if isinstance(fact, EntitlementAmended) else 0
-    return Change(fact.change_id, fact.entitlement_id, due, fact.reason, fact.retroactive)
+    due, payee_id = (fact.amount_minor, fact.payee_id) if isinstance(fact, EntitlementAmended) else (0, None)
+    return Change(fact.change_id, fact.entitlement_id, due, fact.reason, fact.retroactive, payee_id)

@@ -23,13 +23,17 @@ from salur.payments.usecases.money_cases import case_of, open_cases, supersede
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What an entitlement is worth from now on (0: cancelled), and why; `retroactive`: even if it is paid."""
+    """What an entitlement is worth from now on (0: cancelled), and why; `retroactive`: even if it is paid.
+
+    `payee_id`: whose account gets it from now on; None = as before.
+    """
 
     change_id: str
     entitlement_id: str
     due_minor: int
     reason: str
     retroactive: bool = True
+    payee_id: str | None = None
 
 
 @dataclass(slots=True)
@@ -50,7 +54,7 @@ async def take_changes(conn: Connection, changes: Sequence[Change]) -> list[Draf
         conn, change_ids=[change.change_id for change in changes],
         entitlement_ids=[change.entitlement_id for change in changes],
         dues=[change.due_minor for change in changes], reasons=[change.reason for change in changes],
-        retroactive=[change.retroactive for change in changes],
+        retroactive=[change.retroactive for change in changes], payee_ids=[change.payee_id for change in changes],
     )  # fmt: skip
     changed = {payment_id(row["entitlement_id"], FIRST_PART): row for row in rows}
     if not changed:
