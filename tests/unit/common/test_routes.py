@@ -53,6 +53,8 @@ CENTRAL = {
         "/breaks",
         "/breaks/{break_id}/owner",
         "/breaks/{break_id}/resolve",
+        "/banks/{bank}/statements/{statement_id}/breaks/owner",
+        "/banks/{bank}/statements/{statement_id}/breaks/resolve",
         "/cycles/{cycle_id}/banks/{bank}",
         "/cycles/{cycle_id}/banks/{bank}/sign-off",
         "/unclaimed",

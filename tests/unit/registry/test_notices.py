@@ -1,16 +1,24 @@
 """The words people are told: every kind in both languages, and values that stay values."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from salur.common.contracts.registry import Method
 from salur.registry import main
 from salur.registry.domain.notices import check_templates, reasons_text, render
-from salur.registry.usecases.notices import PAYMENT_KINDS, TO_FORMER, criteria_of, load_templates
+from salur.registry.usecases.notices import PAID, PAYMENT_KINDS, TO_FORMER, criteria_of, load_templates
 
 TEMPLATES = load_templates(Path(main.__file__).parent / "notices.toml")
-KINDS = {"registered", "enrolled", "not-enrolled", "cash-ready", *PAYMENT_KINDS.values(), *TO_FORMER}
-EVERYTHING = {name: name for name in ("reference", "programme", "reasons", "amount", "bank", "date")}
+KINDS = {
+    "registered", "enrolled", "not-enrolled", "cash-ready", "offset-agreed", *PAYMENT_KINDS.values(), *TO_FORMER,
+    *(PAID + method for method in get_args(Method)), "deducted", "nothing-deducted",
+}  # fmt: skip
+"""The last two are sentences within the words about what was paid."""
+EVERYTHING = {
+    name: name for name in ("reference", "programme", "reasons", "amount", "bank", "date", "percent", "deducted")
+}
 
 
 def test_every_kind_of_notice_has_words_in_both_languages() -> None:
