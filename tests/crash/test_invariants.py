@@ -71,7 +71,7 @@ def test_a_log_that_leads_to_another_ledger_is_reported(world: World) -> None:
     left_out = next(leaf for leaf in world.leaves if leaf.type == "salur.payment.returned.v1")
     assert not invariants.replayed([leaf for leaf in world.leaves if leaf is not left_out], stated).kept
     stated["accounts"][0]["reserved_minor"] = AMOUNT_MINOR
-    assert f"0 in flight by the log, {AMOUNT_MINOR} reserved" in invariants.replayed(world.leaves, stated).problems[0]
+    assert f"0 set aside by the log, {AMOUNT_MINOR} reserved" in invariants.replayed(world.leaves, stated).problems[0]
     rejected = [leaf for leaf in world.leaves if leaf.type != "salur.payment.rejected.v1"]
     assert not invariants.replayed(rejected, world.ledger).kept
 

@@ -76,7 +76,8 @@ def clean() -> World:
     def add(topic: str, kind: str, key: str, **data: Any) -> None:
         stream = f"{topic}/{partition_for(key)}"
         numbers[stream] = numbers.get(stream, 0) + 1
-        world.leaves.append(event(stream, numbers[stream], f"salur.payment.{kind}.v1", key, **data))
+        kind = kind if "." in kind else f"payment.{kind}"
+        world.leaves.append(event(stream, numbers[stream], f"salur.{kind}.v1", key, **data))
 
     for number, end in enumerate(ENDS):
         payment, entitlement = f"payment-{number}", f"entitlement-{number}"
@@ -97,5 +98,8 @@ def clean() -> World:
         world.book_states[instruction] = {"settled": "accepted"}.get(end, end)
         world.approved.append(instruction)
         world.entitled.append(entitlement)
+    # Last, though it came first: the checks name leaves by their place.
+    aside = {"list_id": "list-1", "currency": "MXN", "funded_minor": AMOUNT_MINOR * len(ENDS)}
+    add("payments.lists", "payment-list.submitted", "list-1", **aside)
     world.funds.append(Fund(FUND, DEBITED_MINOR, 0))
     return world
