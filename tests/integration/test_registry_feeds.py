@@ -8,6 +8,7 @@ import httpx
 import orjson
 import pytest
 
+from salur.common.http import MAX_BODY_SIZE
 from salur.common.service import Process, Runtime
 from support.households import household, member, nik
 from support.registry import event_counts, open_registry
@@ -199,3 +200,14 @@ async def test_a_whole_file_is_taken_past_its_bad_lines_and_again_finds_nothing_
     other = await staff.send("dian", ["registrar"], "PUT", url, content)
     assert codes(other) == [(404, "feed-unknown")]
     assert len(await events(runtime, "salur.feed-match.found.v1")) == 1
+
+
+async def test_a_whole_file_of_more_than_a_mebibyte_is_taken_to_its_last_line(office: Office) -> None:
+    staff, _ = office
+    await registered(staff, 1)
+    url = f"/feeds/{await begun(staff)}/content"
+    content = b"value,on_date\n" + b"".join(b"%030d,\n" % 0 for _ in range(34_000)) + f"{nik(10)},{DIED}\n".encode()
+    assert len(content) > MAX_BODY_SIZE
+    sent = await staff.send("sari", ["registrar"], "PUT", url, content)
+    assert sent.status_code == 200, sent.text
+    assert (sent.json()["records"], sent.json()["new_matches"]) == (34_001, 1)

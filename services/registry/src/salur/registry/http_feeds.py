@@ -12,6 +12,7 @@ from salur.common.contracts.feeds import FeedKind
 from salur.common.errors import Invalid
 from salur.common.http import Caller, permit
 from salur.common.service import Runtime
+from salur.registry.bodies import MAX_IMPORT_SIZE
 from salur.registry.bodies_feeds import (
     RECORDS_MAX,
     FeedBody,
@@ -76,11 +77,11 @@ def _send(router: APIRouter, runtime: Runtime) -> None:
         """The same lines as CSV, with the fields of a line as its header; `value` is needed."""
         return await take(feed_id, read_rows(await request.body()), caller)
 
-    @router.put("/feeds/{feed_id}/content")
+    @router.put("/feeds/{feed_id}/content", max_body_size=MAX_IMPORT_SIZE)
     async def send_content(
         feed_id: Id, request: Request, caller: Annotated[Caller, permit("feed:send")]
     ) -> dict[str, Any]:
-        """A whole list as CSV, of any length: taken as it arrives, 2,000 lines a transaction.
+        """A whole list as CSV, of up to 2 GiB: taken as it arrives, 2,000 lines a transaction.
 
         A line that cannot be is told by its number and stops no other. Sent again, it finds the same matches.
         """
