@@ -320,14 +320,14 @@ async def test_bodies_over_the_limit_are_refused_stated_or_chunked_whoever_sends
     assert with_body > 10
 
 
-async def test_a_streamed_import_has_a_limit_of_its_own(processes: dict[str, Process], folder: Path) -> None:
+async def test_streamed_files_have_a_limit_of_their_own(processes: dict[str, Process], folder: Path) -> None:
     token = bearer(mint(folder / "issuer", "person:a", ["registrar"]))
     app = door_of(processes["registry"])
     async with client_of(app) as client:
         larger = await client.put(f"/imports/{ID}/content", content=b"x" * (MAX_BODY_SIZE + 1), headers=token)
         assert larger.status_code == 503  # past the limit, into the database that is not there
     limits = {route.path: route.max_body_size for route in api_routes(app) if route.max_body_size is not None}
-    assert limits == {"/imports/{import_id}/content": MAX_IMPORT_SIZE}
+    assert limits == dict.fromkeys(("/imports/{import_id}/content", "/feeds/{feed_id}/content"), MAX_IMPORT_SIZE)
 
 
 async def test_what_the_framework_refuses_is_a_problem_document_too(processes: dict[str, Process]) -> None:
