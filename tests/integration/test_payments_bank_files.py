@@ -15,7 +15,8 @@ from partner_bank.profile import Profile
 from salur.common.database import Database
 from salur.common.secrets import Secrets
 from salur.common.values import derived_id, payment_id
-from salur.payments.usecases import bank_files, lists, recalls, views
+from salur.payments.domain.reconcile import Statement
+from salur.payments.usecases import bank_files, lists, recalls, reconcile, views
 from support.desk import Desk
 from support.payments import AMOUNT_MINOR, BANKS, CURRENCY, IMPATIENT, House, answer, bank_of, entitlement, instruction
 
@@ -319,3 +320,20 @@ async def test_a_file_is_taken_on_where_a_crash_left_it(desk: Desk, monkeypatch:
     assert sorted((await desk.house.states()).values()) == ["instructed"] * 3 + ["settled"] * 3
     async with desk.house.db.connection() as conn:
         assert await conn.fetchval("SELECT count(*) FROM statement_line") == 3
+
+
+async def test_files_that_cannot_be_taken_hold_up_no_other(desk: Desk) -> None:
+    """A NUL where the database takes none, a moment no database holds, and a statement told otherwise before."""
+    said = Statement("bank-a", "day-1", datetime(2026, 3, 1, tzinfo=UTC), ())
+    await desk.house.run(reconcile.take_statement, said)
+    desk.put("bank-a", "a.csv", b"check_id,account_number,result\nabc\x00def,1,matches\n")
+    first = re.sub(rb"<ToDtTm>[^<]*<", b"<ToDtTm>0001-01-01T00:00:00+12:00<", iso.camt053("day-0", MOMENT, "1", 0, []))
+    desk.put("bank-a", "b.xml", first)
+    desk.put("bank-a", "c.xml", iso.camt053("day-1", MOMENT, "0012345", 10**9, [line(0)]))
+    desk.put("bank-b", "d.xml", iso.camt053("day-2", MOMENT, "0012345", 10**9, [line(1)]))
+    await desk.take()
+    assert (desk.names("bank-a", "inbox"), desk.names("bank-b", "inbox")) == ([], [])
+    states = await desk.house.states()
+    assert states[instruction(1)] == "settled"
+    refused = " ".join(desk.names("bank-a", "refused"))
+    assert all(name in refused for name in ("a.csv", "c.xml"))

@@ -7,6 +7,7 @@ from functools import partial
 from itertools import islice
 from typing import IO, Any, TypeVar
 
+from salur.common.errors import Conflict
 from salur.common.events import PARTITIONS
 from salur.common.logs import get_logger
 from salur.common.service import Runtime, Worker
@@ -99,7 +100,12 @@ class FileChannel:
         if standing.state == "checked" and not await self._take_all(file, claimed, overview, standing, lines):
             return
         if overview.kind == bank_files.STATEMENT:
-            await self._reconcile(file, claimed, overview, lines)
+            try:
+                await self._reconcile(file, claimed, overview, lines)
+            except Conflict as error:  # the bank told this statement otherwise, by another way: files behind it go on
+                await self._in_thread(folder.refuse, claimed, error.code, str(error))
+                log.error("bank-file-contradicts", bank=file.bank, sha256=file.sha256, code=error.code)
+                return
         await self._in_thread(folder.keep, claimed)
         log.info("bank-file-taken", bank=file.bank, sha256=file.sha256, kind=overview.kind,
                  transactions=overview.transactions)  # fmt: skip

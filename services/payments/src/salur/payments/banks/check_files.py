@@ -123,6 +123,8 @@ def _rows(file: IO[bytes], header: tuple[str, ...]) -> Generator[tuple[int, list
 def _row(line: bytes, number: int) -> list[str]:
     if not line.endswith(b"\n"):
         raise DocumentRefused("cut-off", f"line {number} has no end, or is over {LINE_MAX_SIZE} bytes")
+    if b"\x00" in line:
+        raise DocumentRefused("csv", f"line {number} holds a NUL character")
     try:
         (row,) = csv.reader([line.decode()], strict=True)
     except (UnicodeDecodeError, ValueError, csv.Error):

@@ -165,10 +165,16 @@ def _day(text: str | None) -> date | None:
         return None
 
 
+YEARS = range(1900, 9000)
+"""What a statement can speak of, and a database can hold in every time zone."""
+
+
 def _moment(text: str | None) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text or "")
     except ValueError:
+        return None
+    if moment.year not in YEARS:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
